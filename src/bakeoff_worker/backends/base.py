@@ -1,0 +1,73 @@
+"""The contract of a contestant. A new backend is one new folder with a class `Backend` of this form.
+
+The loop calls the methods in the order in which they stand here, and only the loop reads clocks.
+"""
+
+from typing import Any, List, Mapping, Optional, Tuple
+
+from bakeoff_worker.records import RunPaths, TrialSettings
+
+
+class BackendBase:
+    """One framework in one process. `settings` and `paths` are those of the run."""
+
+    def __init__(self, settings: TrialSettings, paths: RunPaths) -> None:
+        self.settings = settings
+        self.paths = paths
+
+    def skip_reason(self) -> Optional[str]:
+        """Why this backend can't run these settings, in words for the report; None if it can.
+
+        Asked before `start` (nothing is imported yet).
+        """
+        return None
+
+    def start(self) -> None:
+        """Set the process up for the settings and import the framework.
+
+        Raises:
+            Skip: the framework, once imported, shows that it can't run these settings.
+        """
+        raise NotImplementedError
+
+    def build(self, build_model: Any, input_shape: Tuple[int, ...], num_classes: int, seed: int) -> None:
+        """Make the model, ready to train from the initial weights that belong to `seed`."""
+        raise NotImplementedError
+
+    def first_step(self, x: Any, y: Any) -> None:
+        """Train on a few images, with whatever is compiled for it, then put weights and optimizer back.
+
+        The loop evaluates on a few images next, in the same phase; both show every batch shape of an epoch.
+        """
+        raise NotImplementedError
+
+    def train_epoch(self, x: Any, y: Any) -> Tuple[float, float]:
+        """Train on all of `x`, `y` in the order given; the epoch's mean loss and accuracy."""
+        raise NotImplementedError
+
+    def evaluate(self, x: Any, y: Any) -> Tuple[float, float]:
+        """Loss and accuracy on `x`, `y`, nothing trained."""
+        raise NotImplementedError
+
+    def synchronize(self) -> None:
+        """Return when all work handed to the device is done."""
+
+    def resolved(self) -> Mapping[str, Any]:
+        """What the backend made of the settings (flags set, defaults taken)."""
+        return {}
+
+    def observed(self) -> Mapping[str, Any]:
+        """What was seen to run, read back from the framework after the first step."""
+        return {}
+
+    def warnings(self) -> List[str]:
+        """Things a reader of the result should know, one sentence each."""
+        return []
+
+    def device_peak_memory_bytes(self) -> Optional[int]:
+        """Peak device memory so far; None on a CPU."""
+        return None
+
+
+class Skip(Exception):
+    """The backend declines these settings; the message says why."""

@@ -1,0 +1,331 @@
+"""What every backend behind Keras has in common, Keras 2.3 and Keras 3 alike.
+
+The differences between the two generations stand in `Keras2` and `Keras3`; those between frameworks in
+the backends' own folders.
+"""
+
+import inspect
+import os
+from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
+
+import numpy as np
+
+from bakeoff_worker import weights
+from bakeoff_worker.backends.base import BackendBase, Skip
+from bakeoff_worker.models import ModelError
+from bakeoff_worker.models.catalogue import OPTIMIZERS
+
+
+class KerasBackend(BackendBase):
+    """Builds, compiles and drives a Keras model through `fit`, as its users do."""
+
+    keras_backend = ""
+
+    def start(self) -> None:
+        """Set variables, import the framework and Keras, apply precision and layout."""
+        os.environ["KERAS_BACKEND"] = self.keras_backend
+        self._before_import()
+        import keras
+
+        self.keras = keras
+        self._after_import()
+        keras.backend.set_image_data_format(self.settings.data_layout)
+
+    def build(self, build_model: Any, input_shape: Tuple[int, ...], num_classes: int, seed: int) -> None:
+        """Build, check the model's form, load the seed's initial weights, compile."""
+        self._seed(seed)
+        self.model = self._checked(build_model(input_shape, num_classes), input_shape, num_classes)
+        self.initial_weights_sha256, self.own_draws = self._load_initial_weights(seed)
+        self.model.compile(
+            optimizer=self._optimizer(),
+            loss=self.settings.loss,
+            metrics=[self._metric()],
+            **self._compile_options(),
+        )
+
+    def first_step(self, x: Any, y: Any) -> None:
+        """One `fit` on these images, undone: compilation happens here and nothing is learned."""
+        before = self._state()
+        self._fit(x, y)
+        self.synchronize()
+        self._restore(before)
+
+    def train_epoch(self, x: Any, y: Any) -> Tuple[float, float]:
+        """One `fit` of one epoch in the order given."""
+        history = self._fit(x, y).history
+        return float(np.asarray(history["loss"][-1])), float(np.asarray(history[self._metric()][-1]))
+
+    def evaluate(self, x: Any, y: Any) -> Tuple[float, float]:
+        """`evaluate` in batches of the training's size."""
+        loss, accuracy = self.model.evaluate(x, y, batch_size=self.settings.global_batch_size, verbose=0)
+        return float(np.asarray(loss)), float(np.asarray(accuracy))
+
+    def resolved(self) -> Mapping[str, Any]:
+        """Optimizer with every default spelled out, metric, and the weights that the framework drew."""
+        optimizer = getattr(
+            self.model.optimizer, "inner_optimizer", self.model.optimizer
+        )  # mixed precision wraps
+        config = {key: value for key, value in optimizer.get_config().items() if _plain(value)}
+        return {"optimizer": config, "metric": self._metric(), "own_draws": self.own_draws}
+
+    def observed(self) -> Mapping[str, Any]:
+        """Read back from the model and Keras."""
+        return {
+            "keras_backend": self.keras.backend.backend(),
+            "num_parameters": int(self.model.count_params()),
+            "initial_weights_sha256": self.initial_weights_sha256,
+            "data_layout": self.keras.backend.image_data_format(),
+            "floatx": self.keras.backend.floatx(),
+            "device": self.settings.device,  # `start` skips where the framework sees no such device
+            "compile_cache": None,
+        }
+
+    def warnings(self) -> List[str]:
+        """Initializers that we had to leave to the framework."""
+        if not self.own_draws:
+            return []
+        return [
+            "initial weights of {} come from the framework's own generator: their initializer is not one "
+            "that Bakeoff draws, so contestants start from different points".format(", ".join(self.own_draws))
+        ]
+
+    # ---- what differs -------------------------------------------------------------------------
+
+    def _before_import(self) -> None:
+        """Variables that must stand before the framework is imported."""
+
+    def _after_import(self) -> None:
+        """Threads, precision and determinism, through the framework's own calls."""
+
+    def _seed(self, seed: int) -> None:
+        raise NotImplementedError
+
+    def _compile_options(self) -> Dict[str, Any]:
+        return {}
+
+    def _own_form(self, layer: Any, name: str, array: Any) -> Any:
+        """A weight in the form in which this framework means the same by it."""
+        return array
+
+    def _state(self) -> Any:
+        """Everything that training changes: weights, moving statistics, the optimizer's state."""
+        raise NotImplementedError
+
+    def _restore(self, state: Any) -> None:
+        raise NotImplementedError
+
+    # ---- shared -------------------------------------------------------------------------------
+
+    def _fit(self, x: Any, y: Any) -> Any:
+        return self.model.fit(
+            x, y, batch_size=self.settings.global_batch_size, epochs=1, shuffle=False, verbose=0
+        )
+
+    def _metric(self) -> str:
+        """Accuracy by its full name: what plain ``accuracy`` means depends on loss and Keras version."""
+        return (
+            "sparse_categorical_accuracy"
+            if self.settings.loss.startswith("sparse")
+            else "categorical_accuracy"
+        )
+
+    def _optimizer(self) -> Any:
+        """The optimizer by name, with the study's learning rate and options in this Keras's spelling.
+
+        Raises:
+            ValueError: this Keras has no such optimizer, or it has no such option.
+        """
+        name = self.settings.optimizer
+        try:
+            kind = type(self.keras.optimizers.get(name))
+        except ValueError as error:
+            raise ValueError(
+                "optimizer {}: Keras {} has none of that name".format(name, self.keras.__version__)
+            ) from error
+        config = dict(OPTIMIZERS.get(name, {}))
+        config.update(self.settings.optimizer_options)
+        known = inspect.signature(kind.__init__).parameters
+        config["learning_rate" if "learning_rate" in known else "lr"] = self.settings.learning_rate
+        try:
+            return kind(**config)
+        except (TypeError, ValueError) as error:
+            options = ", ".join(key for key in known if key not in ("self", "kwargs", "name"))
+            raise ValueError("optimizer {}: {}; its options are {}".format(name, error, options)) from error
+
+    def _load_initial_weights(self, seed: int) -> Tuple[str, List[str]]:
+        """Draw and load every layer's weights; their digest, and the names of those we could not draw."""
+        common: List[Any] = []
+        own: List[str] = []
+        covered: Set[int] = set()
+        for layer in leaves(self.model):
+            arrays = []
+            for variable, value in zip(layer.weights, layer.get_weights()):
+                name = _base_name(variable)
+                array = _initial(layer, name, value, seed, index=len(covered))
+                covered.add(id(variable))
+                if array is None:
+                    own.append("{}/{}".format(layer.name, name))
+                    array = value
+                array = np.asarray(array, value.dtype)
+                common.append(array)
+                arrays.append(self._own_form(layer, name, array))
+            if arrays:
+                layer.set_weights(arrays)
+        own.extend(_base_name(variable) for variable in self.model.weights if id(variable) not in covered)
+        return weights.sha256(common), own
+
+    def _checked(self, model: Any, input_shape: Tuple[int, ...], num_classes: int) -> Any:
+        """The model, if it is one that can be trained on these images.
+
+        Raises:
+            ModelError: not a model of this Keras, or of other shapes.
+        """
+        if not isinstance(model, self.keras.models.Model):
+            found = type(model)
+            raise ModelError(
+                "build() returned a {}.{}, expected a keras.Model".format(found.__module__, found.__name__)
+            )
+        takes = (None,) + tuple(input_shape)
+        try:
+            if not model.built:
+                model.build(takes)
+            if getattr(model, "input_shape", takes) != takes:
+                raise ModelError(
+                    "the model takes inputs of shape {}, the data have {}".format(model.input_shape, takes)
+                )
+            gives = getattr(model, "output_shape", None) or model.compute_output_shape(takes)
+        except ModelError:
+            raise
+        except Exception as error:
+            message = "the model that build() returned can't take images of shape {}: {}".format(
+                input_shape, error
+            )
+            raise ModelError(message[:1000]) from error
+        if gives != (None, num_classes):
+            raise ModelError(
+                "the model's output shape is {}, expected (None, {}): one probability per class".format(
+                    gives, num_classes
+                )
+            )
+        return model
+
+
+class Keras3(KerasBackend):
+    """Keras 3 on any of its backends."""
+
+    def _seed(self, seed: int) -> None:
+        self.keras.utils.set_random_seed(seed)
+
+    def _after_import(self) -> None:
+        if self.settings.precision in ("float32", "float64"):
+            self.keras.backend.set_floatx(self.settings.precision)
+        self.keras.config.set_dtype_policy(self.settings.precision)
+
+    def _compile_options(self) -> Dict[str, Any]:
+        return {} if self.settings.jit is None else {"jit_compile": self.settings.jit}
+
+    def build(self, build_model: Any, input_shape: Tuple[int, ...], num_classes: int, seed: int) -> None:
+        """As ever; Keras may decline to compile, which is then no measurement of what was asked.
+
+        Raises:
+            Skip: just-in-time compilation was asked for and Keras refuses it for this model or setting.
+        """
+        super().build(build_model, input_shape, num_classes, seed)
+        if self.settings.jit is not None and bool(self.model.jit_compile) != self.settings.jit:
+            raise Skip(
+                "jit is {}, but Keras declines it for this model and these settings".format(self.settings.jit)
+            )
+
+    def _state(self) -> Any:
+        # `variables`, unlike `weights`, has the generators of the dropout layers.
+        self.model.optimizer.build(self.model.trainable_variables)
+        variables = self.model.variables + self.model.optimizer.variables
+        return [(variable, np.array(self.keras.ops.convert_to_numpy(variable))) for variable in variables]
+
+    def _restore(self, state: Any) -> None:
+        for variable, value in state:
+            variable.assign(value)
+
+    def observed(self) -> Mapping[str, Any]:
+        """With the compile mode and the precision that Keras chose."""
+        return dict(
+            super().observed(),
+            jit=bool(self.model.jit_compile),
+            precision=self.keras.config.dtype_policy().name,
+        )
+
+
+class Keras2(KerasBackend):
+    """Keras 2.3, the last release with several backends."""
+
+    def skip_reason(self) -> Optional[str]:
+        """Keras 2.3 knows no mixed precision."""
+        if self.settings.precision.startswith("mixed"):
+            return "Keras 2.3 has no mixed precision"
+        return None
+
+    def _after_import(self) -> None:
+        self.keras.backend.set_floatx(self.settings.precision)
+
+    def _state(self) -> Any:
+        # Keras 2 makes the optimizer's state, and compiles, when it makes the train function. The dropout
+        # layers' generators are out of reach: they have moved on by the first step.
+        self.model._make_train_function()
+        return self.model.get_weights(), self.model.optimizer.get_weights()
+
+    def _restore(self, state: Any) -> None:
+        model_weights, optimizer_weights = state
+        self.model.set_weights(model_weights)
+        self.model.optimizer.set_weights(optimizer_weights)
+
+    def observed(self) -> Mapping[str, Any]:
+        """Precision is floatx in Keras 2."""
+        return dict(super().observed(), precision=self.keras.backend.floatx())
+
+    def warnings(self) -> List[str]:
+        """With the one optimizer that Keras 3 computes otherwise."""
+        if self.settings.optimizer.lower() != "rmsprop":
+            return super().warnings()
+        return super().warnings() + [
+            "Keras 2's RMSprop adds epsilon to the root of the mean square, Keras 3's adds it under the "
+            "root: between the two, steps differ where gradients are small"
+        ]
+
+
+def require_gpu(found: bool, how: str) -> None:
+    """Raise Skip where a GPU was asked for and the framework sees none."""
+    if not found:
+        raise Skip("device is gpu, but {} sees none".format(how))
+
+
+def _initial(layer: Any, name: str, value: Any, seed: int, index: int) -> Any:
+    """One weight's initial value; None where the layer doesn't say how, or has a way of its own."""
+    names = (name, name.replace("_kernel", ""), "depthwise" if name == "kernel" else name)
+    found = [getattr(layer, each + "_initializer", None) for each in names]
+    initializer = next((each for each in found if each is not None), None)
+    kind = type(initializer)
+    if initializer is None or not kind.__module__.startswith("keras"):
+        return None
+    if kind.__name__ in weights.CONSTANT:
+        return value  # the same in every framework, also where the layer adds to it (an LSTM's forget bias)
+    return weights.draw(kind.__name__, initializer.get_config(), value.shape, seed, index)
+
+
+def leaves(model: Any) -> List[Any]:
+    """Layers of the model in its order, each once, nested models opened."""
+    found: List[Any] = []
+    for layer in model.layers:
+        inner = leaves(layer) if getattr(layer, "layers", None) else [layer]
+        found.extend(each for each in inner if not any(each is known for known in found))
+    return found
+
+
+def _base_name(variable: Any) -> str:
+    """``kernel`` of ``conv2d/kernel:0`` and of ``conv2d/kernel_1:0``."""
+    name = str(variable.name).split("/")[-1].split(":")[0]
+    stem, _, number = name.rpartition("_")
+    return stem if number.isdigit() else name
+
+
+def _plain(value: Any) -> bool:
+    return value is None or isinstance(value, (bool, int, float, str))

@@ -1,0 +1,82 @@
+"""GPU busy time of an epoch, asked from the driver at epoch borders; nothing samples in between.
+
+Definition, the same for every framework: the driver (NVML) keeps, for each process, samples of the share
+of time in which at least one of its kernels ran. Their mean over an epoch times the epoch's wall seconds
+are its device seconds.
+"""
+
+import ctypes
+import os
+import time
+from typing import Any, Optional
+
+
+class DeviceMeter:
+    """Of a CPU: nothing to meter."""
+
+    def start(self) -> None:
+        """Begin an epoch."""
+
+    def stop(self, wall_s: float) -> Optional[float]:
+        """Device seconds of the epoch that took `wall_s`; None where there is no device or no answer."""
+        return None
+
+
+class _Sample(ctypes.Structure):
+    """``nvmlProcessUtilizationSample_t``."""
+
+    _fields_ = [
+        ("pid", ctypes.c_uint),
+        ("time_stamp_us", ctypes.c_ulonglong),
+        ("sm_percent", ctypes.c_uint),
+        ("memory_percent", ctypes.c_uint),
+        ("encoder_percent", ctypes.c_uint),
+        ("decoder_percent", ctypes.c_uint),
+    ]
+
+
+class NvmlMeter(DeviceMeter):
+    """Reads the driver's own samples of this process on the first visible GPU."""
+
+    def __init__(self, library: Any) -> None:
+        self._nvml = library
+        self._device = ctypes.c_void_p()
+        self._since_us = 0
+        self._works = (
+            library.nvmlInit_v2() == 0
+            and library.nvmlDeviceGetHandleByIndex_v2(_first_visible_gpu(), ctypes.byref(self._device)) == 0
+        )
+
+    def start(self) -> None:
+        """Note the time from which the driver's samples count."""
+        self._since_us = int(time.time() * 1e6)
+
+    def stop(self, wall_s: float) -> Optional[float]:
+        """Mean share of the epoch's samples times its wall seconds."""
+        if not self._works:
+            return None
+        count = ctypes.c_uint(0)
+        since = ctypes.c_ulonglong(self._since_us)
+        self._nvml.nvmlDeviceGetProcessUtilization(self._device, None, ctypes.byref(count), since)
+        if not count.value:
+            return None
+        samples = (_Sample * count.value)()
+        if self._nvml.nvmlDeviceGetProcessUtilization(self._device, samples, ctypes.byref(count), since) != 0:
+            return None
+        own = [sample.sm_percent for sample in samples[: count.value] if sample.pid == os.getpid()]
+        return wall_s * sum(own) / len(own) / 100.0 if own else None
+
+
+def meter_for(device: str) -> DeviceMeter:
+    """The meter for ``cpu`` or ``gpu``; one that answers None where the driver's library is missing."""
+    if device != "gpu":
+        return DeviceMeter()
+    try:
+        return NvmlMeter(ctypes.CDLL("libnvidia-ml.so.1"))
+    except OSError:
+        return DeviceMeter()
+
+
+def _first_visible_gpu() -> int:
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+    return int(first) if first.isdigit() else 0

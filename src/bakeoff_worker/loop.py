@@ -1,0 +1,133 @@
+"""The only epoch loop: every contestant goes through these lines and no others.
+
+Between two readings of a clock stand exactly one call of the backend and one `synchronize`. Shuffling,
+emitting, probing and the parent's writing happen while no clock runs.
+"""
+
+import functools
+import math
+from typing import Any, List, Tuple
+
+from bakeoff_worker import backends, clock, data, models, probe
+from bakeoff_worker.backends.base import BackendBase, Skip
+from bakeoff_worker.clock import Span, Stopwatch
+from bakeoff_worker.device import DeviceMeter, meter_for
+from bakeoff_worker.emit import Channel
+from bakeoff_worker.records import EpochRecord, Facts, Job, PhaseEnded, RunWarning, TrialSettings
+
+
+class TrainingFailed(Exception):
+    """The training went on but makes no sense any more; the message says since when."""
+
+
+def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
+    """Train one run from start to finish, emitting as it goes.
+
+    importing: started before NumPy and this module were imported; the phase ends with the framework's import.
+
+    Raises:
+        ModelError: the model can't be made, or is of the wrong form.
+        Skip: the backend declines the settings.
+        TrainingFailed: the loss is no longer a number.
+    """
+    settings, seed = job.spec.settings, job.spec.seed
+
+    backend: BackendBase = backends.load(settings.backend)(settings, job.paths)
+    reason = backend.skip_reason()
+    if reason is not None:
+        raise Skip(reason)
+    backend.start()
+    _end_phase(channel, "import", importing.stop())
+    watch = Stopwatch()
+    arrays = data.load(job.paths.dataset, settings, seed)
+    _end_phase(channel, "data", watch.stop())
+    watch = Stopwatch()
+    backend.build(_model_builder(job), arrays.input_shape, arrays.num_classes, seed)
+    _end_phase(channel, "build", watch.stop())
+    head = data.first_batches(len(arrays.x_train), settings.global_batch_size)
+    evaluation_head = data.first_batches(len(arrays.x_evaluation), settings.global_batch_size)
+    watch = Stopwatch()
+    backend.first_step(arrays.x_train[head], arrays.y_train[head])
+    backend.evaluate(arrays.x_evaluation[evaluation_head], arrays.y_evaluation[evaluation_head])
+    backend.synchronize()
+    _end_phase(channel, "first_step", watch.stop())
+
+    channel.emit(_facts(settings, backend, arrays))
+    for message in backend.warnings():
+        channel.emit(RunWarning(message))
+
+    training: List[Span] = []
+    evaluation: List[Span] = []
+    meter = meter_for(settings.device)
+    for epoch in range(1, settings.epochs + 1):
+        order = data.epoch_order(len(arrays.x_train), seed, epoch)
+        x, y = arrays.x_train[order], arrays.y_train[order]
+        record, trained, evaluated = _epoch(backend, epoch, x, y, arrays, meter)
+        training.append(trained)
+        evaluation.append(evaluated)
+        channel.emit(record)
+        if not math.isfinite(record.train_loss):
+            raise TrainingFailed("the training loss is {} in epoch {}".format(record.train_loss, epoch))
+    _end_phase(channel, "training", clock.total(training))
+    _end_phase(channel, "evaluation", clock.total(evaluation))
+
+
+def _epoch(
+    backend: BackendBase, epoch: int, x: Any, y: Any, arrays: data.Arrays, meter: DeviceMeter
+) -> Tuple[EpochRecord, Span, Span]:
+    """Train and evaluate once; the device is idle at every reading of a clock."""
+    backend.synchronize()
+    meter.start()
+    watch = Stopwatch()
+    train_loss, train_accuracy = backend.train_epoch(x, y)
+    backend.synchronize()
+    trained = watch.stop()
+    device_s = meter.stop(trained.wall_s)
+    watch = Stopwatch()
+    validation_loss, validation_accuracy = backend.evaluate(arrays.x_evaluation, arrays.y_evaluation)
+    backend.synchronize()
+    evaluated = watch.stop()
+    record = EpochRecord(
+        epoch=epoch,
+        num_images=len(x),
+        train_s=trained.wall_s,
+        evaluation_s=evaluated.wall_s,
+        train_loss=train_loss,
+        train_accuracy=train_accuracy,
+        validation_loss=validation_loss,
+        validation_error=1.0 - validation_accuracy,
+        user_s=trained.user_s,
+        system_s=trained.system_s,
+        peak_memory_bytes=probe.peak_memory_bytes(),
+        device_s=device_s,
+        device_peak_memory_bytes=backend.device_peak_memory_bytes(),
+    )
+    return record, trained, evaluated
+
+
+def _model_builder(job: Job) -> Any:
+    settings = job.spec.settings
+    return functools.partial(models.build, settings.model, settings.model_options, job.paths.model_file)
+
+
+def _facts(settings: TrialSettings, backend: BackendBase, arrays: data.Arrays) -> Facts:
+    asked = {
+        key: getattr(settings, key)
+        for key in ("threads", "pin_cpus", "jit", "precision", "data_layout", "device", "deterministic")
+    }
+    resolved = probe.homeless(dict(backend.resolved(), variables=probe.thread_variables()))
+    observed = dict(
+        backend.observed(),
+        versions=probe.versions(),
+        num_threads=probe.num_threads(),
+        cpus=probe.cpus(),
+        numeric_libraries=probe.numeric_libraries(),
+        num_train_images=len(arrays.x_train),
+        num_evaluation_images=len(arrays.x_evaluation),
+        input_shape=list(arrays.input_shape),
+    )
+    return Facts(asked=asked, resolved=resolved, observed=probe.homeless(observed))
+
+
+def _end_phase(channel: Channel, name: str, span: Span) -> None:
+    channel.emit(PhaseEnded(name, span.wall_s, span.user_s, span.system_s))

@@ -1,0 +1,56 @@
+"""Built-in networks and the user's own, all as ``build(input_shape, num_classes)``.
+
+Each built-in model is one file here, written against what Keras 2.3 and Keras 3 share.
+"""
+
+import importlib
+import importlib.util
+import os
+import sys
+from typing import Any, Callable, Mapping, Optional, Tuple
+
+
+class ModelError(Exception):
+    """The model can't be made, or is of the wrong form; the message says what was got and what expected."""
+
+
+def build(
+    name: str, options: Mapping[str, Any], file: Optional[str], input_shape: Tuple[int, ...], num_classes: int
+) -> Any:
+    """The model, as its `build(input_shape, num_classes, **options)` returns it.
+
+    file: the user's Python file, or None for the built-in model `name`.
+
+    Raises:
+        ModelError: no such file, no `build` in it, or an exception of the user's own.
+    """
+    if file is None:
+        return importlib.import_module("bakeoff_worker.models." + name).build(
+            input_shape, num_classes, **options
+        )
+    function = _of_file(file)
+    try:
+        return function(input_shape, num_classes, **options)
+    except Exception as error:
+        message = "build({}, {}) of {} raised {}: {}".format(
+            tuple(input_shape), num_classes, os.path.basename(file), type(error).__name__, error
+        )
+        raise ModelError(message[:1000]) from error
+
+
+def _of_file(file: str) -> Callable[..., Any]:
+    """`build` of the user's file."""
+    sys.path.append(os.path.dirname(file))  # behind everything else: the user's neighbours, not shadows
+    spec = importlib.util.spec_from_file_location("bakeoff_user_model", file)
+    if spec is None or spec.loader is None:
+        raise ModelError("{} is no Python file: expected a name that ends in .py".format(file))
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        message = "{} can't be imported: {}: {}".format(os.path.basename(file), type(error).__name__, error)
+        raise ModelError(message[:1000]) from error
+    function = getattr(module, "build", None)
+    if not callable(function):
+        raise ModelError("{} has no function build(input_shape, num_classes)".format(os.path.basename(file)))
+    return function  # type: ignore[no-any-return]

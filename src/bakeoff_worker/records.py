@@ -1,0 +1,308 @@
+"""The wire format between a worker and Bakeoff: what is asked of a run, and what it reports.
+
+Everything here is a frozen dataclass that survives JSON unchanged. A run's records are JSON lines,
+one record a line, ``{"kind": "epoch", ...}``, in the order in which things happened. The module
+speaks Python 3.7 and imports the standard library alone, since both sides read it.
+
+Units are suffixes (``_s`` seconds, ``_bytes``). Fields that a platform cannot measure are None,
+never zero.
+"""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any, Dict, Mapping, Optional, Type, Union
+
+# What is timed, and how. Results of different versions never share a mean.
+#   1  first version: fit per epoch on pre-permuted arrays, clock paused for evaluation, device
+#      synchronized at epoch borders, first step (every batch shape trained once and undone, and evaluated
+#      once, with all compilation) timed apart.
+MEASUREMENT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TrialSettings:
+    """One configuration: everything that decides what is computed and by whom.
+
+    backend: name of a folder of ``bakeoff_worker.backends``.
+    environment: name of the environment it runs in.
+    model: a built-in model's name, or the path of a Python file with ``build(input_shape, num_classes)``.
+    model_options: keyword arguments for a built-in model (``filters``, ``kernel_sizes``, ...).
+    dataset: a catalogue name, or the path of a ``.npz``, ``.parquet``, ``.py`` file or image folder.
+    train_images, evaluation_images: subset sizes, drawn with the run's seed; None takes all.
+    evaluation_split: ``test`` (as the study did) or ``validation`` (held out of the training set).
+    validation_fraction: share of the training set held out when the split is ``validation``.
+    image_size: side in pixels that images are resized to; None keeps them.
+    preprocessing: ``scale`` (pixels / 255), ``standardize`` (zero mean, unit variance per channel,
+        statistics of the training images), or ``none``.
+    epochs, global_batch_size, optimizer, optimizer_options, learning_rate, loss: the training recipe.
+    device: ``cpu`` or ``gpu``.
+    threads: intra-op threads; None leaves the backend's own default.
+    pin_cpus: bind the process to as many CPUs as it has threads.
+    jit: ask for (True) or refuse (False) just-in-time compilation; None leaves the backend's default.
+    precision: ``float32``, ``float64``, ``mixed_float16`` or ``mixed_bfloat16``.
+    data_layout: ``channels_last`` or ``channels_first``.
+    deterministic: ask the backend for deterministic kernels.
+    time_limit_s: wall seconds after which a run counts as hung and is killed; None: no limit.
+    content: digests of the user's own files (``model``, ``dataset``), so that edited files are new trials.
+    """
+
+    backend: str
+    environment: str
+    model: str = "study_cnn"
+    model_options: Mapping[str, Any] = field(default_factory=dict)
+    dataset: str = "mnist"
+    train_images: Optional[int] = None
+    evaluation_images: Optional[int] = None
+    evaluation_split: str = "test"
+    validation_fraction: float = 0.1
+    image_size: Optional[int] = None
+    preprocessing: str = "scale"
+    epochs: int = 10
+    global_batch_size: int = 200
+    optimizer: str = "adam"
+    optimizer_options: Mapping[str, Any] = field(default_factory=dict)
+    learning_rate: float = 1e-3
+    loss: str = "categorical_crossentropy"
+    device: str = "cpu"
+    threads: Optional[int] = None
+    pin_cpus: bool = False
+    jit: Optional[bool] = None
+    precision: str = "float32"
+    data_layout: str = "channels_last"
+    deterministic: bool = False
+    time_limit_s: Optional[float] = None
+    content: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def trial_id(self) -> str:
+        """16 hex digits that name this configuration wherever it is run.
+
+        Keys at their default are left out, so that a key added later renames no older trial; a default,
+        once released, therefore never changes. The time limit is left out too: it decides when we give
+        up, not what is measured.
+        """
+        plain = TrialSettings(self.backend, self.environment)
+        identity = {
+            key: value
+            for key, value in dataclasses.asdict(self).items()
+            if value != getattr(plain, key) or key in ("backend", "environment")
+        }
+        identity.pop("time_limit_s", None)
+        identity.update(dict.fromkeys(self.content, ""))  # own files are known by content, wherever they lie
+        canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run as planned: a trial, its repeat, and its place in the order.
+
+    label: the contestant's name for people, unique within a study.
+    repeat: index of this re-execution, from 0. block: index of the block that it belongs to.
+    position: place within its block. seed: same for all trials of a repeat; gives initial weights,
+    batch order and data split.
+    """
+
+    settings: TrialSettings
+    label: str
+    repeat: int
+    block: int
+    position: int
+    seed: int
+
+    @property
+    def trial_id(self) -> str:
+        """The trial's identity, see `TrialSettings.trial_id`."""
+        return self.settings.trial_id
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """Where one run finds and leaves things; absolute paths, known only at launch.
+
+    dataset: folder with ``x_train.npy``, ``y_train.npy``, ``x_test.npy``, ``y_test.npy`` and ``about.json``.
+    model_file: the user's model file, or None for a built-in model.
+    scratch: folder that outlives the run and is private to its environment (compile caches).
+    records: file that the worker appends its records to.
+    """
+
+    dataset: str
+    model_file: Optional[str]
+    scratch: str
+    records: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """The worker's whole input: one JSON file."""
+
+    spec: RunSpec
+    paths: RunPaths
+    measurement_version: int = MEASUREMENT_VERSION
+
+
+# ---- what a run reports -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """The worker is up. ``unix_s`` and ``pid`` identify the process; ``python`` is its version."""
+
+    pid: int
+    unix_s: float
+    python: str
+    measurement_version: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was asked, what the program made of it, and what was seen to run; JSON-plain mappings.
+
+    Common keys: ``versions`` (package to version), ``threads``, ``blas``, ``jit``, ``precision``,
+    ``data_layout``, ``device``, ``deterministic``, ``num_parameters``, ``initial_weights_sha256``,
+    ``compile_cache`` (``cold``, ``warm`` or None).
+    """
+
+    asked: Mapping[str, Any]
+    resolved: Mapping[str, Any]
+    observed: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class PhaseEnded:
+    """One phase of a run is over.
+
+    name: ``interpreter``, ``import`` (NumPy and the framework), ``data``, ``build``, ``first_step`` (every
+        batch shape trained, undone, and evaluated once: all compilation that is still due),
+    ``training``, ``evaluation`` (totals over epochs), ``end``.
+    wall_s, user_s, system_s: of the whole process tree (children count once they have ended).
+    """
+
+    name: str
+    wall_s: float
+    user_s: Optional[float]
+    system_s: Optional[float]
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch, closed: the device synchronized before each clock was read.
+
+    epoch: from 1. num_images: images trained. train_s excludes evaluation; evaluation_s is its own.
+    train_loss, train_accuracy: as the framework reports them over the epoch.
+    validation_loss; validation_error: 1 - accuracy on the evaluation split, a fraction in [0, 1].
+    user_s, system_s: CPU seconds of the process tree during training (not evaluation).
+    peak_memory_bytes: peak resident memory of the process so far.
+    device_s, device_peak_memory_bytes: GPU busy seconds and peak memory; None on a CPU.
+    """
+
+    epoch: int
+    num_images: int
+    train_s: float
+    evaluation_s: float
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_error: float
+    user_s: Optional[float]
+    system_s: Optional[float]
+    peak_memory_bytes: Optional[int]
+    device_s: Optional[float] = None
+    device_peak_memory_bytes: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class RunWarning:
+    """Something a reader of the result should know; ``remedy`` says what to do about it."""
+
+    message: str
+    remedy: str = ""
+
+
+STATUSES = ("ok", "failed", "skipped", "timeout", "out_of_memory", "killed", "interrupted", "garbage")
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    """How a run ended. Anything but ``ok`` has a reason and the last lines of its output.
+
+    status: one of `STATUSES`: ``skipped`` means that the backend declined, saying why;
+    ``interrupted`` that the user or the machine stopped Bakeoff itself.
+    """
+
+    status: str
+    reason: str = ""
+    last_lines: str = ""
+
+
+Record = Union[RunStarted, Facts, PhaseEnded, EpochRecord, RunWarning, RunEnded]
+
+KINDS: Dict[str, Type[Any]] = {
+    "run_started": RunStarted,
+    "facts": Facts,
+    "phase": PhaseEnded,
+    "epoch": EpochRecord,
+    "warning": RunWarning,
+    "run_ended": RunEnded,
+}
+_NAMES = {cls: name for name, cls in KINDS.items()}
+
+
+def kind_of(record: Record) -> str:
+    """The record's name on the wire."""
+    return _NAMES[type(record)]
+
+
+def to_line(record: Record) -> str:
+    """One line of JSON, without the newline; NaN and infinities become their names as strings."""
+    body = {"kind": kind_of(record)}
+    body.update(dataclasses.asdict(record))
+    return json.dumps(_finite(body), allow_nan=False, separators=(",", ":"))
+
+
+def from_line(line: str) -> Record:
+    """The record on a line.
+
+    Raises:
+        ValueError: the line is no record of this format; says what it was.
+    """
+    try:
+        body = json.loads(line)
+        cls = KINDS[body.pop("kind")]
+        floats = {f.name for f in dataclasses.fields(cls) if f.type in (float, Optional[float])}
+        body = {
+            key: float(value) if key in floats and isinstance(value, str) else value
+            for key, value in body.items()
+        }
+        return cls(**body)  # type: ignore[no-any-return]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError("not a record: {!r} ({})".format(line[:200], error)) from error
+
+
+def job_to_json(job: Job) -> str:
+    """The worker's input file."""
+    return json.dumps(dataclasses.asdict(job), allow_nan=False)
+
+
+def job_from_json(text: str) -> Job:
+    """Read the worker's input file."""
+    body = json.loads(text)
+    spec = body["spec"]
+    return Job(
+        spec=RunSpec(**dict(spec, settings=TrialSettings(**spec["settings"]))),
+        paths=RunPaths(**body["paths"]),
+        measurement_version=body["measurement_version"],
+    )
+
+
+def _finite(value: Any) -> Any:
+    """Replace the floats that JSON has no word for."""
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return "NaN" if value != value else ("Infinity" if value > 0 else "-Infinity")
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value

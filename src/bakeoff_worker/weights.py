@@ -1,0 +1,83 @@
+"""Initial weights, drawn once in NumPy, so that every backend starts from the same point.
+
+Each weight keeps the distribution that its layer declares (``kernel_initializer`` and so on); only the
+generator is ours. Formulas: Keras's initializers (Glorot & Bengio 2010, He et al. 2015).
+"""
+
+import hashlib
+import math
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+# Initializers that draw nothing: every framework gives the same values.
+CONSTANT = ("Zeros", "Ones", "Constant", "Identity")
+
+
+def draw(
+    initializer: str, config: Mapping[str, Any], shape: Sequence[int], seed: int, index: int
+) -> Optional[Any]:
+    """Array of `shape` in float64 from the named random initializer; None for one that we don't know.
+
+    initializer, config: the class name and ``get_config()`` of a Keras 2 or 3 initializer.
+    index: the weight's place in the model; gives it a stream of its own.
+    """
+    generator = np.random.RandomState((seed * 7919 + index) % (2**32))
+    if initializer == "RandomUniform":
+        return generator.uniform(config["minval"], config["maxval"], shape)
+    if initializer == "RandomNormal":
+        return generator.normal(config["mean"], config["stddev"], shape)
+    if initializer == "TruncatedNormal":
+        return config["mean"] + config["stddev"] * _truncated_normal(generator, shape)
+    scaling = _variance_scaling(initializer, config)
+    if scaling is None:
+        return None
+    scale, mode, distribution = scaling
+    fan_in, fan_out = fans(shape)
+    scale /= max(1.0, {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2.0}[mode])
+    if distribution == "uniform":
+        limit = math.sqrt(3.0 * scale)
+        return generator.uniform(-limit, limit, shape)
+    if distribution == "untruncated_normal":
+        return math.sqrt(scale) * generator.normal(size=shape)
+    # 0.8796...: standard deviation of a standard normal cut off at two deviations.
+    return math.sqrt(scale) / 0.87962566103423978 * _truncated_normal(generator, shape)
+
+
+def fans(shape: Sequence[int]) -> Tuple[float, float]:
+    """Inputs and outputs that a kernel of this shape connects, receptive field included."""
+    if len(shape) < 2:
+        return float(shape[0] if shape else 1), float(shape[0] if shape else 1)
+    field = float(np.prod(shape[:-2])) if len(shape) > 2 else 1.0
+    return shape[-2] * field, shape[-1] * field
+
+
+def sha256(arrays: List[Any]) -> str:
+    """Digest of all weights in order, as float32 bytes: equal digests mean an equal start."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array, "float32").tobytes())
+    return digest.hexdigest()
+
+
+def _variance_scaling(initializer: str, config: Mapping[str, Any]) -> Optional[Tuple[float, str, str]]:
+    if initializer == "VarianceScaling":
+        return float(config["scale"]), config["mode"], config["distribution"]
+    return {
+        "GlorotUniform": (1.0, "fan_avg", "uniform"),
+        "GlorotNormal": (1.0, "fan_avg", "truncated_normal"),
+        "HeUniform": (2.0, "fan_in", "uniform"),
+        "HeNormal": (2.0, "fan_in", "truncated_normal"),
+        "LecunUniform": (1.0, "fan_in", "uniform"),
+        "LecunNormal": (1.0, "fan_in", "truncated_normal"),
+    }.get(initializer)
+
+
+def _truncated_normal(generator: Any, shape: Sequence[int]) -> Any:
+    """Standard normal values redrawn until they lie within two deviations."""
+    values = generator.normal(size=shape)
+    while True:
+        outside = np.abs(values) > 2
+        if not outside.any():
+            return values
+        values[outside] = generator.normal(size=int(outside.sum()))
