@@ -1,0 +1,21 @@
+"""Image data sets by name or path: found or fetched, verified, and cached as plain arrays."""
+
+from bakeoff.datasets.catalogue import Entry, catalogue
+from bakeoff.datasets.entries import Prepared
+from bakeoff.datasets.own import content_digest
+from bakeoff.datasets.prepare import Status, Verification, ensure, fetch, status, verify
+from bakeoff.datasets.progress import Progress
+
+__all__ = [
+    "Entry",
+    "Prepared",
+    "Progress",
+    "Status",
+    "Verification",
+    "catalogue",
+    "content_digest",
+    "ensure",
+    "fetch",
+    "status",
+    "verify",
+]

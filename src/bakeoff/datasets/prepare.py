@@ -1,0 +1,319 @@
+"""A data set by name or path, ready to be trained on: from the cache, or made and put there."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bakeoff.datasets import disk, entries, own, resize, sources
+from bakeoff.datasets.catalogue import Entry, catalogue
+from bakeoff.datasets.entries import Prepared
+from bakeoff.datasets.progress import OnProgress, Progress
+from bakeoff.datasets.sources import Surroundings
+from bakeoff.errors import DatasetError
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the cache has of one data set.
+
+    key: catalogue name or ``user-<digest>``, with ``@<side>`` where resized. title: for people.
+    path: the entry, or None if there is none. size_bytes: of the entry's files. source: where it came from.
+    """
+
+    key: str
+    title: str
+    path: Path | None
+    size_bytes: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """One cached entry, hashed anew. damaged: a line for each file that is not as it should be."""
+
+    key: str
+    path: Path
+    damaged: tuple[str, ...]
+
+
+def ensure(
+    name: str,
+    *,
+    image_size: int | None = None,
+    directory: Path | None = None,
+    on_progress: OnProgress | None = None,
+) -> Prepared:
+    """The data set called `name`, hashed and in the cache; fetched, decoded and resized if it must be.
+
+    name: a catalogue name, or the path of a ``.npz``, ``.parquet`` or ``.py`` file or of an image folder.
+    image_size: side in pixels of the square that images are resized to; None keeps them.
+    directory: a folder that is searched before any other source.
+
+    Raises:
+        DatasetError: it can't be had, is damaged, or has a wrong form; the message names the file.
+        MachineError: no room, or the cache can't be written.
+    """
+    return prepare(name, Surroundings.of_this_machine(directory, on_progress), image_size)
+
+
+def fetch(
+    name: str,
+    *,
+    source: str | None = None,
+    image_size: int | None = None,
+    directory: Path | None = None,
+    on_progress: OnProgress | None = None,
+) -> Prepared:
+    """The data set called `name` in the cache; got anew where a source is named, or where it is the user's.
+
+    source: one of ``directory``, ``system``, ``mirrors``, ``packages``; None asks them in this order for
+    what the cache doesn't have. The user's own data are read, or their ``load()`` run, again.
+
+    Raises:
+        DatasetError, MachineError: as `ensure`; what the cache had stays.
+    """
+    if source is not None and source not in sources.SOURCES:
+        raise DatasetError(f"source: got {source}, expected one of {', '.join(sources.SOURCES)}")
+    around = Surroundings.of_this_machine(directory, on_progress)
+    anew = source is not None or name not in catalogue()
+    return prepare(name, around, image_size, anew=anew, only=source)
+
+
+def prepare(
+    name: str,
+    around: Surroundings,
+    image_size: int | None = None,
+    *,
+    anew: bool = False,
+    only: str | None = None,
+) -> Prepared:
+    """`ensure` and `fetch` with all that they take from the machine given."""
+    if image_size is not None:
+        resize.check(image_size)
+    entry = catalogue().get(name)
+    if entry is not None:
+        return prepare_entry(entry, around, image_size, anew=anew, only=only)
+    if only is not None:
+        raise DatasetError(
+            f"{name}: only a catalogue data set has a source; expected one of {', '.join(catalogue())}"
+        )
+    return _prepare_own(_existing(name), around, image_size, anew)
+
+
+def prepare_entry(
+    entry: Entry,
+    around: Surroundings,
+    image_size: int | None = None,
+    *,
+    anew: bool = False,
+    only: str | None = None,
+) -> Prepared:
+    """A known data set, whole or resized."""
+    whole = _prepare_whole(entry, around, anew, only)
+    if image_size is None or whole.image_shape[:2] == (image_size, image_size):
+        return whole
+    entry_key = entries.key(entry.name, image_size)
+    path = entries.folder(around.root) / entry_key
+    if not anew and (kept := _sound(path, made_from=whole.digest)):
+        return kept
+    with entries.lock(around.root, entry_key, _waiting(entry.name, around)):
+        if not anew and (kept := _sound(path, made_from=whole.digest)):
+            return kept  # another process made it while we waited
+        facts = _facts(entry) | {
+            "source": {"kind": "resized", "detail": str(whole.path)},
+            "image_size": image_size,
+            "made_from": whole.digest,
+            "resized_by": own.pillow(),
+        }
+        with entries.building(around.root, entry_key, facts) as fresh:
+            for split in ("train", "test"):
+                images = np.load(whole.path / f"x_{split}.npy", mmap_mode="r", allow_pickle=False)
+                step = f"resizing the {split} images to {image_size} x {image_size}"
+                resize.resize(
+                    images, image_size, fresh / f"x_{split}.npy", _reporting(entry.name, step, around)
+                )
+                labels = np.load(whole.path / f"y_{split}.npy", mmap_mode="r", allow_pickle=False)
+                entries.save(fresh, f"y_{split}", labels)
+    return _made(path)
+
+
+def verify(name: str) -> tuple[Verification, ...]:
+    """What is damaged in the cached entries of a data set, whole and resized, after hashing all of them.
+
+    A catalogue set's whole entry is compared with the catalogue, all others with their own about.json.
+
+    Raises:
+        DatasetError: nothing of it is in the cache.
+    """
+    return verify_in(Surroundings.of_this_machine().root, name)
+
+
+def verify_in(root: Path, name: str) -> tuple[Verification, ...]:
+    """`verify` in a given cache. name may also be an entry's key, as `status` gives it."""
+    base = name
+    if name not in catalogue() and not (entries.folder(root) / name).is_dir():
+        base = _own_key(_existing(name))
+    folder = entries.folder(root)
+    paths = [path for path in _entry_folders(folder) if path.name == base or path.name.startswith(base + "@")]
+    if not paths:
+        raise DatasetError(f"{name}: not in the cache {folder}", f"fetch it with `bakeoff data fetch {name}`")
+    entries.forget_hashes()
+    return tuple(
+        Verification(path.name, path, entries.damage(path, _known_hashes(path.name))) for path in paths
+    )
+
+
+def status() -> tuple[Status, ...]:
+    """Every catalogue set, in the cache or not, then all else that the cache has."""
+    return status_in(Surroundings.of_this_machine().root)
+
+
+def status_in(root: Path) -> tuple[Status, ...]:
+    """`status` of a given cache."""
+    found = {path.name: _status(path) for path in _entry_folders(entries.folder(root))}
+    known = [found.pop(name, Status(name, entry.title, None, 0, "")) for name, entry in catalogue().items()]
+    return (*known, *found.values())
+
+
+def _prepare_whole(entry: Entry, around: Surroundings, anew: bool, only: str | None) -> Prepared:
+    path = entries.folder(around.root) / entry.name
+    if not anew and (kept := _sound(path, entry.sha256)):
+        return kept  # without the lock: a cache that is complete may be read-only
+    with entries.lock(around.root, entry.name, _waiting(entry.name, around)):
+        if not anew and (kept := _sound(path, entry.sha256)):
+            return kept  # another process made it while we waited
+        problem = f"nothing in {path}"
+        if not anew and entries.about_of(path) is not None:
+            problem = "refused: " + "; ".join(entries.damage(path, entry.sha256))
+            around.on_progress(
+                Progress(entry.name, f"the cached copy is damaged, fetching it anew ({problem})")
+            )
+        obtained = sources.obtain(entry, around, only, problem)
+        facts = _facts(entry) | {"source": {"kind": obtained.source, "detail": obtained.detail}}
+        with entries.building(around.root, entry.name, facts) as fresh:
+            for name, array in obtained.arrays.items():
+                entries.save(fresh, name, array)
+    return _made(path)
+
+
+def _prepare_own(source: Path, around: Surroundings, image_size: int | None, anew: bool) -> Prepared:
+    around.on_progress(Progress(source.name, "hashing"))
+    entry_key = entries.key(_own_key(source), image_size)
+    path = entries.folder(around.root) / entry_key
+    if not anew and (kept := _sound(path)):
+        return replace(kept, name=source.name)
+    with entries.lock(around.root, entry_key, _waiting(source.name, around)):
+        if not anew and (kept := _sound(path)):
+            return replace(kept, name=source.name)
+        data = own.read(source, image_size, lambda step: around.on_progress(Progress(source.name, step)))
+        facts = {
+            "name": source.name,
+            "title": source.name,
+            "num_classes": data.num_classes,
+            "class_names": data.class_names,
+            "source": {"kind": "user", "detail": str(source.absolute())},
+            "image_size": image_size,
+            "resized_by": None if image_size is None else own.pillow(),
+        }
+        disk.require(
+            around.root, sum(array.nbytes for array in data.arrays.values()), f"the copy of {source}"
+        )
+        with entries.building(around.root, entry_key, facts) as fresh:
+            for split in ("train", "test"):
+                images = data.arrays[f"x_{split}"]
+                target = fresh / f"x_{split}.npy"
+                if image_size is None or images.shape[1:3] == (image_size, image_size):
+                    entries.save(fresh, f"x_{split}", images)
+                else:
+                    step = f"resizing the {split} images to {image_size} x {image_size}"
+                    resize.resize(images, image_size, target, _reporting(source.name, step, around))
+                entries.save(fresh, f"y_{split}", data.arrays[f"y_{split}"])
+    return _made(path)
+
+
+def _sound(
+    path: Path, known: Mapping[str, str] | None = None, made_from: str | None = None
+) -> Prepared | None:
+    """The entry in a folder if it is whole and undamaged and, where given, made from that other entry."""
+    prepared = entries.read(path)
+    if prepared is None or entries.damage(path, known):
+        return None
+    if made_from is not None and (entries.about_of(path) or {}).get("made_from") != made_from:
+        return None
+    return prepared
+
+
+def _own_key(source: Path) -> str:
+    return f"user-{own.content_digest(source)[:16]}-r{own.READER_VERSION}"
+
+
+def _existing(name: str) -> Path:
+    """The file or folder that `name` is the path of."""
+    path = Path(name).expanduser()
+    if path.exists():
+        return path
+    close = difflib.get_close_matches(name, catalogue(), n=1)
+    raise DatasetError(
+        f"data set: got {name}, expected one of {', '.join(catalogue())}, or an existing .npz, .parquet or "
+        ".py file or image folder",
+        f"did you mean {close[0]}?" if close else "check the name; paths are relative to the current folder",
+    )
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    """What about.json tells of a catalogue entry."""
+    return {
+        "name": entry.name,
+        "title": entry.title,
+        "num_classes": entry.num_classes,
+        "class_names": list(entry.class_names),
+        "homepage": entry.homepage,
+        "licence": entry.licence,
+        "citation": entry.citation,
+        "image_size": None,
+    }
+
+
+def _made(path: Path) -> Prepared:
+    prepared = entries.read(path)
+    if prepared is None:  # another program took it away under our hands
+        raise DatasetError(f"{path}: vanished right after it was written", "try again")
+    return prepared
+
+
+def _known_hashes(entry_key: str) -> Mapping[str, str] | None:
+    entry = catalogue().get(entry_key)
+    return entry.sha256 if entry else None
+
+
+def _entry_folders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+
+
+def _status(path: Path) -> Status:
+    about = entries.about_of(path) or {}
+    size_bytes = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+    source = about.get("source", {})
+    return Status(
+        key=path.name,
+        title=about.get("title", "unreadable entry"),
+        path=path,
+        size_bytes=size_bytes,
+        source=f"{source.get('kind', '')}: {source.get('detail', '')}" if source else "",
+    )
+
+
+def _waiting(name: str, around: Surroundings) -> Any:
+    return lambda: around.on_progress(Progress(name, "waiting for another process that prepares it"))
+
+
+def _reporting(name: str, step: str, around: Surroundings) -> resize.OnBytes:
+    return lambda done, total: around.on_progress(Progress(name, step, done, total))

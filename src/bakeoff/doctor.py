@@ -1,0 +1,294 @@
+"""What works on this machine, what is missing, and the command that mends it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import uv
+
+from bakeoff import cache, environments, machine
+from bakeoff.environments import EnvironmentSpec, EnvironmentState, creation, interpreters
+from bakeoff.errors import BakeoffError
+
+_GOOD_CLOCKS = (
+    "tsc",
+    "kvm-clock",
+    "arch_sys_counter",
+    "hyperv_clocksource_tsc_page",
+)  # read without a system call
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+_QUIET_LOAD = 0.25  # runnable processes per core; beyond that, another program is at work
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding.
+
+    state: ``ok``; ``missing``: something that a built-in study needs can't be had; ``warning``: it goes
+    without, or timings may suffer. detail: the fact. remedy: the command or act that mends it.
+    """
+
+    subject: str
+    state: Literal["ok", "missing", "warning"]
+    detail: str
+    remedy: str = ""
+
+
+def diagnose() -> tuple[Check, ...]:
+    """Every check, in the order in which a newcomer meets its subject; makes and changes nothing."""
+    return (
+        *_tools(),
+        *_interpreters(),
+        *_environments(),
+        *_datasets(),
+        _gpu(),
+        _disk(),
+        *_hardware(),
+        *_quiet(Path("/sys")),
+        *_extras(),
+    )
+
+
+def _tools() -> Iterator[Check]:
+    yield Check("bakeoff", "ok", f"{metadata.version('bakeoff')} on Python {platform.python_version()}")
+    try:
+        yield Check("uv", "ok", f"{metadata.version('uv')}, {uv.find_uv_bin()}")
+    except FileNotFoundError:
+        yield Check(
+            "uv",
+            "missing",
+            "its program is not where its package should have put it",
+            "pip install --force-reinstall uv",
+        )
+    compiler = shutil.which("g++")
+    if compiler is None:
+        yield Check("g++", "missing", "not on PATH: Theano can't compile", _install("g++", "gcc-c++"))
+        return
+    version = _output([compiler, "--version"]).splitlines()
+    if version:
+        yield Check("g++", "ok", version[0])
+    else:
+        yield Check("g++", "missing", f"{compiler} does not run", _install("g++", "gcc-c++"))
+
+
+def _interpreters() -> Iterator[Check]:
+    """One for each Python that the catalogue asks for, with its headers where Theano needs them."""
+    specs = [spec for spec in environments.catalogue().values() if spec.lock]
+    for version in dict.fromkeys(spec.python for spec in specs):
+        wanted = ", ".join(spec.name for spec in specs if spec.python == version)
+        found = interpreters.find(version).found
+        if found is None:
+            yield Check(
+                f"Python {version}",
+                "missing",
+                f"none found on PATH, in pyenv, conda or uv; wanted by {wanted}",
+                f"pyenv install {version}, or: uv python install {version} (uv no longer offers the oldest)",
+            )
+        elif found.headers or interpreters.find(version, headers=True).found:
+            yield Check(f"Python {version}", "ok", f"{found.version} with headers, {found.path}")
+        else:
+            package = _install(f"python{version}-dev", f"python{version}-devel")
+            yield Check(
+                f"Python {version}", "missing", f"{found.path} has no headers: Theano can't compile", package
+            )
+
+
+def _environments() -> Iterator[Check]:
+    states = {state.name: state for state in environments.list_environments()}
+    for name, spec in environments.catalogue().items():
+        yield _environment(spec, states[name])
+
+
+def _environment(spec: EnvironmentSpec, state: EnvironmentState) -> Check:
+    subject = f"environment {spec.name}"
+    if spec.lock is None:
+        return Check(subject, "ok", spec.summary)
+    if state.state == "ready":
+        return Check(
+            subject, "ok", f"ready: {spec.summary}, Python {state.python}, {state.disk_bytes / 1e6:,.0f} MB"
+        )
+    found = interpreters.find(spec.python, headers=spec.needs_compiler).found
+    if found is None:
+        return Check(
+            subject,
+            "missing",
+            f"can't be made: no fitting Python {spec.python}",
+            "see the interpreters above",
+        )
+    try:
+        creation.check_needs(spec, cache.root())
+    except BakeoffError as error:
+        return Check(subject, "missing", f"can't be made: {error.message}", error.hint)
+    if state.state == "broken":
+        return Check(
+            subject,
+            "warning",
+            "half-built, or its Python is gone: made anew when needed",
+            f"bakeoff env create {spec.name}",
+        )
+    return Check(
+        subject, "ok", f"not made yet: done when first needed, or by `bakeoff env create {spec.name}`"
+    )
+
+
+def _datasets() -> Iterator[Check]:
+    from bakeoff import datasets
+
+    cached = {status.key: status for status in datasets.status() if status.path is not None}
+    for name in datasets.catalogue():
+        if name in cached:
+            yield Check(f"data set {name}", "ok", f"cached, {cached[name].size_bytes / 1e6:,.0f} MB")
+        else:
+            yield Check(
+                f"data set {name}",
+                "ok",
+                f"not fetched yet: done when first needed, or by `bakeoff data fetch {name}`",
+            )
+
+
+def _gpu() -> Check:
+    listed = _output(["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"])
+    if listed:
+        return Check("GPU", "ok", "; ".join(listed.splitlines()))
+    if list(Path("/dev").glob("nvidia[0-9]*")):
+        return Check(
+            "GPU",
+            "warning",
+            "there is one, but nvidia-smi is missing or fails",
+            "install the NVIDIA driver's tools",
+        )
+    return Check("GPU", "ok", 'none: runs use the CPU, and a study that asks for device = "gpu" is refused')
+
+
+def _disk() -> Check:
+    root = cache.root()
+    there = next(path for path in (root, *root.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    made = {state.name for state in environments.list_environments() if state.state == "ready"}
+    needed = sum(spec.disk_bytes for spec in environments.catalogue().values() if spec.name not in made)
+    detail = f"{free / 1e9:.1f} GB free in {root}; all environments not made yet take {needed / 1e9:.1f} GB"
+    if not os.access(there, os.W_OK):
+        return Check(
+            "disk",
+            "missing",
+            f"{there} can't be written",
+            "set BAKEOFF_CACHE to a folder that you can write to",
+        )
+    if free < needed:
+        return Check("disk", "warning", detail, "free some space, or set BAKEOFF_CACHE to a larger disk")
+    return Check("disk", "ok", detail)
+
+
+def _hardware() -> Iterator[Check]:
+    found = machine.identity()
+    detail = f"{found['cpu_model']}, {found['usable_cores']} of {found['logical_cores']} cores usable"
+    quota = found["cpu_quota"]
+    if quota is not None and quota < found["usable_cores"]:
+        yield Check(
+            "processor",
+            "warning",
+            f"{detail}, held to {quota:.1f} cores' worth of time: runs are throttled in the middle",
+            "set threads to no more than that in the study, or lift the container's CPU limit",
+        )
+    else:
+        yield Check("processor", "ok", detail)
+    memory = machine.snapshot()
+    free, total = memory.available_memory_bytes / 2**30, memory.memory_bytes / 2**30
+    if free < 2:
+        yield Check(
+            "memory",
+            "warning",
+            f"{free:.1f} of {total:.0f} GiB available; a run takes up to 2",
+            "close other programs",
+        )
+    else:
+        yield Check("memory", "ok", f"{free:.1f} of {total:.0f} GiB available")
+
+
+def _quiet(sysfs: Path) -> Iterator[Check]:
+    """What makes timings wander: other work, a hypervisor's steal, the clock and its frequency."""
+    now = machine.snapshot()
+    cores = os.cpu_count() or 1
+    if now.load is not None:
+        busy = now.load > _QUIET_LOAD * cores
+        yield Check(
+            "load",
+            "warning" if busy else "ok",
+            f"{now.load:.2f} runnable processes on {cores} cores over the last minute",
+            "stop other programs; repeats in blocks and pairs soften what remains" if busy else "",
+        )
+    steal = now.steal_cpu_s / now.total_cpu_s if now.total_cpu_s else 0.0
+    stolen = steal > machine.MAX_STEAL_SHARE
+    yield Check(
+        "steal",
+        "warning" if stolen else "ok",
+        f"{steal:.1%} of CPU time since boot went to other virtual machines, as far as the host tells",
+        "use a machine of your own, or more repeats" if stolen else "",
+    )
+    source = _text(sysfs / "devices/system/clocksource/clocksource0/current_clocksource")
+    resolution_ns = time.get_clock_info("perf_counter").resolution * 1e9
+    slow = bool(source) and source not in _GOOD_CLOCKS
+    yield Check(
+        "clock",
+        "warning" if slow else "ok",
+        f"{source or 'unknown source'}, resolution {resolution_ns:.0f} ns",
+        "boot with clocksource=tsc if the processor's is stable" if slow else "",
+    )
+    governor = _text(sysfs / "devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    fixed = governor in ("", "performance")
+    yield Check(
+        "frequency",
+        "ok" if fixed else "warning",
+        f"governor {governor}" if governor else "no governor in sight: the host decides",
+        "" if fixed else "sudo cpupower frequency-set --governor performance",
+    )
+
+
+def _extras() -> Iterator[Check]:
+    """Programs that only some need."""
+    if npm := shutil.which("npm"):
+        yield Check("npm", "ok", npm)
+    else:
+        yield Check(
+            "npm", "warning", "not on PATH: data sets come from their mirrors only", _install("npm", "npm")
+        )
+    browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if browser:
+        yield Check("browser", "ok", f"{browser}, for the tests of the report")
+    else:
+        yield Check(
+            "browser",
+            "warning",
+            "no Chromium on PATH: only `make test` needs it",
+            _install("chromium", "chromium"),
+        )
+
+
+def _install(debian: str, fedora: str) -> str:
+    """The command that installs a system package here; Debian's where the system is neither."""
+    return f"sudo dnf install {fedora}" if shutil.which("dnf") else f"sudo apt-get install {debian}"
+
+
+def _output(command: list[str]) -> str:
+    """What a command prints; nothing if it is missing, fails or hangs."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=15, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _text(path: Path) -> str:
+    """A small file's text; nothing if it can't be read."""
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

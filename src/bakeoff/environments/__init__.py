@@ -1,0 +1,298 @@
+"""Environments: from a name to an interpreter that can run a worker, made on demand.
+
+    catalogue()                what Bakeoff can make
+    ensure(name)               the environment, made now if need be
+    find(name)                 the environment if it is there
+    list_environments()        what is on this machine
+    remove(name)               give the disk space back
+
+Only the standard library and uv are needed here.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from bakeoff import cache
+from bakeoff.environments import blas, creation, foreign
+from bakeoff.environments.catalogue import (
+    MODULES,
+    Environment,
+    EnvironmentRequest,
+    EnvironmentSpec,
+    catalogue,
+)
+from bakeoff.environments.creation import Progress
+from bakeoff.errors import EnvironmentFailure
+
+__all__ = [
+    "Environment",
+    "EnvironmentFailure",
+    "EnvironmentRequest",
+    "EnvironmentSpec",
+    "EnvironmentState",
+    "Progress",
+    "catalogue",
+    "ensure",
+    "find",
+    "list_environments",
+    "remove",
+]
+
+
+State = Literal["absent", "ready", "broken", "outdated"]
+
+
+@dataclass(frozen=True)
+class EnvironmentState:
+    """One environment as it is on this machine.
+
+    state: ``ready``; ``absent`` (made when first needed); ``broken`` (half-built, or its Python is gone:
+    made anew when needed); ``outdated`` (made from another lock than this version of Bakeoff has).
+    disk_bytes: size when made, 0 unless ready or outdated; files shared with uv's cache count in full.
+    """
+
+    name: str
+    state: State
+    backends: tuple[str, ...]
+    summary: str
+    python: str
+    disk_bytes: int
+    path: Path | None
+
+
+def ensure(
+    name: str,
+    *,
+    request: EnvironmentRequest | None = None,
+    backend: str | None = None,
+    on_progress: Progress | None = None,
+) -> Environment:
+    """The environment of that name, made now if need be (minutes and gigabytes for the large ones).
+
+    request: what the study brings under that name, an interpreter or a lock; the catalogue's otherwise.
+    backend: what is to run in it; checked where given. on_progress: takes one line at a time.
+
+    Raises:
+        EnvironmentFailure: it is unknown, does not serve that backend, or can't be made; says why.
+    """
+    if request is not None and request.python is not None:
+        return _external(request.name, request.python, backend)
+    spec = _spec(name, request, backend)
+    if spec.lock is None:
+        return _own(spec)
+    try:
+        home = creation.create(_root(), spec, on_progress or _silent)
+    except EnvironmentFailure as error:
+        raise _with_alternative(spec, error) from error
+    if request is not None and backend is not None:
+        _check_modules(name, request, backend, creation.site_packages_of(home))
+    return _managed(spec, home)
+
+
+def find(name: str, *, request: EnvironmentRequest | None = None) -> Environment | None:
+    """The environment if it is ready, else None; makes nothing.
+
+    Raises:
+        EnvironmentFailure: the name is unknown, or an external interpreter won't do.
+    """
+    if request is not None and request.python is not None:
+        return _external(request.name, request.python, None)
+    spec = _spec(name, request, None)
+    if spec.lock is None:
+        return _own(spec)
+    home = creation.folder(_root(), spec)
+    return _managed(spec, home) if creation.is_ready(home) else None
+
+
+def list_environments() -> tuple[EnvironmentState, ...]:
+    """The catalogue's environments in its order, then whatever else was made."""
+    states, known = [], set()
+    for spec in catalogue().values():
+        if spec.lock is None:
+            states.append(_state(spec, "ready", platform.python_version(), 0, None))
+            continue
+        home = creation.folder(_root(), spec)
+        known.add(home)
+        marker = creation.read_marker(home)
+        if creation.is_ready(home) and marker:
+            states.append(_state(spec, "ready", marker.python, marker.disk_bytes, home))
+        else:
+            there = home if home.exists() else None
+            states.append(_state(spec, "broken" if there else "absent", spec.python, 0, there))
+    for home in sorted(_folders() - known):
+        name = home.name.rpartition("-")[0]
+        known_spec = catalogue().get(name)
+        spec = known_spec or EnvironmentSpec(name=name, summary="from a study's own lock", backends=())
+        marker = creation.read_marker(home)
+        if marker and creation.is_ready(home):
+            state: State = "outdated" if known_spec else "ready"
+            states.append(_state(spec, state, marker.python, marker.disk_bytes, home))
+        else:
+            states.append(_state(spec, "broken", "", 0, home))
+    return tuple(states)
+
+
+def remove(name: str) -> None:
+    """Delete what was made under that name, outdated and half-built included, with its compile caches.
+
+    Raises:
+        EnvironmentFailure: nothing of that name was made, or it can't be deleted.
+    """
+    homes = [home for home in _folders() if home.name.rpartition("-")[0] == name]
+    if not homes:
+        made = sorted({home.name.rpartition("-")[0] for home in _folders()})
+        raise EnvironmentFailure(
+            f"no environment {name} to remove",
+            f"There are: {', '.join(made)}." if made else "None was made yet.",
+        )
+    for home in homes:
+        creation.delete(home)
+
+
+def _spec(name: str, request: EnvironmentRequest | None, backend: str | None) -> EnvironmentSpec:
+    """What is to be made; a study's lock serves any backend, which is then looked for in it.
+
+    Raises:
+        EnvironmentFailure: unknown name, or the wrong environment for that backend.
+    """
+    if request is not None and request.lock is not None:
+        python = request.python_version or platform.python_version()
+        return EnvironmentSpec(
+            name=name,
+            summary=f"{name}, from {request.lock.name}",
+            backends=tuple(MODULES),
+            python=".".join(python.split(".")[:2]),
+            lock=request.lock.absolute(),
+            needs_compiler=creation.locks_theano(request.lock),
+        )
+    spec = catalogue().get(name)
+    if spec is None:
+        raise EnvironmentFailure(
+            f"no environment {name}; expected one of {', '.join(catalogue())}",
+            f"Or describe it in the study file: [environments.{name}] with `python` or `lock`.",
+        )
+    if backend is not None and backend not in spec.backends:
+        serving = ", ".join(other.name for other in catalogue().values() if backend in other.backends)
+        raise EnvironmentFailure(
+            f"environment {name} serves {', '.join(spec.backends)}; got backend {backend}",
+            f"Use environment {serving}." if serving else "",
+        )
+    return spec
+
+
+def _check_modules(name: str, request: EnvironmentRequest, backend: str, site_packages: Path) -> None:
+    """Pass if what a study's own lock brought can run the backend.
+
+    Raises:
+        EnvironmentFailure: with what the lock lacks.
+    """
+    there = {path.stem for path in site_packages.iterdir()}
+    if lacking := [module for module in MODULES[backend] if module not in there]:
+        raise EnvironmentFailure(
+            f"environment {name}: {request.lock} has no {', '.join(lacking)}; backend {backend} needs "
+            f"{', '.join(MODULES[backend])}",
+            "Add it to the lock, or run another backend there.",
+        )
+
+
+def _managed(spec: EnvironmentSpec, home: Path) -> Environment:
+    library = blas.bundled_openblas(creation.site_packages_of(home)) if spec.needs_compiler else None
+    return Environment(
+        name=spec.name,
+        python=creation.python_of(home),
+        variables=blas.variables(library),
+        digest=creation.digest(spec),
+        kind="managed",
+        scratch=_existing(home / "scratch"),
+        blas_library=library,
+    )
+
+
+def _external(name: str, python: Path, backend: str | None) -> Environment:
+    python = python.expanduser().absolute()
+    facts = foreign.examine(name, python, MODULES[backend] if backend else ("numpy",))
+    library = None
+    if "theano" in facts.packages:
+        if backend == "theano":
+            creation.check_compiler(name)
+        library = blas.bundled_openblas(facts.site_packages)
+    return Environment(
+        name=name,
+        python=python,
+        variables=blas.variables(library, os.environ.get("LD_LIBRARY_PATH", "")),
+        digest=facts.digest,
+        kind="external",
+        scratch=_existing(cache.root() / "scratch" / f"{name}-{facts.digest[:12]}"),
+        blas_library=library,
+    )
+
+
+def _own(spec: EnvironmentSpec) -> Environment:
+    """Bakeoff's own interpreter; its digest covers Python and numpy, the worker's only needs."""
+    facts = foreign.ExternalFacts(
+        version=platform.python_version(),
+        implementation=platform.python_implementation(),
+        packages={"numpy": metadata.version("numpy")},
+        site_packages=Path(),
+    )
+    return Environment(
+        name=spec.name,
+        python=Path(sys.executable),
+        variables={},
+        digest=facts.digest,
+        kind="own",
+        scratch=_existing(cache.root() / "scratch" / spec.name),
+    )
+
+
+def _with_alternative(spec: EnvironmentSpec, error: EnvironmentFailure) -> EnvironmentFailure:
+    """Where the study's own stack can't be had, say what comes nearest."""
+    if spec.name != "vintage":
+        return error
+    return EnvironmentFailure(
+        error.message,
+        f"{error.hint} Or race Theano on today's Python (environment theano) against TensorFlow behind "
+        "Keras 3 (environment tensorflow): `bakeoff run paper-today`.",
+    )
+
+
+def _state(
+    spec: EnvironmentSpec,
+    state: State,
+    python: str,
+    disk_bytes: int,
+    path: Path | None,
+) -> EnvironmentState:
+    return EnvironmentState(spec.name, state, spec.backends, spec.summary, python, disk_bytes, path)
+
+
+def _root() -> Path:
+    return cache.root() / "environments"
+
+
+def _folders() -> set[Path]:
+    """What was made, or begun, from locks."""
+    root = _root()
+    return {home for home in root.iterdir() if home.is_dir()} if root.is_dir() else set()
+
+
+def _existing(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentFailure(
+            f"{folder}: can't be made: {error.strerror}",
+            "Set BAKEOFF_CACHE to a folder that you can write to.",
+        ) from error
+    return folder
+
+
+def _silent(_: str) -> None:
+    pass

@@ -1,0 +1,22 @@
+"""What every launcher takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bakeoff.environments import Environment
+from bakeoff_worker.records import Job, Record
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One job, the environment that it runs in, and the file that takes what the process prints."""
+
+    job: Job
+    environment: Environment
+    log: Path
+
+
+Launcher = Callable[[Launch], Generator[Record, None, None]]

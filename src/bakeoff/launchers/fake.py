@@ -1,0 +1,49 @@
+"""Invented records, instantly and without a process: the whole program runs on them in tests."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Generator
+
+from bakeoff.launchers.base import Launch
+from bakeoff_worker.records import (
+    MEASUREMENT_VERSION,
+    EpochRecord,
+    Facts,
+    PhaseEnded,
+    Record,
+    RunEnded,
+    RunStarted,
+)
+
+
+def launch(request: Launch) -> Generator[Record, None, None]:
+    """A run whose times and errors depend on its trial and seed alone; no file is written."""
+    spec = request.job.spec
+    settings = spec.settings
+    chance = random.Random(f"{spec.trial_id} {spec.seed}")
+    pace_s = 1.0 + random.Random(settings.backend).random()
+    num_images = settings.train_images or 60_000
+    yield RunStarted(pid=1, unix_s=0.0, python="3.11.0", measurement_version=MEASUREMENT_VERSION)
+    for name in ("interpreter", "import", "data", "build", "first_step"):
+        yield PhaseEnded(name, pace_s, pace_s, 0.1 * pace_s)
+    yield Facts(asked={}, resolved={}, observed={"versions": {"fake": "1"}})
+    for epoch in range(1, settings.epochs + 1):
+        train_s = pace_s * chance.lognormvariate(0.0, 0.03)
+        error = 0.02 + 0.3 / epoch + 0.01 * chance.random()
+        yield EpochRecord(
+            epoch=epoch,
+            num_images=num_images,
+            train_s=train_s,
+            evaluation_s=0.1 * train_s,
+            train_loss=3 * error,
+            train_accuracy=1 - error,
+            validation_loss=3.3 * error,
+            validation_error=error,
+            user_s=1.9 * train_s,
+            system_s=0.1 * train_s,
+            peak_memory_bytes=500_000_000,
+        )
+    yield PhaseEnded("training", pace_s * settings.epochs, 1.9 * pace_s * settings.epochs, 0.1 * pace_s)
+    yield PhaseEnded("evaluation", 0.1 * pace_s * settings.epochs, 0.2 * pace_s * settings.epochs, 0.0)
+    yield RunEnded("ok")

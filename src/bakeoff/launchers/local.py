@@ -1,0 +1,206 @@
+"""One child process on this machine, in its environment's interpreter and a session of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Generator
+from hashlib import sha256
+from importlib import resources
+from pathlib import Path
+
+from bakeoff import cache
+from bakeoff.launchers.base import Launch
+from bakeoff_worker.records import PhaseEnded, Record, RunEnded, from_line, job_to_json
+
+# Variables that a child inherits; anything else of the caller's could change what is measured.
+INHERITED = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "CUDA_VISIBLE_DEVICES",
+    "CUDA_HOME",
+    "NVIDIA_VISIBLE_DEVICES",
+)
+_POLL_S = 1.0  # how often a silent child is looked at: for its time limit and its death
+_EXIT_S = 30.0  # how long a child that has said its last word may take to leave
+_LAST_LINES_BYTES = 4000
+
+
+def launch(request: Launch) -> Generator[Record, None, None]:
+    """The records of one run as they come, the last one a `RunEnded`.
+
+    Asking for the next record lets the child go on: it waits, no clock running, until then. Closing the
+    iterator early kills the child with everything that it started.
+    """
+    worker = _stage_worker()
+    with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder:
+        job_file = Path(folder) / "job.json"
+        job_file.write_text(job_to_json(request.job))
+        oom_kills = _oom_kills()
+        doorbell, ring = os.pipe()
+        try:
+            child = _start(request, worker, job_file, ring)
+        except OSError as error:
+            yield RunEnded("failed", f"the interpreter could not be started: {error}")
+            return
+        finally:
+            os.close(ring)
+        try:
+            ended = yield from _follow(request, child, doorbell)
+            if ended.status == "killed" and _oom_kills() > oom_kills:
+                ended = RunEnded("out_of_memory", "the system's out-of-memory killer ended the process")
+            if ended.status != "ok" and not ended.last_lines:
+                ended = RunEnded(ended.status, ended.reason, last_lines(request.log))
+        finally:
+            _kill_group(child)
+            os.close(doorbell)
+        yield ended
+
+
+def last_lines(log: Path) -> str:
+    """The end of what the process printed, at most 4,000 bytes."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _LAST_LINES_BYTES))
+            return file.read().decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _start(request: Launch, worker: Path, job_file: Path, ring: int) -> subprocess.Popen[bytes]:
+    """The child, in a session of its own, with the log as its output and a pipe to be answered on."""
+    with request.log.open("wb") as log:
+        return subprocess.Popen(
+            [str(request.environment.python), str(worker / "bakeoff_worker" / "__main__.py"), str(job_file)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            pass_fds=(ring,),
+            start_new_session=True,
+            env=_variables(request, ring),
+            cwd=job_file.parent,
+        )
+
+
+def _follow(
+    request: Launch, child: subprocess.Popen[bytes], doorbell: int
+) -> Generator[Record, None, RunEnded]:
+    """Yield records until the child has said its last word or can't; returns how the run ended."""
+    started = time.monotonic()
+    limit_s = request.job.spec.settings.time_limit_s
+    with Path(request.job.paths.records).open("a+b") as records:
+        records.seek(0)
+        pending = b""
+        while True:
+            exited = child.poll() is not None  # asked before reading: what is read after it is complete
+            pending += records.read()
+            while b"\n" in pending:
+                line, pending = pending.split(b"\n", 1)
+                try:
+                    record = from_line(line.decode(errors="replace"))
+                except ValueError as error:
+                    return RunEnded("garbage", str(error))
+                if isinstance(record, RunEnded):
+                    yield from _leave(child)
+                    return record
+                yield record
+                _answer(child)
+            if exited:
+                return _died(child.returncode)
+            left_s = _POLL_S if limit_s is None else min(_POLL_S, limit_s - (time.monotonic() - started))
+            if left_s <= 0:
+                return RunEnded("timeout", f"still running after its time limit of {limit_s:g} s")
+            if select.select([doorbell], [], [], left_s)[0]:
+                os.read(doorbell, 4096)
+
+
+def _leave(child: subprocess.Popen[bytes]) -> Generator[Record, None, None]:
+    """Let the child go, and time how long its interpreter takes to leave."""
+    _answer(child)
+    started = time.perf_counter()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(_EXIT_S)
+    yield PhaseEnded("end", time.perf_counter() - started, None, None)
+
+
+def _answer(child: subprocess.Popen[bytes]) -> None:
+    """Tell the child that its last record is safe."""
+    assert child.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        child.stdin.write(b"k")
+        child.stdin.flush()
+
+
+def _died(returncode: int) -> RunEnded:
+    """The end of a child that left without a word."""
+    if returncode == -signal.SIGKILL:
+        return RunEnded("killed", "the process was killed (SIGKILL)")
+    if returncode < 0:
+        return RunEnded("failed", f"the process died of {signal.Signals(-returncode).name}")
+    return RunEnded("failed", f"the process left with exit code {returncode} before its run had ended")
+
+
+def _kill_group(child: subprocess.Popen[bytes]) -> None:
+    """End the child and whatever it started; they share a process group of their own."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    if child.stdin:
+        with contextlib.suppress(OSError):
+            child.stdin.close()
+
+
+def _variables(request: Launch, ring: int) -> dict[str, str]:
+    variables = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    variables.update(
+        PYTHONHASHSEED="0",
+        PYTHONNOUSERSITE="1",
+        PYTHONUNBUFFERED="1",
+        BAKEOFF_DOORBELL_FD=str(ring),
+    )
+    variables.update(request.environment.variables)
+    return variables
+
+
+def _oom_kills() -> int:
+    """How often this system has killed for memory since it started; 0 where it doesn't say."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
+def _stage_worker() -> Path:
+    """A folder that holds the worker package and nothing else, named by its content.
+
+    The package's own folder would do were it not that its neighbours (our whole site-packages) would then
+    be importable inside the contestants' environments. A study that runs for days keeps the worker that it
+    started with, whatever is upgraded meanwhile.
+    """
+    source = Path(str(resources.files("bakeoff_worker")))
+    files = sorted(path for path in source.rglob("*.py"))
+    digest = sha256()
+    for path in files:
+        digest.update(str(path.relative_to(source)).encode() + b"\0" + path.read_bytes() + b"\0")
+    staged = cache.root() / "worker" / digest.hexdigest()[:16]
+    if not staged.exists():
+        staged.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=staged.parent))
+        shutil.copytree(source, temporary / "bakeoff_worker", ignore=shutil.ignore_patterns("__pycache__"))
+        try:
+            temporary.rename(staged)
+        except OSError:  # another process was faster; its copy is the same
+            shutil.rmtree(temporary)
+    return staged

@@ -1,0 +1,294 @@
+"""This machine: what it is, and what else it did while a run was measured.
+
+The identity is of the hardware and of the share of it that we may use. It stays the same over
+reboots, load, names and kernel updates, so that a study of many days survives them; kernel and driver
+are recorded with every run all the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+# Beyond these a run is flagged as disturbed; it is kept, and the reader decides. Our choices:
+# others' CPU: about the spread of training times between neighbouring runs on an idle shared host;
+# steal: most hypervisors report none at all, so that 2 % is a busy neighbour;
+# clock: it wanders by a few per cent between runs, a fifth less is heat or a power limit;
+# memory: with less than that free, the system swaps or drops the cache of the data.
+MAX_OTHERS_CPU_SHARE = 0.05
+MAX_STEAL_SHARE = 0.02
+MIN_FREQUENCY_RATIO = 0.8
+MIN_MEMORY_SHARE = 0.05
+# The kernel counts CPU time in ticks of 10 ms: over less CPU time than this, a share is mostly rounding.
+_MIN_TOTAL_CPU_S = 2.0
+
+_NVIDIA_SMI_S = 15.0
+
+# What decides how fast the same program runs; the rest of `identity` is for people. Memory is left
+# out: kernels keep more or less of it for themselves, so that a rounded size can change at a reboot.
+_IDENTIFYING = (
+    *("system", "architecture", "cpu_model", "hypervisor"),
+    *("logical_cores", "physical_cores", "usable_cores", "cpu_quota"),
+)
+
+
+def identity(
+    proc: Path = Path("/proc"), sysfs: Path = Path("/sys"), nvidia_smi: str = "nvidia-smi"
+) -> Mapping[str, Any]:
+    """What this machine is, JSON-plain; ``machine_id`` names it, ``description`` is one line for people.
+
+    usable_cores: those that this process may run on. cpu_quota: cores' worth of time that its control
+    group may use; None without a limit. memory_gib: rounded. gpus: NVIDIA's, one mapping each.
+    Values that can't be had are None.
+    """
+    cpuinfo = _text(proc / "cpuinfo")
+    found: dict[str, Any] = {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "cpu_model": _cpu_model(cpuinfo),
+        "logical_cores": psutil.cpu_count(),
+        "physical_cores": psutil.cpu_count(logical=False),
+        "usable_cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else psutil.cpu_count(),
+        "cpu_quota": _cpu_quota(proc, sysfs),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "hypervisor": "hypervisor" in cpuinfo.split() if "flags" in cpuinfo else None,
+        "gpus": _gpus(nvidia_smi),
+        "kernel": platform.release(),
+        "os": _os_name(),
+    }
+    found["machine_id"] = _machine_id(found)
+    found["description"] = _describe(found)
+    return found
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Counters and gauges of the whole machine at one moment. What can't be read is None.
+
+    busy_cpu_s, steal_cpu_s, total_cpu_s: since boot, summed over cores; total includes idle.
+    load: runnable processes, mean of the last minute. frequency_mhz: mean over cores.
+    num_throttled: times that a core was slowed by heat.
+    """
+
+    busy_cpu_s: float
+    steal_cpu_s: float
+    total_cpu_s: float
+    load: float | None
+    frequency_mhz: float | None
+    num_throttled: int | None
+    available_memory_bytes: int
+    memory_bytes: int
+    unix_s: float
+
+
+def snapshot(sysfs: Path = Path("/sys")) -> Snapshot:
+    """The machine's counters now. Take one just before a run starts and one just after it ended."""
+    times = psutil.cpu_times()
+    memory = psutil.virtual_memory()
+    # Guests' time is part of user and nice already; waiting for a disk is idle time.
+    busy = ("user", "nice", "system", "irq", "softirq", "interrupt", "dpc")
+    idle = ("idle", "iowait", "steal")
+    return Snapshot(
+        busy_cpu_s=sum(getattr(times, name, 0.0) for name in busy),
+        steal_cpu_s=getattr(times, "steal", 0.0),
+        total_cpu_s=sum(getattr(times, name, 0.0) for name in (*busy, *idle)),
+        load=psutil.getloadavg()[0],
+        frequency_mhz=_frequency_mhz(),
+        num_throttled=_num_throttled(sysfs),
+        available_memory_bytes=memory.available,
+        memory_bytes=memory.total,
+        unix_s=time.time(),
+    )
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """What the machine did beside a run. Shares are of all its cores over the run; None: unknown.
+
+    load: at the run's end, its own processes included. frequency_ratio: clock after ÷ before.
+    reasons: a sentence for each threshold that was passed; disturbed: whether there is one.
+    """
+
+    others_cpu_share: float | None
+    steal_share: float | None
+    load: float | None
+    frequency_ratio: float | None
+    num_throttled: int | None
+    available_memory_bytes: int
+    disturbed: bool
+    reasons: tuple[str, ...]
+
+
+def disturbance(before: Snapshot, after: Snapshot, own_cpu_s: float | None) -> Disturbance:
+    """What disturbed a run between two snapshots.
+
+    own_cpu_s: CPU seconds of the run's process tree in that time, user and system; None if unknown.
+    Runs of less than two CPU seconds (idle ones counted) have no shares: the kernel's ticks are too coarse.
+    """
+    total_s = after.total_cpu_s - before.total_cpu_s
+    long_enough = total_s >= _MIN_TOTAL_CPU_S
+    others = steal = ratio = throttled = None
+    if long_enough and own_cpu_s is not None:
+        others = max(0.0, after.busy_cpu_s - before.busy_cpu_s - own_cpu_s) / total_s
+    if long_enough:
+        steal = max(0.0, after.steal_cpu_s - before.steal_cpu_s) / total_s
+    if before.frequency_mhz and after.frequency_mhz:
+        ratio = after.frequency_mhz / before.frequency_mhz
+    if before.num_throttled is not None and after.num_throttled is not None:
+        throttled = after.num_throttled - before.num_throttled
+    available = min(before.available_memory_bytes, after.available_memory_bytes)
+    reasons = []
+    if others is not None and others > MAX_OTHERS_CPU_SHARE:
+        reasons.append(
+            f"other programs used {others:.1%} of the CPU (limit {MAX_OTHERS_CPU_SHARE:.0%}): stop them"
+        )
+    if steal is not None and steal > MAX_STEAL_SHARE:
+        reasons.append(
+            f"the hypervisor took {steal:.1%} of the CPU time (limit {MAX_STEAL_SHARE:.0%}):"
+            " use a quieter host"
+        )
+    if ratio is not None and ratio < MIN_FREQUENCY_RATIO:
+        reasons.append(
+            f"the CPU's clock fell to {ratio:.0%} of what it was (limit {MIN_FREQUENCY_RATIO:.0%}):"
+            " cool it, plug it in, or fix its frequency"
+        )
+    if throttled:
+        reasons.append(f"heat slowed a core {throttled} times: cool the machine, or use fewer threads")
+    if available < MIN_MEMORY_SHARE * after.memory_bytes:
+        reasons.append(
+            f"only {available / 2**30:.1f} GiB of memory were free (limit {MIN_MEMORY_SHARE:.0%} of all):"
+            " close other programs"
+        )
+    return Disturbance(
+        others_cpu_share=others,
+        steal_share=steal,
+        load=after.load,
+        frequency_ratio=ratio,
+        num_throttled=throttled,
+        available_memory_bytes=available,
+        disturbed=bool(reasons),
+        reasons=tuple(reasons),
+    )
+
+
+def _machine_id(found: Mapping[str, Any]) -> str:
+    """16 hex digits, equal for machines on which the same program runs alike."""
+    identifying = {name: found[name] for name in _IDENTIFYING}
+    identifying["gpus"] = [[gpu["name"], gpu["memory_mib"]] for gpu in found["gpus"]]
+    return hashlib.sha256(json.dumps(identifying, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _describe(found: Mapping[str, Any]) -> str:
+    """``AMD EPYC, 2 cores, 24 GiB, virtual machine, Linux``"""
+    cores = found["usable_cores"]
+    parts = [found["cpu_model"] or found["architecture"], f"{cores} core{'s' * (cores != 1)}"]
+    if found["cpu_quota"] is not None:
+        parts.append(f"limited to {found['cpu_quota']:g}")
+    parts.append(f"{found['memory_gib']} GiB")
+    parts += [gpu["name"] for gpu in found["gpus"]]
+    if found["hypervisor"]:
+        parts.append("virtual machine")
+    return ", ".join([*parts, found["system"]])
+
+
+def _cpu_model(cpuinfo: str) -> str | None:
+    """The CPU's name; on ARM, which gives none, its implementer and part numbers."""
+    if name := re.search(r"^model name\s*: (.+)$", cpuinfo, re.MULTILINE):
+        return " ".join(name[1].split())
+    numbers = [re.search(rf"^CPU {key}\s*: (\S+)$", cpuinfo, re.MULTILINE) for key in ("implementer", "part")]
+    if all(numbers):
+        return "ARM " + " ".join(number[1] for number in numbers if number)
+    if platform.system() == "Darwin":
+        return _output(["sysctl", "-n", "machdep.cpu.brand_string"]) or None
+    return platform.processor() or None
+
+
+def _cpu_quota(proc: Path, sysfs: Path) -> float | None:
+    """Cores' worth of CPU time that the control group, and those around it, leave us.
+
+    Source: Linux, Documentation/admin-guide/cgroup-v2.rst, ``cpu.max``; version 1, ``cpu.cfs_quota_us``.
+    """
+    quotas = []
+    for line in _text(proc / "self/cgroup").splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = sysfs / "fs/cgroup" / controllers
+        here = root / group.strip("/")
+        quotas += [_quota(folder) for folder in (here, *here.parents) if folder.is_relative_to(root)]
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def _quota(group: Path) -> float | None:
+    """One control group's limit in cores; None without."""
+    words = _text(group / "cpu.max").split()
+    words = words or [*_text(group / "cpu.cfs_quota_us").split(), *_text(group / "cpu.cfs_period_us").split()]
+    unlimited = len(words) != 2 or words[0] in ("max", "-1")
+    return None if unlimited else int(words[0]) / int(words[1])
+
+
+def _gpus(nvidia_smi: str) -> list[dict[str, Any]]:
+    """NVIDIA's GPUs in the order of their names; none if its tool is missing or fails."""
+    asked = _output(
+        [nvidia_smi, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
+    )
+    rows = [[cell.strip() for cell in line.split(",")] for line in asked.splitlines()]
+    return [
+        {"name": row[0], "memory_mib": int(row[1]) if row[1].isdigit() else None, "driver": row[2]}
+        for row in sorted(rows)
+        if len(row) == 3
+    ]
+
+
+def _frequency_mhz() -> float | None:
+    try:
+        frequency = psutil.cpu_freq()
+    except (OSError, NotImplementedError, AttributeError):  # psutil lacks the function on some systems
+        return None
+    return frequency.current if frequency and frequency.current else None
+
+
+def _num_throttled(sysfs: Path) -> int | None:
+    """Sum over cores; None where the kernel doesn't count, as in most virtual machines."""
+    counts = [
+        _text(file)
+        for file in sysfs.glob("devices/system/cpu/cpu[0-9]*/thermal_throttle/core_throttle_count")
+    ]
+    return sum(int(count) for count in counts if count) if any(counts) else None
+
+
+def _os_name() -> str:
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except (OSError, KeyError):
+        return platform.platform(terse=True)
+
+
+def _output(command: list[str]) -> str:
+    """What a command prints; nothing if it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_NVIDIA_SMI_S, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+def _text(path: Path) -> str:
+    """A small file's text; nothing if it can't be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

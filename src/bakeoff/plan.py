@@ -1,0 +1,249 @@
+"""What a study runs, in which order; what of it is missing; how long that may take. Pure functions."""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Protocol
+
+from bakeoff.study import DATASETS, Study
+from bakeoff_worker.records import RunSpec, TrialSettings
+
+# Settings that barely move a run's time, or (epochs, images) are scaled by.
+_TIMELESS = (
+    *("epochs", "train_images", "evaluation_images", "evaluation_split", "validation_fraction"),
+    *("learning_rate", "time_limit_s", "dataset", "content"),
+)
+_TIMED = tuple(field.name for field in fields(TrialSettings) if field.name not in _TIMELESS)
+
+# How far off a prediction may be, as factors below and above it. Single runs on a shared machine
+# vary by a tenth, twice that is common; scaling over images and epochs misses caches and warm-up; over
+# other settings (another batch size, more filters) it is a guess. Our choice, meant to be wide.
+_SPREAD: Mapping[str, tuple[float, float]] = {
+    "measured": (0.8, 1.25),
+    "scaled": (0.6, 1.6),
+    "scaled from other settings": (0.3, 3.0),
+}
+
+Basis = Literal["measured", "scaled", "scaled from other settings", "unknown"]
+
+
+class PastRun(Protocol):
+    """What an earlier run that ended well tells about time; the store's history has such records.
+
+    wall_s: from start to end of its process; None if that isn't known, which makes the run useless here.
+    num_epochs: how many it trained; num_images, train_s, evaluation_s: totals over them.
+    """
+
+    @property
+    def settings(self) -> TrialSettings: ...
+    @property
+    def wall_s(self) -> float | None: ...
+    @property
+    def num_epochs(self) -> int: ...
+    @property
+    def num_images(self) -> int: ...
+    @property
+    def train_s(self) -> float: ...
+    @property
+    def evaluation_s(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class TrialEstimate:
+    """Seconds that one run of a trial may take, between low_s and high_s; None where nothing is known.
+
+    basis: ``measured`` (this very trial ran), ``scaled`` (by images and epochs, from the same backend,
+    environment and model), ``scaled from other settings`` (the same, with other settings too), ``unknown``.
+    num_runs: how many runs of it are planned.
+    """
+
+    trial_id: str
+    label: str
+    basis: Basis
+    num_runs: int
+    run_s: float | None = None
+    low_s: float | None = None
+    high_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds for a plan, run one after another.
+
+    total_s, low_s, high_s: of the runs that something is known about; None if nothing is known at
+    all. trials: in the order of the plan. num_unknown: runs that the total leaves out.
+    """
+
+    total_s: float | None
+    low_s: float | None
+    high_s: float | None
+    trials: tuple[TrialEstimate, ...]
+    num_unknown: int
+
+    @property
+    def basis(self) -> Mapping[str, Basis]:
+        """What each trial's figure rests on, by trial_id."""
+        return {trial.trial_id: trial.basis for trial in self.trials}
+
+
+def expand(study: Study) -> tuple[RunSpec, ...]:
+    """Every run of a study, in order: block by block, each one repeat of every trial in random order.
+
+    Orders and seeds are digests of the study's seed, the repeat and (orders) the trial, not draws from a
+    generator: the same everywhere, and unchanged when repeats are added; new trials slip in between
+    the others, which keep their order.
+    """
+    return tuple(spec for repeat in range(study.repeats) for spec in _block(study, repeat))
+
+
+def _block(study: Study, repeat: int) -> Iterator[RunSpec]:
+    shuffled = sorted(study.trials, key=lambda trial: _digest(study.seed, repeat, trial.trial_id))
+    for position, trial in enumerate(shuffled):
+        yield RunSpec(
+            settings=trial.settings,
+            label=trial.label,
+            repeat=repeat,
+            block=repeat,
+            position=position,
+            seed=run_seed(study.seed, repeat),
+        )
+
+
+def run_seed(study_seed: int, repeat: int) -> int:
+    """The seed of all runs of a repeat, 31 bits: what every framework's generator accepts."""
+    return int(_digest(study_seed, repeat)[:8], 16) & 0x7FFF_FFFF
+
+
+def missing(specs: Sequence[RunSpec], done: Collection[tuple[str, int]]) -> tuple[RunSpec, ...]:
+    """The runs that are not among `done`, (trial_id, repeat) pairs, in their order."""
+    finished = frozenset(done)
+    return tuple(spec for spec in specs if (spec.trial_id, spec.repeat) not in finished)
+
+
+def estimate(specs: Sequence[RunSpec], history: Sequence[PastRun]) -> Estimate:
+    """Seconds that these runs may take one after another, from earlier runs on this machine.
+
+    A trial that has run before is expected to take its median again. Otherwise the nearest earlier
+    runs of the same backend, environment, device and model on like images are scaled:
+    start-up as it was, the rest by images and epochs. Where there are none, nothing is claimed.
+    """
+    by_trial: dict[str, list[RunSpec]] = {}
+    for spec in specs:
+        by_trial.setdefault(spec.trial_id, []).append(spec)
+    useful = [_Past(past, past.wall_s) for past in history if past.wall_s is not None and past.num_images > 0]
+    past_by_trial: dict[str, list[_Past]] = {}
+    for past in useful:
+        past_by_trial.setdefault(past.run.settings.trial_id, []).append(past)
+    trials = tuple(
+        _estimate_trial(trial_id, runs, past_by_trial.get(trial_id, ()), useful)
+        for trial_id, runs in by_trial.items()
+    )
+    known = [trial for trial in trials if trial.run_s is not None]
+    return Estimate(
+        total_s=_total(known, "run_s"),
+        low_s=_total(known, "low_s"),
+        high_s=_total(known, "high_s"),
+        trials=trials,
+        num_unknown=sum(trial.num_runs for trial in trials if trial.run_s is None),
+    )
+
+
+@dataclass(frozen=True)
+class _Past:
+    """An earlier run whose wall_s is known."""
+
+    run: PastRun
+    wall_s: float
+
+    def predicted_s(self, num_image_epochs: int) -> float:
+        """Wall seconds of a run like this one: the same start-up, the epochs by the images in them."""
+        epochs_s = self.run.train_s + self.run.evaluation_s
+        return max(self.wall_s - epochs_s, 0.0) + epochs_s / self.run.num_images * num_image_epochs
+
+
+def _estimate_trial(
+    trial_id: str, runs: Sequence[RunSpec], same: Sequence[_Past], history: Sequence[_Past]
+) -> TrialEstimate:
+    settings = runs[0].settings
+    times, basis = _predictions(settings, same, history)
+    if basis == "unknown":
+        return TrialEstimate(trial_id, runs[0].label, basis, len(runs))
+    below, above = _SPREAD[basis]
+    limit_s = settings.time_limit_s or float("inf")
+    run_s, low_s, high_s = statistics.median(times), min(times) * below, max(times) * above
+    return TrialEstimate(
+        trial_id,
+        runs[0].label,
+        basis,
+        len(runs),
+        run_s=min(run_s, limit_s),
+        low_s=min(low_s, limit_s),
+        high_s=min(high_s, limit_s),
+    )
+
+
+def _predictions(
+    settings: TrialSettings, same: Sequence[_Past], history: Sequence[_Past]
+) -> tuple[list[float], Basis]:
+    """Seconds for one run, by each of the earlier runs that are nearest, and how near they are."""
+    if same:
+        return [past.wall_s for past in same], "measured"
+    num_images = _num_images(settings, history)
+    like = [past for past in history if _alike(past.run.settings, settings)]
+    if num_images is None or not like:
+        return [], "unknown"
+    distances = [_num_differences(past.run.settings, settings) for past in like]
+    nearest = [past for past, far in zip(like, distances, strict=True) if far == min(distances)]
+    times = [past.predicted_s(num_images * settings.epochs) for past in nearest]
+    return times, "scaled from other settings" if min(distances) else "scaled"
+
+
+def _alike(past: TrialSettings, asked: TrialSettings) -> bool:
+    """Whether one run's time says something about the other's."""
+    keys = ("backend", "environment", "device", "model")
+    return (
+        all(getattr(past, key) == getattr(asked, key) for key in keys)
+        and past.content.get("model") == asked.content.get("model")
+        and _images(past) == _images(asked)
+    )
+
+
+def _images(settings: TrialSettings) -> Any:
+    """Data sets with equal values have images of one size and kind: MNIST and Fashion-MNIST do."""
+    size = DATASETS.get(settings.dataset)
+    kind = size.image_shape if size else settings.content.get("dataset", settings.dataset)
+    return kind, settings.image_size
+
+
+def _num_differences(past: TrialSettings, asked: TrialSettings) -> int:
+    return sum(getattr(past, key) != getattr(asked, key) for key in _TIMED)
+
+
+def _num_images(settings: TrialSettings, history: Sequence[_Past]) -> int | None:
+    """Images trained per epoch; for the user's own data, as many as in an earlier run on all of them."""
+    if settings.train_images is not None:
+        return settings.train_images
+    held_out = settings.validation_fraction if settings.evaluation_split == "validation" else 0.0
+    size = DATASETS.get(settings.dataset)
+    if size:
+        return size.num_train - round(size.num_train * held_out)
+    return next(
+        (
+            past.run.num_images // past.run.num_epochs
+            for past in history
+            if past.run.settings.train_images is None
+            and past.run.settings.content.get("dataset") == settings.content.get("dataset")
+        ),
+        None,
+    )
+
+
+def _total(known: Sequence[TrialEstimate], field: str) -> float | None:
+    return sum(getattr(trial, field) * trial.num_runs for trial in known) if known else None
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256("/".join(str(part) for part in parts).encode()).hexdigest()

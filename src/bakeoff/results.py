@@ -1,0 +1,58 @@
+"""Results in a notebook.
+
+    >>> import bakeoff.results
+    >>> results = bakeoff.results.open_results("bakeoff.sqlite")     # doctest: +SKIP
+    >>> results.epochs("quick").group_by("backend").agg(pl.col("train_s").mean())   # doctest: +SKIP
+
+Frames are polars'; ``.to_pandas()`` gives pandas' where pandas and pyarrow are installed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from bakeoff.store.reader import Reader
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results in one store. Each call reads what is there then, also while a study runs.
+
+    `study` is a study's name or digest; None gives all runs. Columns: ``docs/store.md``.
+    """
+
+    path: Path
+
+    def studies(self) -> pl.DataFrame:
+        """One row per study, the one begun last first."""
+        with Reader(self.path) as reader:
+            return reader.studies()
+
+    def runs(self, study: str | None = None) -> pl.DataFrame:
+        """One row per run, with its settings, how it ended, and totals over its epochs."""
+        with Reader(self.path) as reader:
+            return reader.runs(study)
+
+    def epochs(self, study: str | None = None) -> pl.DataFrame:
+        """One row per epoch of a run."""
+        with Reader(self.path) as reader:
+            return reader.epochs(study)
+
+    def phases(self, study: str | None = None) -> pl.DataFrame:
+        """One row per phase of a run: import, data, build, first step, training, evaluation, ..."""
+        with Reader(self.path) as reader:
+            return reader.phases(study)
+
+
+def open_results(path: str | Path) -> Results:
+    """The results in the store at `path`.
+
+    Raises:
+        StoreError: there is no store that this version can read.
+    """
+    results = Results(Path(path).expanduser())
+    Reader(results.path).close()
+    return results

@@ -1,0 +1,48 @@
+"""The store's frames as files for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import polars as pl
+
+from bakeoff.errors import StoreError
+from bakeoff.store.reader import Reader
+
+_Write = Callable[[pl.DataFrame, Path], None]
+
+FORMATS: Mapping[str, _Write] = {
+    "csv": lambda frame, path: frame.write_csv(path),
+    "parquet": lambda frame, path: frame.write_parquet(path),
+    "json": lambda frame, path: frame.write_json(path),
+}
+
+
+def export(store: Path, out: Path, format: str, study: str | None = None) -> tuple[Path, ...]:
+    """Write ``runs``, ``epochs`` and ``phases`` into the folder `out`; the paths of the three files.
+
+    format: a key of `FORMATS`. CSV leaves missing values empty and writes NaN as ``NaN``; JSON is one
+    array of objects, where NaN, too, is null. Files of an earlier export are replaced, each at once.
+
+    Raises:
+        StoreError: unknown format, or the folder can't be written.
+    """
+    if format not in FORMATS:
+        raise StoreError(
+            f"expected a format of {', '.join(FORMATS)}; got `{format}`", "See `bakeoff export --help`."
+        )
+    with Reader(store) as reader:
+        frames = {"runs": reader.runs(study), "epochs": reader.epochs(study), "phases": reader.phases(study)}
+    paths = tuple(out / f"{name}.{format}" for name in frames)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for frame, path in zip(frames.values(), paths, strict=True):
+            partial = path.with_name(f".{path.name}.partial")
+            FORMATS[format](frame, partial)
+            partial.replace(path)
+    except OSError as error:
+        raise StoreError(
+            f"{out}: can't be written: {error.strerror or error}", "Name another folder."
+        ) from error
+    return paths

@@ -1,0 +1,29 @@
+"""Study files: what is compared, checked in full before anything runs.
+
+`load` reads a built-in study or a TOML file, applies overrides, and gives a frozen `Study`, or one
+`StudyError` with all mistakes. The format is described in ``docs/studies.md``.
+
+    definitions.py  what a study is, once it is right
+    document.py     TOML and overrides; where in the file a value stands
+    schema.py       each key's type and range, and how a mistake is worded
+    rows.py         tables of the file as partial configurations
+    expansion.py    defaults, axes and exclusions to complete configurations
+    checks.py       what must hold between keys
+    content.py      the user's own model and data files
+    naming.py       labels: what tells trials apart
+    loading.py      all of it, in order
+"""
+
+from bakeoff.study.definitions import DATASETS, ENVIRONMENTS, EnvironmentRequest, Study, Trial, contestant
+from bakeoff.study.loading import builtin_names, load
+
+__all__ = [
+    "DATASETS",
+    "ENVIRONMENTS",
+    "EnvironmentRequest",
+    "Study",
+    "Trial",
+    "builtin_names",
+    "contestant",
+    "load",
+]

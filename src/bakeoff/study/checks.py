@@ -1,0 +1,164 @@
+"""What must hold between the keys of one configuration; each mistake at the key to change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from bakeoff.study import content
+from bakeoff.study.definitions import DATASETS, ENVIRONMENTS
+from bakeoff.study.document import Place, Problems
+from bakeoff.study.expansion import Candidate
+from bakeoff.study.schema import names, shown, suggestion
+from bakeoff_worker.models.catalogue import ACTIVATIONS, MODELS, OPTIMIZERS
+
+Note = Callable[..., None]
+
+
+def check(candidate: Candidate, environments: Collection[str], problems: Problems) -> None:
+    """Note what is wrong with a configuration whose keys are right one by one.
+
+    environments: names of those that the file brings; they may serve any backend.
+    """
+    settings = candidate.settings
+
+    def note(message: str, *keys: str) -> None:
+        """The mistake, at the first of these keys that the file gives."""
+        problems.add(next((candidate.row[key].place for key in keys if key in candidate.row), ()), message)
+
+    if "backend" not in settings:
+        if "backend" not in problems.broken:
+            place: Place = next((v.place[:2] for v in candidate.row.values() if v.place[0] == "trials"), ())
+            problems.add(place, "no backend: name one here or in [defaults], or several in [matrix]")
+        return
+    _check_environment(candidate, environments, note)
+    _check_sizes(settings, note)
+    _check_options(candidate, problems)
+
+
+def _check_environment(candidate: Candidate, environments: Collection[str], note: Note) -> None:
+    backend, environment = candidate.settings["backend"], candidate.settings["environment"]
+    if environment in environments:
+        return
+    known = [*ENVIRONMENTS, *environments]
+    if environment not in ENVIRONMENTS:
+        note(
+            f"expected one of {names(known)}; got `{environment}`{suggestion(environment, known)}",
+            "environment",
+        )
+    elif backend not in ENVIRONMENTS[environment]:
+        serving = [name for name, backends in ENVIRONMENTS.items() if backend in backends]
+        note(
+            f"environment `{environment}` serves {names(ENVIRONMENTS[environment])}, not `{backend}`, "
+            f"which runs in {names([*serving, *environments])}",
+            "environment",
+            "backend",
+        )
+
+
+def _check_sizes(settings: Mapping[str, Any], note: Note) -> None:
+    train_images, batch = settings["train_images"], settings["global_batch_size"]
+    dataset = DATASETS.get(settings["dataset"])
+    if dataset:
+        held_out = settings["evaluation_split"] == "validation"
+        # Rounded as the worker does when it splits.
+        num_held_out = round(dataset.num_train * settings["validation_fraction"]) if held_out else 0
+        available = {
+            "train_images": dataset.num_train - num_held_out,
+            "evaluation_images": num_held_out if held_out else dataset.num_test,
+        }
+        for key, limit in available.items():
+            if settings[key] is not None and settings[key] > limit:
+                aside = f" ({num_held_out} are held out for validation)" if held_out and key[0] == "t" else ""
+                note(f"`{settings['dataset']}` has {limit} images here{aside}; got {settings[key]}", key)
+    if train_images is not None and batch > train_images:
+        message = f"a batch of {batch} is larger than the {train_images} training images"
+        note(message, "global_batch_size", "train_images")
+    if settings["model"] == "study_cnn" and dataset:
+        _check_geometry(settings, settings["image_size"] or dataset.image_shape[0], note)
+
+
+def _check_geometry(settings: Mapping[str, Any], image_size: int, note: Note) -> None:
+    """The study's network must not shrink an image to nothing; each convolution is followed by pooling."""
+    filters, kernels, pool = (
+        settings[f"model_options.{key}"] for key in ("filters", "kernel_sizes", "pool_size")
+    )
+    sizes = (filters, kernels, [pool])
+    if not all(
+        isinstance(values, list) and all(type(v) is int and v > 0 for v in values) for values in sizes
+    ):
+        return  # said by the check of options
+    if len(filters) != len(kernels):
+        message = f"expected one kernel size for each of the {len(filters)} filter counts; got {len(kernels)}"
+        note(message, "model_options.kernel_sizes", "model_options.filters")
+        return
+    size = image_size
+    for layer, kernel in enumerate(kernels, 1):
+        convolved = size - kernel + 1
+        if convolved // pool < 1:
+            note(
+                f"images of {image_size} pixels are too small for kernels {kernels} with pooling by {pool}: "
+                f"convolution {layer} gets {size} pixels and leaves {max(convolved, 0)}",
+                *(
+                    "image_size",
+                    *(f"model_options.{key}" for key in ("kernel_sizes", "pool_size", "filters")),
+                ),
+            )
+            return
+        size = convolved // pool
+
+
+def _check_options(candidate: Candidate, problems: Problems) -> None:
+    settings = candidate.settings
+    for key, value in candidate.row.items():
+        table, _, option = key.partition(".")
+        if not option:
+            continue
+        owner_key = table.partition("_")[0]
+        owner = settings[owner_key]
+        known: Mapping[str, Any] = (MODELS if table == "model_options" else OPTIMIZERS).get(owner, {})
+        if table == "model_options" and content.is_own("model", owner):
+            accepted = content.build_options(Path(owner))
+            if accepted is not None and option not in accepted:
+                problems.add(
+                    value.place, f"`build` in `{owner}` takes no `{option}`{suggestion(option, accepted)}"
+                )
+        elif not known:
+            problems.add(
+                value.place,
+                f"{owner_key} `{owner}` has no options; give `{option}` only where the {owner_key} has it, "
+                "in a list of tables or in [[trials]]",
+            )
+        elif option not in known:
+            problems.add(
+                value.place,
+                f"{owner_key} `{owner}` has no option `{option}`; it has {names(known)}"
+                + suggestion(option, known),
+            )
+        else:
+            mistake = _option_mistake(known[option], value.value)
+            if mistake:
+                is_axis = value.place[0] in ("matrix", "one_at_a_time") and isinstance(value.place[-1], int)
+                aside = (
+                    ", since an axis is a list of lists"
+                    if is_axis and isinstance(known[option], list)
+                    else ""
+                )
+                problems.add(value.place, f"expected {mistake}{aside}; got {shown(value.value)}")
+
+
+def _option_mistake(default: Any, value: Any) -> str:
+    """What an option should be, by the form of its default; empty if it is that."""
+    if isinstance(default, list):
+        right = isinstance(value, list) and all(type(item) is int and item > 0 for item in value)
+        return "" if right else "a list of whole numbers of at least 1"
+    if isinstance(default, bool):
+        return "" if isinstance(value, bool) else "true or false"
+    if isinstance(default, int):
+        return "" if type(value) is int and value > 0 else "a whole number of at least 1"
+    if isinstance(default, float):
+        right = type(value) in (int, float) and math.isfinite(value) and 0 <= value < 1
+        return "" if right else "a number of at least 0 and less than 1"
+    return "" if value in ACTIVATIONS else f"one of {names(ACTIVATIONS)}{suggestion(value, ACTIVATIONS)}"

@@ -1,0 +1,111 @@
+"""What a study is once its file has been found right; and the names that Bakeoff brings along."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bakeoff_worker.records import TrialSettings
+
+# Environments that Bakeoff makes itself, and the backends that each serves; a backend's own comes first.
+ENVIRONMENTS: Mapping[str, tuple[str, ...]] = {
+    "tensorflow": ("tensorflow",),
+    "jax": ("jax",),
+    "torch": ("torch",),
+    "theano": ("theano",),
+    "vintage": ("theano", "tensorflow1"),
+    "fake": ("fake",),
+}
+
+
+class DatasetSize(NamedTuple):
+    """Images for training and testing, and their shape: height, width, channels."""
+
+    num_train: int
+    num_test: int
+    image_shape: tuple[int, int, int]
+
+
+# Sizes of the catalogue's data sets, so that a plan can be checked and estimated without them.
+DATASETS: Mapping[str, DatasetSize] = {
+    "mnist": DatasetSize(60_000, 10_000, (28, 28, 1)),
+    "fashion_mnist": DatasetSize(60_000, 10_000, (28, 28, 1)),
+    "cifar10": DatasetSize(50_000, 10_000, (32, 32, 3)),
+}
+
+
+@dataclass(frozen=True)
+class EnvironmentRequest:
+    """An environment that the study file brings: an interpreter, or a lock to make one from.
+
+    python: interpreter that already has the framework (external). lock: requirements file, pinned
+    and hashed; python_version: the Python it was locked for. One of python and lock is None.
+    """
+
+    name: str
+    python: Path | None = None
+    lock: Path | None = None
+    python_version: str | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One configuration and its name for people.
+
+    label: unique within the study, from what varies in it. axes: value of every key that varies,
+    where it applies; ``contestant`` stands for backend and environment.
+    """
+
+    label: str
+    settings: TrialSettings
+    axes: Mapping[str, Any]
+
+    @property
+    def trial_id(self) -> str:
+        """See `TrialSettings.trial_id`."""
+        return self.settings.trial_id
+
+    @property
+    def contestant(self) -> str:
+        """The backend's name, with its environment where that isn't the backend's own."""
+        return contestant(self.settings.backend, self.settings.environment)
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything compared, complete and checked.
+
+    repeats: re-executions of each trial. seed: decides order and every run's seed.
+    environments: those that the file brings, by name. matrix_keys: keys of `Trial.axes`, in order.
+    target_error: error, as a fraction, that counts as reached, by ``TrialSettings.dataset``.
+    digest: 64 hex digits over all of this; changes whenever anything asked for does.
+    """
+
+    name: str
+    title: str
+    description: str
+    repeats: int
+    seed: int
+    trials: tuple[Trial, ...]
+    environments: Mapping[str, EnvironmentRequest]
+    matrix_keys: tuple[str, ...]
+    target_error: Mapping[str, float]
+    digest: str
+
+    def document(self) -> dict[str, Any]:
+        """The whole study in JSON's own types."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
+        return plain
+
+
+def default_environment(backend: str) -> str | None:
+    """The environment that serves a backend unless the study says otherwise."""
+    return next((name for name, backends in ENVIRONMENTS.items() if backend in backends), None)
+
+
+def contestant(backend: str, environment: str) -> str:
+    """A contestant's name anywhere: ``theano``, or ``theano (vintage)`` away from its own environment."""
+    return backend if environment == default_environment(backend) else f"{backend} ({environment})"

@@ -1,0 +1,149 @@
+"""From defaults, axes, extra trials and exclusions to complete configurations."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
+
+from bakeoff.study.definitions import default_environment
+from bakeoff.study.document import Problems, path_of
+from bakeoff.study.rows import Axis, Row, Value, read_axes, read_row, without_forced
+from bakeoff.study.schema import OPTION_TABLES, StudyTable
+from bakeoff_worker.models.catalogue import MODELS, OPTIMIZERS
+from bakeoff_worker.records import TrialSettings
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration before it is checked.
+
+    row: every setting that the file gives it, with its place. settings: complete, flat.
+    baseline: what the keys of [one_at_a_time] are when it is not their turn.
+    """
+
+    row: Row
+    settings: Mapping[str, Any]
+    baseline: Mapping[str, Any]
+
+
+def expand(table: StudyTable, problems: Problems) -> list[Candidate]:
+    """All configurations that the file asks for, in its order; duplicates are mistakes."""
+    document = problems.document
+    defaults = read_row(table.defaults, ("defaults",), problems)
+    matrix = read_axes(table.matrix, "matrix", problems)
+    singles = read_axes(table.one_at_a_time, "one_at_a_time", problems)
+    for axis in singles:
+        for other in matrix:
+            for key in sorted(axis.keys & other.keys):
+                problems.add(axis.place, f"`{key}` varies along {path_of(other.place)} already")
+    extra = [
+        without_forced(read_row(trial, ("trials", index), problems), document.forced)
+        for index, trial in enumerate(table.trials)
+    ]
+    excluded = [
+        read_row(partial, ("exclude", index), problems) for index, partial in enumerate(table.exclude)
+    ]
+
+    rows: list[Row] = []
+    if table.matrix or table.one_at_a_time or not table.trials:
+        rows += _around(_product(defaults, matrix), singles)
+    rows += [{**defaults, **row} for row in extra]
+    baseline = _baseline(defaults, singles)
+    candidates = [Candidate(row, complete(row), baseline) for row in rows]
+    candidates = _without_duplicates(candidates, problems)
+    return _without_excluded(candidates, excluded, problems)
+
+
+def _product(defaults: Row, axes: Sequence[Axis]) -> Iterator[Row]:
+    for steps in itertools.product(*(axis.rows for axis in axes if axis.rows)):
+        row = dict(defaults)
+        for step in steps:
+            row.update(step)
+        yield row
+
+
+def _around(rows: Iterator[Row], singles: Sequence[Axis]) -> Iterator[Row]:
+    """Each row, then each value of each axis alone in its place; the row itself comes once."""
+    for row in rows:
+        yield row
+        baseline = complete(row)
+        for axis in singles:
+            for step in axis.rows:
+                varied = {**row, **step}
+                if complete(varied) != baseline:
+                    yield varied
+
+
+def _baseline(defaults: Row, singles: Sequence[Axis]) -> Mapping[str, Any]:
+    """What the keys of [one_at_a_time] are when it is not their turn."""
+    baseline = complete(defaults)
+    return {key: baseline.get(key) for axis in singles for key in axis.keys}
+
+
+def complete(row: Row) -> dict[str, Any]:
+    """A row with all that it leaves out: defaults, environment, and the options of model and optimizer."""
+    settings = {
+        **{
+            field.name: field.default
+            for field in fields(TrialSettings)
+            if field.default is not MISSING and field.name not in OPTION_TABLES
+        },
+        **{key: value.value for key, value in row.items()},
+    }
+    settings.setdefault("environment", default_environment(settings.get("backend", "")))
+    for table, known in (("model_options", MODELS), ("optimizer_options", OPTIMIZERS)):
+        for option, default in known.get(settings[table.partition("_")[0]], {}).items():
+            value = settings.setdefault(f"{table}.{option}", default)
+            if isinstance(default, float) and type(value) is int:
+                settings[f"{table}.{option}"] = float(value)  # 0 and 0.0 are one configuration
+    return settings
+
+
+def settings_of(flat: Mapping[str, Any], content: Mapping[str, str]) -> TrialSettings:
+    """The frozen form of complete, checked settings."""
+    nested: dict[str, Any] = {table: {} for table in OPTION_TABLES}
+    for key, value in flat.items():
+        table, _, option = key.partition(".")
+        if option:
+            nested[table][option] = value
+        else:
+            nested[key] = value
+    return TrialSettings(**nested, content=content)
+
+
+def _without_duplicates(candidates: Sequence[Candidate], problems: Problems) -> list[Candidate]:
+    """Each configuration once. An override may make two alike, which is no mistake; a file may not."""
+    unique: dict[str, Candidate] = {}
+    for candidate in candidates:
+        identity = json.dumps(candidate.settings, sort_keys=True)
+        if identity not in unique:
+            unique[identity] = candidate
+        elif not problems.document.forced and not problems.lines:
+            own = [value.place for value in candidate.row.values() if value.place[0] != "defaults"]
+            place = next((place[:2] for place in own if place[0] == "trials"), own[-1] if own else ())
+            problems.add(place, f"this trial is planned twice: {_brief(candidate.row)}")
+    return list(unique.values())
+
+
+def _without_excluded(
+    candidates: Sequence[Candidate], excluded: Sequence[Row], problems: Problems
+) -> list[Candidate]:
+    for index, partial in enumerate(excluded):
+        place = ("exclude", index)
+        if not partial:
+            if not problems.lines:
+                problems.add(place, "expected at least one setting; an empty table would exclude everything")
+        elif not problems.document.overridden and not any(_matches(c, partial) for c in candidates):
+            problems.add(place, f"no trial matches {_brief(partial)}")
+    return [c for c in candidates if not any(partial and _matches(c, partial) for partial in excluded)]
+
+
+def _matches(candidate: Candidate, partial: Row) -> bool:
+    return all(candidate.settings.get(key) == value.value for key, value in partial.items())
+
+
+def _brief(row: Mapping[str, Value]) -> str:
+    return ", ".join(f"{key} = {value.value}" for key, value in row.items())

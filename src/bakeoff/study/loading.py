@@ -1,0 +1,184 @@
+"""A study file from name or path to a frozen `Study`, or to one error with all mistakes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from bakeoff.errors import StudyError
+from bakeoff.study import checks, content, expansion, naming
+from bakeoff.study.definitions import DATASETS, ENVIRONMENTS, EnvironmentRequest, Study, Trial
+from bakeoff.study.document import Document, Problems, absolute, override, parse
+from bakeoff.study.expansion import Candidate
+from bakeoff.study.schema import SECTIONS, EnvironmentTable, StudyTable, names, read, shown, suggestion
+
+_HINT = "docs/studies.md describes every key; `bakeoff plan STUDY` checks a file without running anything"
+
+
+def load(source: str | Path, overrides: Sequence[str] = ()) -> Study:
+    """The study of a built-in name or a TOML file, complete and checked; it reads files but runs nothing.
+
+    overrides: ``key=value`` with TOML values or bare words, as `--set` gives them.
+
+    Raises:
+        StudyError: with all mistakes of file and overrides, each with its path.
+    """
+    text, name, directory, stem = _source(source)
+    data, mistakes = parse(text, name)
+    if mistakes:
+        raise StudyError(mistakes, _HINT)
+    document = Document(name, directory, data)
+    problems = Problems(document)
+    for line in override(document, overrides, SECTIONS):
+        problems.add_line(line)
+
+    table = read(StudyTable, document.data, (), problems)
+    environments = _environments(table.environments, problems)
+    candidates = expansion.expand(table, problems)
+    for candidate in candidates:
+        checks.check(candidate, environments, problems)
+    if not candidates and not problems.lines:
+        problems.add(("exclude",), "every trial is excluded: nothing is left to run")
+    contents = {} if problems.lines else _contents(candidates, problems)
+    targets = _targets(table.targets, candidates, problems)
+    if problems.lines:
+        raise StudyError(problems.lines, _HINT)
+
+    trials, keys = _trials(candidates, contents)
+    study = Study(
+        name=table.name or stem,
+        title=table.title or table.name or stem,
+        description=table.description.strip(),
+        repeats=table.repeats,
+        seed=table.seed,
+        trials=trials,
+        environments=environments,
+        matrix_keys=keys,
+        target_error=targets,
+        digest="",
+    )
+    return replace(study, digest=_digest(study))
+
+
+def builtin_names() -> tuple[str, ...]:
+    """Names of the built-in studies, in alphabetical order."""
+    files = (resources.files("bakeoff") / "studies").iterdir()
+    return tuple(sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")))
+
+
+def _source(source: str | Path) -> tuple[str, str, Path, str]:
+    """Text, name in messages, folder for relative paths, and the study's name if it gives none."""
+    builtin = builtin_names()
+    if isinstance(source, str) and source in builtin:
+        text = (resources.files("bakeoff") / "studies" / f"{source}.toml").read_text(encoding="utf-8")
+        return text, f"{source}.toml", Path.cwd(), source
+    path = absolute(Path(os.path.expanduser(source)))  # noqa: PTH111  (Path's raises for unknown users)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        near = suggestion(source, builtin)
+        raise StudyError(
+            [f"no study of that name and no such file: `{source}`{near}"],
+            f"built-in studies: {names(builtin)}; anything else is the path of a TOML file",
+        ) from None
+    except IsADirectoryError:
+        raise StudyError([f"{source}: expected a TOML file; got a folder"], _HINT) from None
+    except UnicodeDecodeError as error:
+        raise StudyError([f"{source}: not UTF-8 at byte {error.start}: TOML files are"], _HINT) from None
+    except (OSError, ValueError) as error:
+        raise StudyError([f"{source}: can't be read: {error}"], _HINT) from None
+    return text, str(source), path.parent, path.stem
+
+
+def _environments(tables: Mapping[str, Any], problems: Problems) -> dict[str, EnvironmentRequest]:
+    requests = {}
+    for name, data in tables.items():
+        place = ("environments", name)
+        if name in ENVIRONMENTS:
+            problems.add(place, f"`{name}` is one of Bakeoff's own environments; give yours another name")
+        if not isinstance(data, Mapping):
+            problems.add(place, f"expected a table with `python` or `lock`; got {shown(data)}")
+            data = {}
+        elif ("python" in data) == ("lock" in data):
+            got = "both" if "python" in data else "neither"
+            problems.add(
+                place, f"expected `python` (an interpreter) or `lock` (a requirements file); got {got}"
+            )
+        elif ("lock" in data) != ("python_version" in data):
+            problems.add(
+                place,
+                "expected `python_version` beside `lock`: the Python it was made for"
+                if "lock" in data
+                else "`python_version` goes with `lock`; an interpreter has its own",
+            )
+        table = read(EnvironmentTable, data, place, problems)
+        path = problems.document.path
+        lock = path(table.lock, (*place, "lock")) if table.lock else None
+        if lock and not content.exists(lock):
+            problems.add((*place, "lock"), f"no such file: `{lock}`")
+        python = path(table.python, (*place, "python")) if table.python else None
+        requests[name] = EnvironmentRequest(name, python, lock, table.python_version)
+    return requests
+
+
+def _contents(candidates: Sequence[Candidate], problems: Problems) -> dict[str, str]:
+    """Digest of each of the user's own files that a trial uses, by path."""
+    digests: dict[str, str] = {}
+    for candidate in candidates:
+        for key in ("model", "dataset"):
+            path = candidate.settings[key]
+            if content.is_own(key, path) and path not in digests:
+                try:
+                    digests[path] = content.digest(Path(path))
+                except OSError as error:
+                    problems.add(candidate.row[key].place, f"can't be read: {error}")
+    return digests
+
+
+def _targets(
+    targets: Mapping[str, Any], candidates: Sequence[Candidate], problems: Problems
+) -> dict[str, float]:
+    known = list(dict.fromkeys([*DATASETS, *(candidate.settings["dataset"] for candidate in candidates)]))
+    resolved = {}
+    for dataset, error in targets.items():
+        place = ("targets", dataset)
+        if type(error) not in (int, float) or not 0 < error < 1:
+            problems.add(place, f"expected a fraction between 0 and 1 (5 % is 0.05); got {shown(error)}")
+        path = str(problems.document.path(dataset, place))
+        if dataset in known or path in known:
+            resolved[dataset if dataset in known else path] = error
+        elif "dataset" not in problems.broken:
+            problems.add(
+                place, f"expected a data set of this study; got `{dataset}`{suggestion(dataset, known)}"
+            )
+    return resolved
+
+
+def _trials(
+    candidates: Sequence[Candidate], contents: Mapping[str, str]
+) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
+    keys = naming.varying(candidates)
+    found = []
+    for candidate, label in zip(candidates, naming.labels(candidates, keys), strict=True):
+        settings = expansion.settings_of(candidate.settings, _own_contents(candidate, contents))
+        found.append(Trial(label, settings, naming.axes(candidate, keys)))
+    return tuple(found), keys
+
+
+def _own_contents(candidate: Candidate, contents: Mapping[str, str]) -> dict[str, str]:
+    return {
+        key: contents[candidate.settings[key]]
+        for key in ("model", "dataset")
+        if content.is_own(key, candidate.settings[key])
+    }
+
+
+def _digest(study: Study) -> str:
+    canonical = json.dumps(study.document(), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()

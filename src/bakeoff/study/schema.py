@@ -1,0 +1,266 @@
+"""Each key's type and range, in pydantic; and how a mistake in one is worded.
+
+Two models: the file around the settings, and the settings, any of which may be left out of a table.
+Strict throughout: ``epochs = "10"`` is a mistake, not a ten.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from bakeoff.study.document import Place, Problems
+from bakeoff_worker.backends import NAMES as BACKENDS
+from bakeoff_worker.models.catalogue import LOSSES, OPTIMIZERS
+
+# What people write, and what it is called here; difflib finds misspellings but not other names.
+OTHER_NAMES: Mapping[str, str] = {
+    "batch_size": "global_batch_size",
+    "batch": "global_batch_size",
+    "lr": "learning_rate",
+    "network": "model",
+    "data": "dataset",
+    "num_epochs": "epochs",
+    "gpu": "device",
+    "dtype": "precision",
+    "data_format": "data_layout",
+    "num_threads": "threads",
+    "xla": "jit",
+    "jit_compile": "jit",
+    "timeout": "time_limit_s",
+    "env": "environment",
+    "num_repeats": "repeats",
+    "runs": "repeats",
+    "axes": "matrix",
+    "trial": "trials",
+    "pytorch": "torch",
+    "tf": "tensorflow",
+    "keras": "tensorflow",
+    "tf1": "tensorflow1",
+    "tensorflow-1": "tensorflow1",
+    "fashion": "fashion_mnist",
+    "cifar": "cifar10",
+    "cuda": "gpu",
+    "nchw": "channels_first",
+    "nhwc": "channels_last",
+    "fp32": "float32",
+    "fp64": "float64",
+    "float16": "mixed_float16",
+    "fp16": "mixed_float16",
+    "bfloat16": "mixed_bfloat16",
+    "bf16": "mixed_bfloat16",
+    "momentum": "sgd",
+    "mse": "mean_squared_error",
+    "crossentropy": "categorical_crossentropy",
+}
+
+# TOML has no null: the word that means None, for each key that can be left to itself.
+UNSET_WORDS: Mapping[str, str] = {
+    "train_images": "all",
+    "evaluation_images": "all",
+    "image_size": "original",
+    "threads": "default",
+    "jit": "default",
+    "time_limit_s": "none",
+}
+
+
+def suggestion(got: object, known: Iterable[str]) -> str:
+    """``; did you mean `torch`?`` where a known name is near, else nothing."""
+    known = list(known)
+    word = str(got).lower()
+    near = [OTHER_NAMES[word]] if OTHER_NAMES.get(word) in known else []
+    near = near or difflib.get_close_matches(word.replace("-", "_"), known, n=1, cutoff=0.6)
+    return f"; did you mean `{near[0]}`?" if near else ""
+
+
+def names(known: Iterable[str]) -> str:
+    """Names as messages list them: `a`, `b`."""
+    return ", ".join(f"`{name}`" for name in known)
+
+
+def shown(value: object) -> str:
+    """A value as the file has it, so that ``"200"`` and ``200`` differ; long ones cut."""
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return f"`{text if len(text) <= 60 else text[:57] + '...'}`"
+
+
+def _one_of(known: Iterable[str]) -> AfterValidator:
+    known = tuple(known)
+
+    def check(value: str) -> str:
+        if value not in known:
+            raise PydanticCustomError(
+                "one_of",
+                "{message}",
+                {"message": f"expected one of {names(known)}; got `{value}`{suggestion(value, known)}"},
+            )
+        return value
+
+    return AfterValidator(check)
+
+
+def _or_word(key: str) -> BeforeValidator:
+    return BeforeValidator(lambda value: None if value == UNSET_WORDS[key] else value)
+
+
+Count = Annotated[int, Field(ge=1)]
+Fraction = Annotated[FiniteFloat, Field(gt=0, lt=1)]
+
+
+def _plain(value: object) -> object:
+    if not isinstance(value, bool | int | float | str | list):
+        message = f"expected a number, a switch, a name or a list; got {shown(value)}"
+        raise PydanticCustomError("plain", "{message}", {"message": message})
+    return value
+
+
+Options = dict[str, Annotated[Any, AfterValidator(_plain)]]
+
+
+class SettingsTable(BaseModel):
+    """A partial `TrialSettings`: the same keys without ``content``, which is computed."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    backend: Annotated[str, _one_of(BACKENDS)] = ""
+    environment: Annotated[str, Field(min_length=1)] = ""
+    model: Annotated[str, Field(min_length=1)] = ""
+    model_options: Options = {}
+    dataset: Annotated[str, Field(min_length=1)] = ""
+    train_images: Annotated[Count | None, _or_word("train_images")] = None
+    evaluation_images: Annotated[Count | None, _or_word("evaluation_images")] = None
+    evaluation_split: Annotated[str, _one_of(("test", "validation"))] = ""
+    validation_fraction: Fraction = 0.1
+    image_size: Annotated[Count | None, _or_word("image_size")] = None
+    preprocessing: Annotated[str, _one_of(("scale", "standardize", "none"))] = ""
+    epochs: Count = 1
+    global_batch_size: Count = 1
+    optimizer: Annotated[str, _one_of(OPTIMIZERS)] = ""
+    optimizer_options: Options = {}
+    learning_rate: Annotated[FiniteFloat, Field(gt=0)] = 1
+    loss: Annotated[str, _one_of(LOSSES)] = ""
+    device: Annotated[str, _one_of(("cpu", "gpu"))] = ""
+    threads: Annotated[Count | None, _or_word("threads")] = None
+    pin_cpus: bool = False
+    jit: Annotated[bool | None, _or_word("jit")] = None
+    precision: Annotated[str, _one_of(("float32", "float64", "mixed_float16", "mixed_bfloat16"))] = ""
+    data_layout: Annotated[str, _one_of(("channels_last", "channels_first"))] = ""
+    deterministic: bool = False
+    time_limit_s: Annotated[Annotated[FiniteFloat, Field(gt=0)] | None, _or_word("time_limit_s")] = None
+
+
+SETTINGS = tuple(SettingsTable.model_fields)
+OPTION_TABLES = ("model_options", "optimizer_options")
+
+
+class EnvironmentTable(BaseModel):
+    """``[environments.NAME]``."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    python: Annotated[str, Field(min_length=1)] | None = None
+    lock: Annotated[str, Field(min_length=1)] | None = None
+    python_version: Annotated[str, Field(pattern=r"^3\.\d+(\.\d+)?$")] | None = None
+
+
+class StudyTable(BaseModel):
+    """The file around the settings; tables of settings are read apart, see `bakeoff.study.rows`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = ""
+    title: str = ""
+    description: str = ""
+    repeats: Count = 3
+    seed: Annotated[int, Field(ge=0)] = 0
+    defaults: dict[str, Any] = {}
+    matrix: dict[str, Any] = {}
+    one_at_a_time: dict[str, Any] = {}
+    trials: list[Any] = []
+    exclude: list[Any] = []
+    environments: dict[str, Any] = {}
+    targets: dict[str, Any] = {}
+
+
+SECTIONS = tuple(StudyTable.model_fields)
+
+TableT = TypeVar("TableT", bound=BaseModel)
+
+
+def read(
+    table: type[TableT], data: Mapping[str, Any], place: Place, problems: Problems, skip: int = 0
+) -> TableT:
+    """The part of `data` that is right, key by key; mistakes go to `problems`.
+
+    skip: leading steps inside `data` that `place` stands for already.
+    """
+    right = {}
+    for key, value in data.items():
+        try:
+            right[key] = getattr(table.model_validate({key: value}), key)
+        except ValidationError as error:
+            problems.broken.add(key)
+            for detail in error.errors(include_url=False):
+                steps = tuple(step for step in detail["loc"] if step != "[key]")
+                problems.add((*place, *steps[skip:]), _worded(detail, table))
+    return table.model_construct(_fields_set=set(right), **right)
+
+
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "a string",
+    "string_too_short": "a name or a path",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "greater_than_equal": "at least {ge:g}",
+    "greater_than": "more than {gt:g}",
+    "less_than": "less than {lt:g}",
+}
+_PATTERNS = {
+    "name": "letters, digits, `.`, `_` and `-`, the first one a letter or digit",
+    "python_version": "a version such as `3.11`",
+}
+
+
+def _worded(detail: ErrorDetails, table: type[BaseModel]) -> str:
+    kind, got = detail["type"], detail["input"]
+    if kind in ("one_of", "plain"):
+        return str(detail["ctx"]["message"])
+    if kind == "extra_forbidden":
+        return unknown_key(str(detail["loc"][-1]), table.model_fields)
+    key = str(detail["loc"][0])
+    expected = _PATTERNS[key] if kind == "string_pattern_mismatch" else _EXPECTED.get(kind)
+    if expected is None:
+        return f"{detail['msg'][0].lower()}{detail['msg'][1:]}; got {shown(got)}"
+    expected = expected.format(**detail.get("ctx", {}))
+    if key in UNSET_WORDS:
+        expected += f' or "{UNSET_WORDS[key]}"'
+    return f"expected {expected}; got {shown(got)}"
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """What is wrong with a key that no table has, and which one may have been meant."""
+    if key == "content":
+        return "unknown key `content`: digests of your files are computed, not set"
+    if key in ("repeats", "seed") and "backend" in known:
+        return f"unknown key `{key}`: it belongs at the top of the file"
+    return f"unknown key `{key}`{suggestion(key, known)}"
