@@ -1,0 +1,25 @@
+"""One self-contained HTML file, its tables and its figures, from a store's data frames.
+
+render            the HTML report, and its figures as files
+tables            summary and verdict tables as cells; to_markdown, to_latex
+terminal_summary  the same in short, for a terminal
+figures           Altair charts, for notebooks
+"""
+
+from bakeoff.report import figures
+from bakeoff.report.frames import Frames, read
+from bakeoff.report.page import Options, render
+from bakeoff.report.tables import Table, tables, terminal_summary, to_latex, to_markdown
+
+__all__ = [
+    "Frames",
+    "Options",
+    "Table",
+    "figures",
+    "read",
+    "render",
+    "tables",
+    "terminal_summary",
+    "to_latex",
+    "to_markdown",
+]

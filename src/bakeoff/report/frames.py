@@ -1,0 +1,138 @@
+"""One study's data frames, and which of its runs may share a mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import polars as pl
+
+from bakeoff.errors import ReportError
+
+# The order in which a report names backends.
+BACKENDS = ("theano", "tensorflow", "jax", "torch", "tensorflow1", "fake")
+
+
+def backend_rank(backend: str) -> int:
+    """Place of a backend in a report; unknown ones come last."""
+    return BACKENDS.index(backend) if backend in BACKENDS else len(BACKENDS)
+
+
+class Source(Protocol):
+    """What `bakeoff.store.Reader` offers a report."""
+
+    def studies(self) -> pl.DataFrame: ...
+    def runs(self, study: str | None = None) -> pl.DataFrame: ...
+    def epochs(self, study: str | None = None) -> pl.DataFrame: ...
+    def facts(self, study: str | None = None) -> pl.DataFrame: ...
+    def warnings(self, study: str | None = None) -> pl.DataFrame: ...
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Everything that the store knows of one study; columns as in ``docs/store.md``.
+
+    runs: one row per run. epochs: one row per epoch. facts, warnings: may be empty. num_planned: runs
+    that the study asks for; None if unknown. others: names of the store's other studies.
+    """
+
+    study: str
+    runs: pl.DataFrame
+    epochs: pl.DataFrame
+    facts: pl.DataFrame = field(default_factory=pl.DataFrame)
+    warnings: pl.DataFrame = field(default_factory=pl.DataFrame)
+    title: str = ""
+    num_planned: int | None = None
+    others: tuple[str, ...] = ()
+
+
+def read(source: Source | Frames, study: str | None = None) -> Frames:
+    """The frames of a study: of the one begun last, unless `study` names another.
+
+    Raises:
+        StoreError: the store does not know the study.
+    """
+    if isinstance(source, Frames):
+        return source
+    studies = source.studies()
+    names = list(dict.fromkeys(studies["study"].to_list()))
+    if study is None and not names:
+        return Frames("", source.runs(), source.epochs())
+    chosen = study or names[0]
+    row = studies.filter((pl.col("study") == chosen) | pl.col("digest").str.starts_with(chosen)).head(1)
+    name = row["study"][0] if len(row) else chosen
+    return Frames(
+        study=name,
+        runs=source.runs(chosen),
+        epochs=source.epochs(chosen),
+        facts=source.facts(chosen),
+        warnings=source.warnings(chosen),
+        title=row["title"][0] or "" if len(row) else "",
+        num_planned=row["num_planned"][0] if len(row) else None,
+        others=tuple(other for other in names if other != name),
+    )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The runs that may share a mean, and those that must not.
+
+    ok: runs that ended well under the chosen conditions, one per trial and repeat. chosen: the
+    study's other runs under these conditions, however they ended. left_out: runs under other
+    conditions, whatever became of them.
+    """
+
+    ok: pl.DataFrame
+    chosen: pl.DataFrame
+    left_out: pl.DataFrame
+
+
+def select(runs: pl.DataFrame) -> Selection:
+    """Split runs by condition: one machine and measurement version, and in it one form of each environment.
+
+    Of several, those with the most runs that ended well; of equals, the one used last.
+
+    Raises:
+        ReportError: the frame lacks columns that a report needs.
+    """
+    needed = {"machine_id", "measurement_version", "environment", "environment_digest", "status", "trial_id"}
+    if missing := sorted(needed - set(runs.columns)):
+        raise ReportError(
+            f"the frame of runs lacks {', '.join(missing)}", "Take it from Reader.runs(), unchanged."
+        )
+    indexed = runs.with_row_index("_order")
+    here = _most(indexed, ["machine_id", "measurement_version"], [])
+    inside = indexed.join(here, on=["machine_id", "measurement_version"], how="semi", nulls_equal=True)
+    forms = _most(inside, ["environment", "environment_digest"], ["environment"])
+    chosen = inside.join(forms, on=["environment", "environment_digest"], how="semi", nulls_equal=True)
+    # A run whose environment could not be made has no digest: a failure, not another condition.
+    unmade = inside.filter((pl.col("environment_digest") == "") & (pl.col("status") != "ok"))
+    chosen = pl.concat([chosen, unmade]).unique("_order", maintain_order=True).sort("_order")
+    left_out = indexed.join(chosen, on="_order", how="anti").sort("_order")
+    ok = chosen.filter(pl.col("status") == "ok").unique(
+        ["trial_id", "repeat"], keep="last", maintain_order=True
+    )
+    return Selection(ok.drop("_order"), chosen.drop("_order"), left_out.drop("_order"))
+
+
+def _most(runs: pl.DataFrame, keys: list[str], within: list[str]) -> pl.DataFrame:
+    """The combination of keys with the most good runs, for each value of `within`."""
+    counted = runs.group_by(keys).agg(num_ok=(pl.col("status") == "ok").sum(), last=pl.col("_order").max())
+    ranked = counted.sort(["num_ok", "last"], descending=True)
+    best = ranked.unique(within, keep="first", maintain_order=True) if within else ranked.head(1)
+    return best.select(keys)
+
+
+def plain(value: Any) -> str:
+    """A setting's value for people."""
+    if value is None:
+        return "default"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, (list, tuple)):
+        return "-".join(plain(item) for item in value) or "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {plain(item)}" for key, item in value.items()) or "none"
+    return str(value)

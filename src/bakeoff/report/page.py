@@ -1,0 +1,439 @@
+"""The report: one HTML file that needs no network, and its figures as files of their own."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import os
+import shlex
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from altair.utils.schemapi import debug_mode
+
+from bakeoff.errors import ReportError
+from bakeoff.metrics import METRICS
+from bakeoff.report import figures as draw
+from bakeoff.report import tables
+from bakeoff.report.contents import Contents, Section, compose, line_name
+from bakeoff.report.frames import Frames, Source, plain, read
+
+FIGURE_FORMATS = ("svg", "png")
+# The study's own windows, in epochs.
+WINDOWS = (50, 200)
+# Rows above which a table is folded.
+MAX_OPEN_ROWS = 80
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a report says about itself.
+
+    command: what produced the results; None takes the runs' own. generated_at: None is now.
+    """
+
+    command: str | None = None
+    generated_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a report. name: for file names. alt: what it shows, for those who can't see it."""
+
+    number: int
+    name: str
+    chart: Any
+    caption: str
+    alt: str
+
+    @property
+    def height(self) -> int:
+        """Pixels to keep free for it."""
+        return int(self.chart.usermeta["bakeoff"]["height"])
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The chart as Vega-Lite."""
+        # Checking against the schema takes longer than all else; tests do it for every figure.
+        found: dict[str, Any] = self.chart.to_dict(validate=False)
+        return found
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section with everything drawn and tabulated."""
+
+    anchor: str
+    title: str
+    verdicts: tuple[tuple[str, str], ...]
+    figures: tuple[Figure, ...]
+    tables: tuple[tables.Table, ...]
+    setting: str = ""
+    empty: str = ""
+
+
+def render(
+    source: Source | Frames,
+    out: Path | str,
+    study: str | None = None,
+    options: Options | None = None,
+    figures: Sequence[str] = (),
+) -> Path:
+    """Write the report of a study and return the HTML file's path.
+
+    out: the file, if it ends in ``.html``; else a folder, for its ``report.html``. study: None takes
+    the one begun last. figures: also write each figure as ``svg`` or ``png``, into a folder beside it.
+
+    Raises:
+        ReportError: a figure format is unknown, or a file can't be written.
+        StoreError: the store does not know the study.
+    """
+    if unknown := sorted(set(figures) - set(FIGURE_FORMATS)):
+        raise ReportError(
+            f"figures: expected {', '.join(FIGURE_FORMATS)}; got {', '.join(unknown)}",
+            "Leave the others out.",
+        )
+    target = Path(out)
+    if target.suffix.lower() not in (".html", ".htm"):
+        target = target / "report.html"
+    with ThreadPoolExecutor(1) as beside, debug_mode(False):
+        vega = beside.submit(_vega)  # a second or two outside the interpreter's lock
+        contents = compose(read(source, study))
+        parts = tuple(_parts(contents))
+        _write(target, _html(contents, parts, options or Options(), vega).encode())
+    drawn = [figure for part in parts for figure in part.figures]
+    for name, content in _files(drawn, figures):
+        _write(target.with_name(f"{target.stem}-figures") / name, content)
+    return target
+
+
+# ---- what goes in -------------------------------------------------------------------------------
+
+
+def _parts(contents: Contents) -> Iterator[Part]:
+    """Sections with their figures and tables, numbered through."""
+    num_figures = 0
+    for index, section in enumerate(contents.sections, 1):
+        anchor = f"section-{index}"
+        if not len(section.runs):
+            yield Part(anchor, section.title, (), (), (), empty="No run on this data set has ended well yet.")
+            continue
+        plateaus = tables.plateaus(section)
+        drawn = []
+        for name, chart, caption, alt in _section_figures(section, plateaus):
+            num_figures += 1
+            drawn.append(Figure(num_figures, f"{num_figures:02d}-{name}", chart, caption, alt))
+        found = [tables.summary(section), tables.plateau_table(section, plateaus)]
+        if any(race.comparisons for race in section.races):
+            found.insert(0, tables.verdicts(section))
+        yield Part(
+            anchor=anchor,
+            title=section.title,
+            verdicts=tuple(_headline(section)),
+            figures=tuple(drawn),
+            tables=tuple(found),
+            setting=section.races[0].setting,
+        )
+
+
+def _headline(section: Section) -> list[tuple[str, str]]:
+    """The main race's verdicts on the contestant that is fastest most often, against each other one."""
+    comparisons = section.races[0].comparisons
+    if not comparisons:
+        return []
+    leader = comparisons[0].first
+    return [tables.claim_and_numbers(one) for one in comparisons if one.first == leader]
+
+
+Drawn = tuple[str, Any, str, str]
+
+
+def _section_figures(section: Section, plateaus: Mapping[str, Any]) -> Iterator[Drawn]:
+    """The figures of one section: name, chart, caption, description."""
+    race = section.races[0]
+    runs, epochs = section.runs_of(race), section.epochs_of(race)
+    names = ", ".join(contestant.short for contestant in race.contestants)
+    where = section.title + (f" ({race.setting})" if race.setting else "")
+    palette = draw.Palette.of((one.short, one.backend) for one in race.contestants)
+    if len(runs):
+        ratios = [
+            (one.first.short, one.second.short, one.time)
+            for one in race.comparisons
+            if one.time.ratio is not None
+        ]
+        if ratios:
+            yield (
+                "ratios",
+                draw.time_ratios(ratios),
+                f"How many times faster the first of each pair trains on {where}: ratio of training times "
+                "paired by block, geometric mean and 95 % interval. Filled: the verdict is that one is "
+                "faster. Hollow: undecided, or too few repeats to say.",
+                f"Ratios of training times of {len(ratios)} pairs; the values are in the table of verdicts.",
+            )
+        yield (
+            "times",
+            draw.execution_times(runs, palette=palette),
+            f"Execution times on {where}. Each dot is one repeat (hollow: on a disturbed machine); ticks are "
+            "means, bars their 95 % intervals (from three repeats on). Training excludes start-up, first "
+            "step and evaluation; wall time is the whole run; user and system are CPU times of training, "
+            "over all cores.",
+            f"Times of {names}; the values are in the table of results.",
+        )
+    if len(epochs):
+        yield from _epoch_figures(epochs, where, names, palette, plateaus)
+    if len(runs) and runs["first_step_s"].is_not_null().any():
+        yield (
+            "first-step",
+            draw.first_step(runs, palette),
+            f"First training step on {where}, compilation included, with a cold or a warm compile cache "
+            "where the backend keeps one. It is undone before training and in no training time.",
+            f"Seconds of the first step of {names}; the values are in the table of results.",
+        )
+    yield from _sweeps(section)
+
+
+def _epoch_figures(
+    epochs: pl.DataFrame, where: str, names: str, palette: draw.Palette, plateaus: Mapping[str, Any]
+) -> Iterator[Drawn]:
+    last = int(epochs["epoch"].max() or 0)  # type: ignore[arg-type]
+    ends = _last_values(epochs)
+    yield (
+        "error",
+        draw.error_per_epoch(epochs, palette),
+        f"Validation error after each epoch on {where}: means over repeats, and single runs (thin) where "
+        "they are few.",
+        f"Validation error per epoch of {names}. {ends}",
+    )
+    several = bool((epochs.group_by("contestant").agg(pl.col("run_id").n_unique())["run_id"] > 1).any())
+    for number, window in enumerate(WINDOWS):
+        if not several or (number and last <= WINDOWS[number - 1]):
+            break
+        shown = min(last, window)
+        extent = (
+            f"the first {window} epochs"
+            if last >= window
+            else f"epochs 1 to {shown} (of a window of {window})"
+        )
+        yield (
+            f"error-{window}",
+            draw.error_mean_and_spread(epochs, window, palette),
+            f"Mean ± one standard deviation over repeats of the validation error on {where}, {extent}.",
+            f"Mean and standard deviation of the validation error of {names}, {extent}. {ends}",
+        )
+    usable = {name: found for name, found in plateaus.items() if found.epochs}
+    if usable:
+        words = "; ".join(
+            f"{name}: {f'epoch {found.epoch}' if found.epoch else found.reason}"
+            for name, found in usable.items()
+        )
+        yield (
+            "plateau",
+            draw.remaining_improvement(usable, palette),
+            f"How far the mean validation error on {where} will still fall after each epoch (averages of "
+            f"five epochs). A symbol marks where it stops improving: {words}.",
+            f"Where the error stops improving: {words}.",
+        )
+    if last > 1:
+        yield (
+            "error-time",
+            draw.error_against_time(epochs, palette),
+            f"Validation error against training time on {where}, means over repeats: at equal height, who is "
+            "further left was sooner.",
+            f"Validation error against training time of {names}. {ends}",
+        )
+        yield (
+            "epoch-times",
+            draw.epoch_times(epochs, palette),
+            f"Training time of each epoch on {where}, mean ± one standard deviation over repeats.",
+            f"Training seconds per epoch of {names}.",
+        )
+
+
+def _last_values(epochs: pl.DataFrame) -> str:
+    metric = METRICS["validation_error"]
+    means = (
+        epochs.filter(pl.col("epoch") == pl.col("epoch").max().over("contestant"))
+        .group_by("contestant", maintain_order=True)
+        .agg(pl.col("validation_error").mean())
+    )
+    texts = metric.texts(means["validation_error"])
+    parts = [f"{name} {text} %" for name, text in zip(means["contestant"], texts, strict=True)]
+    return f"After the last epoch: {', '.join(parts)}."
+
+
+def _sweeps(section: Section) -> Iterator[Drawn]:
+    for axis, values in section.axes.items():
+        contestants = section.swept(axis)
+        if len({plain(one.axes[axis]) for one in contestants}) < 2:
+            continue
+        lines = {one.trial_id: line_name(one) for one in contestants}
+        naming = pl.DataFrame({"trial_id": list(lines), "contestant": list(lines.values())})
+        runs = section.runs.drop("contestant").join(naming, on="trial_id", maintain_order="left")
+        if not len(runs):
+            continue
+        title = axis.replace("_", " ").replace(".", ": ")
+        palette = draw.Palette.of((lines[one.trial_id], one.backend) for one in contestants)
+        chart = draw.sweep(
+            runs,
+            title,
+            {one.trial_id: plain(one.axes[axis]) for one in contestants},
+            [plain(value) for value in values],
+            palette=palette,
+        )
+        yield (
+            f"sweep-{axis.replace('_', '-').replace('.', '-')}",
+            chart,
+            f"Training time and final validation error on {section.title} against {title}, all other "
+            "settings as in the main race: means over repeats with 95 % intervals.",
+            f"Training time and final error of {', '.join(dict.fromkeys(lines.values()))} for {title} of "
+            f"{', '.join(plain(value) for value in values)}; the values are in the table of results.",
+        )
+
+
+# ---- how it is written --------------------------------------------------------------------------
+
+
+@functools.cache
+def _vega() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script, which puts `vegaEmbed` into the window."""
+    import vl_convert
+
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+
+
+def _html(contents: Contents, parts: Sequence[Part], options: Options, vega: Future[str]) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("bakeoff.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    specs = {f"figure-{figure.number}": figure.spec for part in parts for figure in part.figures}
+    after = [
+        table
+        for table in (
+            tables.troubles(contents),
+            tables.disturbed(contents),
+            tables.warnings(contents),
+            tables.left_out(contents),
+        )
+        if table.rows
+    ]
+    origin = [
+        table
+        for table in (tables.machines(contents), tables.versions(contents), tables.provenance(contents))
+        if table.rows
+    ]
+    folder = resources.files("bakeoff.report") / "templates"
+    return environment.get_template("report.html.j2").render(
+        title=contents.title,
+        facts=_header(contents, options),
+        parts=parts,
+        notes=contents.notes,
+        troubles=after,
+        origin=origin,
+        numbers=_numbers(parts, after, origin),
+        max_open_rows=MAX_OPEN_ROWS,
+        css=(folder / "report.css").read_text(encoding="utf-8"),
+        js=(folder / "report.js").read_text(encoding="utf-8"),
+        vega=vega.result() if specs else "",
+        data=_embedded({"themes": draw.THEMES, "dark": draw.DARK, "locale": draw.LOCALE, "specs": specs}),
+    )
+
+
+def _numbers(parts: Sequence[Part], *others: Sequence[tables.Table]) -> dict[str, int]:
+    """By table name, its number."""
+    found = [table for part in parts for table in part.tables] + [table for many in others for table in many]
+    return {table.name: number for number, table in enumerate(found, 1)}
+
+
+def _header(contents: Contents, options: Options) -> list[tuple[str, str]]:
+    """Term and value of what was run, when, where and how."""
+    frames, runs = contents.frames, contents.selection.chosen
+    found: list[tuple[str, str]] = []
+    if frames.study:
+        found.append(("Study", frames.study))
+    if len(runs):
+        found.append(("Machine", ", ".join(sorted({str(one) for one in runs["machine"] if one}))))
+        first, last = runs["started_at"].min(), runs["started_at"].max()
+        if isinstance(first, datetime) and isinstance(last, datetime):
+            days = [f"{day:%-d %B %Y}" for day in (first, last)]
+            found.append(("Measured", days[0] if days[0] == days[1] else f"{days[0]} to {days[1]}"))
+    counts = runs["status"].value_counts(sort=True).iter_rows() if len(runs) else ()
+    tally = ", ".join(f"{number} {str(status).replace('_', ' ')}" for status, number in counts)
+    planned = f" ({frames.num_planned} planned)" if frames.num_planned is not None else ""
+    found.append(("Runs", (tally or "none yet") + planned))
+    command = options.command or _command(runs)
+    if command:
+        found.append(("Command", command))
+    when = options.generated_at or datetime.now(UTC)
+    found.append(
+        ("Report", f"Bakeoff {metadata.version('bakeoff')}, {when:%Y-%m-%d %H:%M} {when:%Z}".strip())
+    )
+    if frames.others:
+        found.append(("Also in the store", ", ".join(frames.others)))
+    return found
+
+
+def _command(runs: pl.DataFrame) -> str:
+    """The command that started the last run."""
+    if not len(runs) or "command" not in runs.columns or not runs["command"][-1]:
+        return ""
+    words = json.loads(runs["command"][-1])
+    return shlex.join([Path(words[0]).name, *words[1:]]) if words else ""
+
+
+def _embedded(value: Any) -> str:
+    """JSON that may stand inside a script element, whatever text it holds."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _files(drawn: Sequence[Figure], formats: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """Each figure in each format: file name and content."""
+    if not formats:
+        return
+    import vl_convert
+
+    for figure in drawn:
+        spec = copy.deepcopy(figure.spec)
+        for part, values in draw.THEMES["file"].items():
+            config = spec.setdefault("config", {})
+            config[part] = values if isinstance(values, str) else {**config.get(part, {}), **values}
+        if "svg" in formats:
+            yield f"{figure.name}.svg", vl_convert.vegalite_to_svg(spec, format_locale=draw.LOCALE).encode()
+        if "png" in formats:
+            yield f"{figure.name}.png", vl_convert.vegalite_to_png(spec, scale=2, format_locale=draw.LOCALE)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """All of it or nothing."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ReportError(
+            f"{path}: can't be written: {error.strerror or error}",
+            "Name a file in a folder that you may write.",
+        ) from error

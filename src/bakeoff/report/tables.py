@@ -1,0 +1,557 @@
+"""Tables as plain text cells, and their Markdown and LaTeX; HTML is made by the page's template."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from bakeoff import stats
+from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, NO_VALUE, RATIO
+from bakeoff.report.contents import (
+    FAILED,
+    Comparison,
+    Contents,
+    Contestant,
+    Section,
+    compose,
+    error_table,
+    parsed,
+)
+from bakeoff.report.frames import Frames, Source, plain, read
+
+SUMMARY_METRICS = (
+    *("train_s", "wall_s", "evaluation_s", "first_step_s", "user_s", "system_s", "device_s"),
+    *("throughput_images_per_s", "final_validation_error", "peak_memory_bytes", "device_peak_memory_bytes"),
+)
+
+
+_TERMINAL_METRICS = ("train_s", "wall_s", "first_step_s", "throughput_images_per_s", "final_validation_error")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its heading, and whether its cells are numbers, which line up at the right."""
+
+    title: str
+    numeric: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text. name: for file names and anchors. grouped: rows that begin alike belong together."""
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    grouped: bool = False
+
+    @property
+    def groups(self) -> list[tuple[str, list[tuple[str, ...]]]]:
+        """First cells with the rest of the rows that share them, in order."""
+        found: list[tuple[str, list[tuple[str, ...]]]] = []
+        for first, *rest in self.rows:
+            if self.grouped and found and found[-1][0] == first:
+                found[-1][1].append(tuple(rest))
+            else:
+                found.append((first, [tuple(rest)]))
+        return found
+
+
+# ---- what the tables say ------------------------------------------------------------------------
+
+
+def summary(section: Section) -> Table:
+    """Mean, interval, spread and range of every metric, for every contestant of a section."""
+    rows: list[tuple[str, ...]] = []
+    counts = _counts(section)
+    by_trial = {one.trial_id: section.runs.filter(trial_id=one.trial_id) for one in section.contestants}
+    parts = ("mean", "low", "high", "sd", "minimum", "maximum")
+    for name in SUMMARY_METRICS:
+        metric = METRICS[name]
+        samples = [
+            (label, contestant, stats.summarize(values))
+            for contestant in section.contestants
+            for label, values in _samples(by_trial[contestant.trial_id], contestant, name)
+        ]
+        if all(one.num == 0 for *_, one in samples) and name != "train_s":
+            continue
+        # One number of decimals for the whole metric, so that its columns compare at a glance.
+        texts = iter(metric.texts([getattr(one, part) for *_, one in samples for part in parts]))
+        variances = metric.squares([one.variance for *_, one in samples])
+        for (label, contestant, one), variance in zip(samples, variances, strict=True):
+            mean, low, high, sd, minimum, maximum = (next(texts) for _ in parts)
+            failed, skipped = counts.get(contestant.trial_id, (0, 0))
+            measured = (str(one.num), mean, _interval(low, high), sd, variance, minimum, maximum)
+            rows.append((metric.heading, label, *measured, str(failed), str(skipped)))
+    numbers = ("Repeats", "Mean", "95 % interval", "SD", "Variance", "Min", "Max", "Failed", "Skipped")
+    columns_shown = (Column("Metric", False), Column("Contestant", False), *map(Column, numbers))
+    return Table(
+        f"summary-{_slug(section.title)}",
+        f"Results on {section.title}",
+        columns_shown,
+        tuple(rows),
+        grouped=True,
+    )
+
+
+def verdicts(section: Section) -> Table:
+    """Every pair of contestants that raced: who is faster, by how much, and at what difference of error."""
+    several = len(section.races) > 1
+    rows = []
+    for race in section.races:
+        for one in race.comparisons:
+            ratio = one.time.inverse
+            times = RATIO.texts([ratio.ratio, ratio.low, ratio.high])
+            error = one.error
+            differences = ERROR_DIFFERENCE.texts([error.difference, error.low, error.high, error.test_set_se])
+            cells = (
+                one.first.short,
+                one.second.short,
+                one.time.verdict,
+                times[0],
+                _interval(times[1], times[2]),
+                str(one.time.num_pairs),
+                differences[0],
+                _interval(differences[1], differences[2]),
+                differences[3],
+            )
+            rows.append((race.setting or "main", *cells) if several else cells)
+    columns = (
+        Column("Contestant", False),
+        Column("Against", False),
+        Column("Training is", False),
+        Column("Times faster"),
+        Column("95 % interval"),
+        Column("Pairs"),
+        Column("Error difference (pp)"),
+        Column("95 % interval"),
+        Column("Test-set SE (pp)"),
+    )
+    return Table(
+        f"verdicts-{_slug(section.title)}",
+        f"Pairwise verdicts on {section.title}",
+        (Column("Setting", False), *columns) if several else columns,
+        tuple(rows),
+        grouped=several,
+    )
+
+
+def sentence(comparison: Comparison) -> str:
+    """One comparison in words, with its numbers."""
+    claim, numbers = claim_and_numbers(comparison)
+    return f"{claim} {numbers}"
+
+
+def claim_and_numbers(comparison: Comparison) -> tuple[str, str]:
+    """One comparison in words: what can be said, and the numbers that it rests on."""
+    first, second = comparison.first.short, comparison.second.short
+    ratio = comparison.time.inverse
+    pairs = f"{ratio.num_pairs} paired block{'' if ratio.num_pairs == 1 else 's'}"
+    if ratio.ratio is None:
+        return f"{first} against {second}: {stats.TOO_FEW}", "(no block in which both ended well)"
+    times = RATIO.texts([ratio.ratio, ratio.low, ratio.high])
+    interval = "no interval" if ratio.low is None else f"95 % CI {times[1]}–{times[2]}"
+    numbers = f"({interval}, {pairs}); {_error_words(comparison)}"
+    if comparison.time.verdict == stats.FASTER:
+        return f"{first} trains {times[0]}× faster than {second}", numbers
+    return f"{first} against {second}: {comparison.time.verdict}, ratio of times {times[0]}", numbers
+
+
+def _error_words(comparison: Comparison) -> str:
+    error = comparison.error
+    if error.difference is None:
+        return "no final error to compare"
+    shown = ERROR_DIFFERENCE.texts([error.difference, error.low, error.high, error.test_set_se])
+    signed = shown[0] if error.difference < 0 or not shown[0].strip("0.") else f"+{shown[0]}"
+    details = [] if error.low is None else [f"95 % CI {shown[1]} to {shown[2]}"]
+    if error.test_set_se is not None:
+        details.append(f"test-set SE {shown[3]}")
+    return f"final error differs by {signed} pp" + (f" ({'; '.join(details)})" if details else "")
+
+
+def plateaus(section: Section) -> dict[str, stats.Plateau]:
+    """By contestant of the main race: where its error stops improving."""
+    epochs = section.epochs_of(section.races[0])
+    return {
+        contestant.short: stats.plateau(error_table(epochs.filter(contestant=contestant.short)))
+        for contestant in section.races[0].contestants
+    }
+
+
+def plateau_table(section: Section, found: Mapping[str, stats.Plateau]) -> Table:
+    """The epoch from which each contestant's error no longer improves."""
+    tolerances = METRICS["validation_error"].texts([one.tolerance for one in found.values()])
+    rows = tuple(
+        (name, NO_VALUE if one.epoch is None else str(one.epoch), tolerance, one.reason)
+        for (name, one), tolerance in zip(found.items(), tolerances, strict=True)
+    )
+    columns = (
+        Column("Contestant", False),
+        Column("No more improvement from epoch"),
+        Column("Tolerance (pp)"),
+        Column("Remark", False),
+    )
+    title = f"Where the error stops improving on {section.title}"
+    return Table(f"plateau-{_slug(section.title)}", title, columns, rows)
+
+
+def troubles(contents: Contents) -> Table:
+    """Every run that did not end well: how, why, and the last lines of its output."""
+    rows = []
+    chosen = contents.selection.chosen
+    succeeded = set(contents.selection.ok.select("trial_id", "repeat").iter_rows()) if len(chosen) else set()
+    for section in contents.sections:
+        for row in section.attempts.filter(pl.col("status") != "ok").iter_rows(named=True):
+            later = (row["trial_id"], row["repeat"]) in succeeded
+            rows.append(
+                (
+                    row["label"],
+                    str(row["repeat"]),
+                    row["status"].replace("_", " ") + (", later ok" if later else ""),
+                    row["reason"] or NO_VALUE,
+                    (row["last_lines"] or "").strip() or NO_VALUE,
+                )
+            )
+    columns = (
+        Column("Trial", False),
+        Column("Repeat"),
+        Column("Status", False),
+        Column("Reason", False),
+        Column("Last lines", False),
+    )
+    return Table("troubles", "Runs that did not end well", columns, tuple(rows))
+
+
+def disturbed(contents: Contents) -> Table:
+    """Runs during which the machine did other things too; they count, and are marked."""
+    runs = contents.selection.ok
+    flagged = runs.filter(pl.col("disturbed")) if "disturbed" in runs.columns else runs.clear()
+    rows = tuple(
+        (row["label"], str(row["repeat"]), _disturbance(parsed(row["disturbance"])))
+        for row in flagged.iter_rows(named=True)
+    )
+    columns = (Column("Trial", False), Column("Repeat"), Column("What was seen", False))
+    return Table("disturbed", "Disturbed runs", columns, rows)
+
+
+def _disturbance(values: Mapping[str, Any]) -> str:
+    reasons = values.get("reasons")
+    return "; ".join(map(str, reasons)) if isinstance(reasons, list) and reasons else _words(values)
+
+
+def warnings(contents: Contents) -> Table:
+    """What runs warned of, each once, with how many runs said it."""
+    frame, chosen = contents.frames.warnings, contents.selection.chosen
+    rows: tuple[tuple[str, ...], ...] = ()
+    if len(frame) and len(chosen):
+        mine = frame.join(chosen.select("run_id"), on="run_id", how="semi", maintain_order="left")
+        counted = mine.group_by(["label", "message", "remedy"], maintain_order=True).agg(pl.len())
+        rows = tuple(
+            (label, message, remedy or NO_VALUE, str(number))
+            for label, message, remedy, number in counted.iter_rows()
+        )
+    columns = (Column("Trial", False), Column("Warning", False), Column("Remedy", False), Column("Runs"))
+    return Table("warnings", "Warnings", columns, rows)
+
+
+def left_out(contents: Contents) -> Table:
+    """Results under other conditions, which no mean includes."""
+    runs = contents.selection.left_out
+    rows = []
+    if len(runs):
+        here = contents.selection.chosen
+        machine = here["machine_id"][0] if len(here) else None
+        version = here["measurement_version"][0] if len(here) else None
+        for (condition,), group in runs.group_by(["condition_id"], maintain_order=True):
+            row = group.row(0, named=True)
+            why = [
+                text
+                for text, differs in (
+                    ("another machine", row["machine_id"] != machine),
+                    (
+                        f"measurement version {row['measurement_version']}",
+                        row["measurement_version"] != version,
+                    ),
+                )
+                if differs
+            ]
+            rows.append(
+                (
+                    str(condition),
+                    ", ".join(why) or f"another form of environment {row['environment']}",
+                    str(row["machine"] or NO_VALUE),
+                    ", ".join(sorted(set(group["label"]))),
+                    str(len(group)),
+                )
+            )
+    columns = (
+        Column("Condition", False),
+        Column("Differs by", False),
+        Column("Machine", False),
+        Column("Trials", False),
+        Column("Runs"),
+    )
+    return Table("left-out", "Results under other conditions, left out", columns, tuple(rows))
+
+
+_PACKAGES = re.compile(
+    r"(keras|tensorflow|jax|torch|theano|numpy|scipy|h5py|ml[-_]dtypes|pytensor|nvidia|triton).*",
+    re.IGNORECASE,
+)
+
+
+def versions(contents: Contents) -> Table:
+    """Versions that were seen to run, by environment."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for environment, _, facts in _facts(contents):
+        seen = found.setdefault(environment, {})
+        for package, version in (facts["observed"].get("versions") or {}).items():
+            if _PACKAGES.fullmatch(str(package)):
+                seen.setdefault(str(package).lower().replace("_", "-"), set()).add(str(version))
+    packages = sorted({package for seen in found.values() for package in seen})
+    rows = tuple(
+        (package, *(", ".join(sorted(seen.get(package, ()))) or NO_VALUE for seen in found.values()))
+        for package in packages
+    )
+    columns = (Column("Package", False), *(Column(environment, False) for environment in found))
+    return Table("versions", "Versions observed", columns, rows)
+
+
+def provenance(contents: Contents) -> Table:
+    """What was asked, what the program made of it and what was seen to run, by contestant."""
+    rows: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for environment, backend, facts in _facts(contents):
+        name = backend if backend == environment else f"{backend} ({environment})"
+        for key in sorted({key for part in facts.values() for key in part} - {"versions"}):
+            values = {part: _fact(facts[part], key) for part in ("resolved", "observed")}
+            values["asked"] = _fact(facts["asked"], key, none="default")
+            rows.setdefault((name, key), []).append(values)
+    table = tuple(
+        (
+            name,
+            key.replace("_", " "),
+            *(_one_or_many([one[part] for one in many]) for part in ("asked", "resolved", "observed")),
+        )
+        for (name, key), many in sorted(rows.items())
+    )
+    columns = ("Contestant", "Fact", "Asked", "Resolved", "Observed")
+    title = "Asked, resolved, observed"
+    return Table("provenance", title, tuple(Column(column, False) for column in columns), table, grouped=True)
+
+
+def machines(contents: Contents) -> Table:
+    """The machine that the results come from."""
+    details: dict[str, Any] = {}
+    chosen = contents.selection.chosen
+    if "machine_details" in chosen.columns:
+        for text in chosen["machine_details"].unique(maintain_order=True):
+            for key, value in parsed(text).items():
+                if key == "description":  # made of the others
+                    continue
+                details.setdefault(key, []).append(_fact({key: value}, key))
+    rows = tuple((key.replace("_", " "), _one_or_many(values)) for key, values in details.items())
+    return Table("machine", "Machine", (Column("Property", False), Column("Value", False)), rows)
+
+
+# ---- every table, in other formats --------------------------------------------------------------
+
+
+def tables(source: Source | Frames, study: str | None = None) -> tuple[Table, ...]:
+    """Summary and verdict tables of a study, section by section.
+
+    Raises:
+        StoreError: the store does not know the study.
+    """
+    return tuple(
+        table
+        for section in compose(read(source, study)).sections
+        for table in (summary(section), verdicts(section))
+    )
+
+
+def terminal_summary(
+    source: Source | Frames, study: str | None = None
+) -> list[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
+    """Titles, headings and rows for a terminal: one table of results per section, then its verdicts."""
+    found: list[tuple[str, tuple[str, ...], list[tuple[str, ...]]]] = []
+    for section in compose(read(source, study)).sections:
+        by_trial = {one.trial_id: section.runs.filter(trial_id=one.trial_id) for one in section.contestants}
+        columns = []
+        for name in _TERMINAL_METRICS:
+            # More than one sample: the first step with a cold and with a warm compile cache.
+            samples = [_samples(by_trial[one.trial_id], one, name) for one in section.contestants]
+            means = [[stats.summarize(values).mean for _, values in several] for several in samples]
+            texts = iter(METRICS[name].texts([mean for several in means for mean in several]))
+            columns.append([" / ".join(next(texts) for _ in several) for several in means])
+        counts = _counts(section)
+        rows: list[tuple[str, ...]] = []
+        for index, contestant in enumerate(section.contestants):
+            failed, skipped = counts.get(contestant.trial_id, (0, 0))
+            remarks = [f"{failed} failed"] * bool(failed) + [f"{skipped} skipped"] * bool(skipped)
+            if by_trial[contestant.trial_id]["cache"].n_unique() > 1:
+                remarks.append("first step: cold / warm cache")
+            cells = (column[index] for column in columns)
+            num_ok = len(by_trial[contestant.trial_id])
+            rows.append((contestant.name, str(num_ok), *cells, ", ".join(remarks)))
+        headings = (
+            "Contestant",
+            "Repeats",
+            *(METRICS[name].heading for name in _TERMINAL_METRICS),
+            "Remarks",
+        )
+        found.append((section.title, headings, rows))
+        sentences: list[tuple[str, ...]] = [(sentence(one),) for one in section.races[0].comparisons]
+        if sentences:
+            found.append((f"{section.title}: verdicts", ("Verdict",), sentences))
+    return found
+
+
+def to_markdown(table: Table) -> str:
+    """The table in GitHub's Markdown, with its title above."""
+    head = [_md(column.title) for column in table.columns]
+    rule = ["---:" if column.numeric else "---" for column in table.columns]
+    lines = [head, rule, *([_md(cell) for cell in row] for row in table.rows)]
+    body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"**{_md(table.title)}**\n\n{body}\n"
+
+
+def to_latex(table: Table) -> str:
+    """The table as a LaTeX float; needs the package booktabs."""
+    align = "".join("r" if column.numeric else "l" for column in table.columns)
+    lines = [
+        r"\begin{table}",
+        r"  \centering",
+        rf"  \caption{{{_tex(table.title)}}}",
+        rf"  \label{{tab:{table.name}}}",
+        rf"  \begin{{tabular}}{{{align}}}",
+        r"    \toprule",
+        "    " + " & ".join(_tex(column.title) for column in table.columns) + r" \\",
+        r"    \midrule",
+    ]
+    for index, (first, rows) in enumerate(table.groups):
+        if table.grouped and index:
+            lines.append(r"    \addlinespace")
+        for number, row in enumerate(rows):
+            cells = [_tex(first) if number == 0 else "", *map(_tex, row)]
+            lines.append("    " + " & ".join(cells) + r" \\")
+    return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table}", ""])
+
+
+# ---- details ------------------------------------------------------------------------------------
+
+
+def _values(runs: pl.DataFrame, column: str) -> list[float]:
+    if column not in runs.columns:
+        return []
+    return [float(value) for value in runs[column] if value is not None]
+
+
+def _samples(runs: pl.DataFrame, contestant: Contestant, column: str) -> list[tuple[str, list[float]]]:
+    """One sample of a metric; of the first step one for each state of the compile cache."""
+    states = [state for state in ("cold", "warm") if state in runs["cache"].to_list()]
+    if column != "first_step_s" or not states:
+        return [(contestant.name, _values(runs, column))]
+    return [
+        (f"{contestant.name}, {state} cache", _values(runs.filter(cache=state), column)) for state in states
+    ]
+
+
+def _counts(section: Section) -> dict[str, tuple[int, int]]:
+    """By trial: runs that failed and that were skipped."""
+    counted = section.attempts.group_by("trial_id").agg(
+        failed=pl.col("status").is_in(FAILED).sum(), skipped=(pl.col("status") == "skipped").sum()
+    )
+    return {trial_id: (failed, skipped) for trial_id, failed, skipped in counted.iter_rows()}
+
+
+def _interval(low: str, high: str) -> str:
+    return NO_VALUE if NO_VALUE in (low, high) else f"{low} to {high}"
+
+
+def _facts(contents: Contents) -> list[tuple[str, str, dict[str, dict[str, Any]]]]:
+    """Environment, backend and facts of the runs under the chosen conditions."""
+    frame = contents.frames.facts
+    if not len(frame):
+        return []
+    mine = frame.join(
+        contents.selection.chosen.select("run_id"), on="run_id", how="semi", maintain_order="left"
+    )
+    parts = ("asked", "resolved", "observed")
+    return [
+        (row["environment"], row["backend"], {part: parsed(row[part]) for part in parts})
+        for row in mine.iter_rows(named=True)
+    ]
+
+
+def _fact(part: Mapping[str, Any], key: str, none: str = NO_VALUE) -> str:
+    value = part.get(key)
+    if value is None:
+        return none if key in part else NO_VALUE
+    return _words(value) if isinstance(value, dict) else plain_list(value)
+
+
+def plain_list(value: Any) -> str:
+    """A fact's value for people; lists with commas."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(plain, value)) or "none"
+    return plain(value)
+
+
+def _words(values: Mapping[str, Any]) -> str:
+    shown = (
+        f"{key.replace('_', ' ')}: {plain_list(value)}" for key, value in values.items() if value is not None
+    )
+    return "; ".join(shown) or NO_VALUE
+
+
+def _one_or_many(values: Sequence[str]) -> str:
+    """The one value that all runs share; else how many there were."""
+    distinct = list(dict.fromkeys(values))
+    return " / ".join(distinct) if len(distinct) <= 3 else f"{len(distinct)} different values"
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"\W+", "-", text.lower()).strip("-") or "table"
+
+
+def _md(text: str) -> str:
+    escaped = re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", text)
+    return re.sub(r"\s*\n\s*", "<br>", escaped)
+
+
+_TEX: Mapping[str, str] = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "−": "$-$",
+    "×": r"$\times$",
+    "·": r"$\cdot$",
+    "∞": r"$\infty$",
+    "–": "--",
+    "\u202f": r"\,",
+    "\n": " ",
+}
+_TEX_CHARACTER = re.compile("|".join(map(re.escape, _TEX)))
+_POWER = re.compile("([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
+_NORMAL = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+
+
+def _tex(text: str) -> str:
+    escaped = _TEX_CHARACTER.sub(lambda match: _TEX[match.group()], text)
+    return _POWER.sub(lambda match: f"$^{{{match.group().translate(_NORMAL)}}}$", escaped)

@@ -1,0 +1,133 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const prefersDark = window.matchMedia("(prefers-color-scheme: dark)");
+  const button = document.getElementById("theme");
+  const embedded = document.getElementById("data");
+  const data = embedded ? JSON.parse(embedded.textContent) : { themes: {}, dark: {}, specs: {} };
+  const charts = [...document.querySelectorAll(".chart")];
+  const states = new Map(charts.map((chart) => [chart, { log: null, view: null, width: 0, turn: 0 }]));
+
+  let chosen = null; // "light" or "dark" once the reader has decided
+  const theme = () => chosen || (prefersDark.matches ? "dark" : "light");
+
+  function applyTheme() {
+    root.dataset.theme = theme();
+    button.setAttribute("aria-pressed", String(theme() === "dark"));
+  }
+
+  // Every scale of the switchable axis, in all layers and panels.
+  function scalesOf(node, channel, found = []) {
+    if (Array.isArray(node)) node.forEach((item) => scalesOf(item, channel, found));
+    else if (node && typeof node === "object") {
+      const encoding = node.encoding && node.encoding[channel];
+      if (encoding && encoding.scale && ["linear", "log"].includes(encoding.scale.type)) found.push(encoding);
+      Object.values(node).forEach((item) => scalesOf(item, channel, found));
+    }
+    return found;
+  }
+
+  function fit(spec, page, width) {
+    if (page.legend) {
+      const columns = Math.max(1, Math.floor(width / (page.legend + 56)));
+      spec.config.legend = { ...spec.config.legend, columns };
+    }
+    if (!page.columns) {
+      spec.width = width;
+      return;
+    }
+    const columns = page.columns > 1 && width >= 600 ? page.columns : 1;
+    const labels = page.each ? page.labels * columns : page.labels; // beside each panel or once
+    spec.columns = columns;
+    spec.spec.width = Math.max(120, Math.floor((width - labels - 20 * (columns - 1) - 14) / columns));
+  }
+
+  function prepared(chart, state, width) {
+    let text = JSON.stringify(data.specs[chart.id]);
+    if (theme() === "dark") {
+      for (const [light, dark] of Object.entries(data.dark)) text = text.replaceAll(`"${light}"`, `"${dark}"`);
+    }
+    const spec = JSON.parse(text);
+    const page = spec.usermeta.bakeoff;
+    fit(spec, page, width);
+    if (page.switch) {
+      const scales = scalesOf(spec, page.switch);
+      if (state.log === null) state.log = scales.length > 0 && scales[0].scale.type === "log";
+      for (const encoding of scales) {
+        encoding.scale = state.log ? { type: "log", nice: false } : { type: "linear", zero: true };
+        if (state.log && page.floor) Object.assign(encoding.scale, { domainMin: page.floor, clamp: true });
+      }
+      const toggle = chart.parentElement.querySelector(".scale");
+      toggle.hidden = scales.length === 0;
+      toggle.setAttribute("aria-pressed", String(state.log));
+    }
+    return spec;
+  }
+
+  async function draw(chart) {
+    const state = states.get(chart);
+    const turn = ++state.turn;
+    const width = Math.floor(chart.clientWidth);
+    state.width = width;
+    try {
+      const result = await vegaEmbed(chart, prepared(chart, state, width), {
+        renderer: "svg",
+        config: data.themes[theme()],
+        tooltip: { theme: theme() },
+        formatLocale: data.locale,
+        actions: { export: { svg: true, png: true }, source: false, compiled: false, editor: false },
+        downloadFileName: chart.id,
+      });
+      if (turn !== state.turn) return result.finalize();
+      if (state.view) state.view.finalize();
+      state.view = result;
+      chart.dataset.state = "drawn";
+      chart.style.minHeight = "";
+    } catch (error) {
+      chart.dataset.state = "failed";
+      chart.replaceChildren(Object.assign(document.createElement("p"), { className: "failed", textContent: "This figure could not be drawn." }));
+      console.error(error);
+    }
+  }
+
+  const redraw = () => charts.filter((chart) => chart.dataset.state).forEach(draw);
+
+  // A figure is drawn when it comes near the window.
+  const watcher = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      watcher.unobserve(entry.target);
+      draw(entry.target);
+    }
+  }, { rootMargin: "400px" });
+
+  let waiting = 0;
+  window.addEventListener("resize", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => {
+      for (const chart of charts) {
+        if (chart.dataset.state && Math.floor(chart.clientWidth) !== states.get(chart).width) draw(chart);
+      }
+    }, 150);
+  });
+
+  button.addEventListener("click", () => {
+    chosen = theme() === "dark" ? "light" : "dark";
+    applyTheme();
+    redraw();
+  });
+  prefersDark.addEventListener("change", () => {
+    if (chosen) return;
+    applyTheme();
+    redraw();
+  });
+  for (const chart of charts) {
+    chart.parentElement.querySelector(".scale").addEventListener("click", () => {
+      states.get(chart).log = !states.get(chart).log;
+      draw(chart);
+    });
+    watcher.observe(chart);
+  }
+  window.addEventListener("beforeprint", () => charts.filter((chart) => !chart.dataset.state).forEach(draw));
+  applyTheme();
+})();
