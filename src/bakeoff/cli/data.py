@@ -1,0 +1,49 @@
+"""``bakeoff data``: the data sets in the cache."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from rich.table import Table
+
+from bakeoff import datasets
+from bakeoff.cli import downloads
+from bakeoff.cli.console import console
+from bakeoff.errors import DatasetError
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """List, fetch or verify; 5 if an array is damaged."""
+    return {"list": _list, "fetch": _fetch, "verify": _verify}[arguments.action](arguments)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    table = Table(box=None, header_style="dim", padding=(0, 2))
+    for title in ("name", "state", "size", "what", "from"):
+        table.add_column(title, justify="right" if title == "size" else "left")
+    for one in datasets.status():
+        state, size = ("cached", f"{one.size_bytes / 1e6:,.0f} MB") if one.path else ("absent", "")
+        table.add_row(one.key, state, size, one.title, one.source)
+    console().print(table)
+    return 0
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    with downloads.shown(lambda line: print(line, file=sys.stderr, flush=True)) as on_download:
+        for name in arguments.names or datasets.catalogue():
+            made = datasets.fetch(
+                name, source=arguments.source, directory=arguments.data_dir, on_progress=on_download
+            )
+            print(f"{name}: {made.num_train:,} training and {made.num_test:,} test images in {made.path}")
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    cached = [one.key for one in datasets.status() if one.path and "@" not in one.key]
+    damaged = 0
+    for name in arguments.names or cached:
+        for one in datasets.verify(name):
+            damaged += bool(one.damaged)
+            print(f"{one.key}: {'; '.join(one.damaged) or 'as it should be'}")
+    return DatasetError.exit_code if damaged else 0

@@ -1,0 +1,51 @@
+"""``bakeoff env``: the contestants' environments."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from rich.table import Table
+
+from bakeoff import environments
+from bakeoff.cli.console import console
+from bakeoff.errors import BakeoffError
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """List, create or remove; 0 unless something could not be made."""
+    return {"list": _list, "create": _create, "remove": _remove}[arguments.action](arguments)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    table = Table(box=None, header_style="dim", padding=(0, 2))
+    for title in ("name", "state", "backends", "python", "size", "what"):
+        table.add_column(title, justify="right" if title == "size" else "left")
+    for one in environments.list_environments():
+        size = f"{one.disk_bytes / 1e6:,.0f} MB" if one.disk_bytes else ""
+        table.add_row(one.name, one.state, ", ".join(one.backends), one.python, size, one.summary)
+    console().print(table)
+    return 0
+
+
+def _create(arguments: argparse.Namespace) -> int:
+    failures: list[BakeoffError] = []
+    for name in arguments.names:
+        try:
+            made = environments.ensure(name, on_progress=_tell)
+            print(f"{name}: ready, {made.python}")
+        except BakeoffError as failure:
+            print(f"error: {failure.message}\nhint: {failure.hint}", file=sys.stderr)
+            failures.append(failure)
+    return failures[0].exit_code if failures else 0
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    for name in arguments.names:
+        environments.remove(name)
+        print(f"{name}: removed")
+    return 0
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

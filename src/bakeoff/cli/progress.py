@@ -1,0 +1,193 @@
+"""What the user sees while a study runs: a live table, plain lines, JSON lines, or nothing.
+
+Everything is drawn when a record arrives, while the contestant waits for its answer. Nothing ticks in
+between, since a clock hand that moves during an epoch would cost that epoch CPU time; so the display
+tells when a run should end rather than how long is left.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from datetime import datetime
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from bakeoff.execute import Listener
+from bakeoff_worker.records import (
+    EpochRecord,
+    PhaseEnded,
+    Record,
+    RunEnded,
+    RunSpec,
+    RunStarted,
+    RunWarning,
+    kind_of,
+)
+
+_STATUS_STYLES = {"ok": "green", "skipped": "yellow", "interrupted": "yellow"}
+_NEXT_PHASE = {
+    "interpreter": "importing",
+    "import": "reading data",
+    "data": "building",
+    "build": "first step (compiling)",
+    "first_step": "training",
+    "training": "ending",
+}
+
+
+def listener(*, quiet: bool, as_json: bool) -> Listener:
+    """The listener that suits the options and whether standard output is a terminal."""
+    if as_json:
+        return JsonLines()
+    if quiet:
+        return Listener()
+    return LiveTable() if sys.stdout.isatty() else PlainLines()
+
+
+class JsonLines(Listener):
+    """One JSON object per event on standard output."""
+
+    def run_started(self, spec: RunSpec, index: int, total: int) -> None:
+        """``{"event": "run_started", ...}``."""
+        self._print("run_started", spec, index=index, total=total)
+
+    def recorded(self, spec: RunSpec, record: Record) -> None:
+        """``{"event": "record", "kind": ..., ...}``."""
+        self._print("record", spec, kind=kind_of(record), record=asdict(record))
+
+    def run_ended(self, spec: RunSpec, ended: RunEnded) -> None:
+        """``{"event": "run_ended", "status": ..., ...}``."""
+        self._print("run_ended", spec, **asdict(ended))
+
+    @staticmethod
+    def _print(event: str, spec: RunSpec, **fields: object) -> None:
+        head = {"event": event, "label": spec.label, "trial_id": spec.trial_id, "repeat": spec.repeat}
+        print(json.dumps(head | fields, default=str), flush=True)
+
+
+class PlainLines(Listener):
+    """A line when a run starts and ends, and about ten in between."""
+
+    def __init__(self) -> None:
+        self._head = ""
+
+    def run_started(self, spec: RunSpec, index: int, total: int) -> None:
+        """Position, label, repeat."""
+        self._head = f"[{index + 1}/{total}] {spec.label}, repeat {spec.repeat + 1}"
+        print(f"{self._head}: started", flush=True)
+
+    def recorded(self, spec: RunSpec, record: Record) -> None:
+        """Every epoch of a short run, every tenth part of a long one; warnings always."""
+        if isinstance(record, EpochRecord):
+            every = max(1, spec.settings.epochs // 10)
+            if record.epoch % every == 0 or record.epoch == spec.settings.epochs:
+                print(f"{self._head}: {_epoch_words(spec, record)}", flush=True)
+        elif isinstance(record, RunWarning):
+            print(f"{self._head}: warning: {record.message}", flush=True)
+
+    def run_ended(self, spec: RunSpec, ended: RunEnded) -> None:
+        """Status and reason."""
+        print(f"{self._head}: {ended.status}{': ' + ended.reason if ended.reason else ''}", flush=True)
+
+
+class LiveTable(Listener):
+    """Study, run and epoch with bars, and one line per contestant with its last figures."""
+
+    def __init__(self) -> None:
+        self._live = Live(console=Console(), auto_refresh=False, transient=True)
+        self._began = time.monotonic()
+        self._index, self._total = 0, 1
+        self._run_began = time.monotonic()
+        self._phase = ""
+        self._epoch: EpochRecord | None = None
+        self._lines: dict[str, tuple[int, EpochRecord | None, str]] = {}
+
+    def run_started(self, spec: RunSpec, index: int, total: int) -> None:
+        """Start the display with the first run."""
+        self._index, self._total, self._epoch = index, total, None
+        self._run_began, self._phase = time.monotonic(), "starting"
+        if index == 0:
+            self._began = time.monotonic()
+            self._live.start()
+        self._draw(spec)
+
+    def recorded(self, spec: RunSpec, record: Record) -> None:
+        """Redraw, while the contestant waits."""
+        if isinstance(record, EpochRecord):
+            self._epoch = record
+        elif isinstance(record, PhaseEnded):
+            self._phase = _NEXT_PHASE.get(record.name, self._phase)
+        elif isinstance(record, RunWarning):
+            self._live.console.print(f"[yellow]warning[/] {spec.label}: {record.message}")
+        elif not isinstance(record, RunStarted):
+            return
+        self._draw(spec)
+
+    def run_ended(self, spec: RunSpec, ended: RunEnded) -> None:
+        """Move the run to the contestants' lines."""
+        done = self._lines.get(spec.label, (0, None, ""))[0]
+        self._lines[spec.label] = (done + 1, self._epoch, ended.status)
+        if ended.status != "ok":
+            style = _STATUS_STYLES.get(ended.status, "red")
+            self._live.console.print(Text.assemble((ended.status, style), f" {spec.label}: {ended.reason}"))
+        self._index += 1
+        self._draw(None)
+
+    def close(self) -> None:
+        """Take the display away and give the cursor back, also after an interruption."""
+        self._live.stop()
+
+    def _draw(self, spec: RunSpec | None) -> None:
+        grid = Table.grid(padding=(0, 2))
+        elapsed_s = time.monotonic() - self._began
+        ends = _clock(elapsed_s / self._index * (self._total - self._index)) if self._index else "unknown yet"
+        grid.add_row(
+            "study",
+            _bar(self._index, self._total),
+            f"run {self._index} of {self._total} done, {_span(elapsed_s)} elapsed, ends about {ends}",
+        )
+        if spec is not None:
+            epochs, done = spec.settings.epochs, self._epoch.epoch if self._epoch else 0
+            words = _epoch_words(spec, self._epoch) if self._epoch else self._phase
+            if self._epoch and done < epochs:
+                per_epoch_s = self._epoch.train_s + self._epoch.evaluation_s
+                words += f", ends about {_clock(per_epoch_s * (epochs - done))}"
+            grid.add_row(f"{spec.label}", _bar(done, epochs), f"repeat {spec.repeat + 1}: {words}")
+        lines = Table(box=None, header_style="dim", padding=(0, 2))
+        for title in ("contestant", "runs", "last error", "images/s", "last status"):
+            lines.add_column(title, justify="left" if title in ("contestant", "last status") else "right")
+        for label, (done, epoch, status) in self._lines.items():
+            error = f"{100 * epoch.validation_error:.2f} %" if epoch else ""
+            speed = f"{epoch.num_images / epoch.train_s:,.0f}" if epoch else ""
+            lines.add_row(label, str(done), error, speed, Text(status, _STATUS_STYLES.get(status, "red")))
+        self._live.update(Group(grid, lines) if self._lines else grid, refresh=True)
+
+
+def _epoch_words(spec: RunSpec, epoch: EpochRecord) -> str:
+    speed = epoch.num_images / epoch.train_s if epoch.train_s else float("inf")
+    return (
+        f"epoch {epoch.epoch}/{spec.settings.epochs}, {epoch.train_s:.2f} s, "
+        f"error {100 * epoch.validation_error:.2f} %, {speed:,.0f} images/s"
+    )
+
+
+def _bar(done: int, total: int) -> ProgressBar:
+    return ProgressBar(total=max(total, 1), completed=done, width=24)
+
+
+def _clock(seconds_from_now: float) -> str:
+    then = datetime.fromtimestamp(time.time() + seconds_from_now)
+    return then.strftime("%H:%M:%S" if seconds_from_now < 86_400 else "%a %d %b %H:%M")
+
+
+def _span(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"

@@ -1,0 +1,36 @@
+"""``bakeoff report``: one HTML file, and the same figures and tables as files of their own."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bakeoff import report
+from bakeoff.cli.stores import chosen_study, store_path
+from bakeoff.errors import ReportError
+from bakeoff.store.reader import Reader
+
+_FORMATS = {"md": report.to_markdown, "tex": report.to_latex}
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Write and print what was written; 0."""
+    wanted = _listed(arguments.tables)
+    if unknown := sorted(set(wanted) - set(_FORMATS)):
+        raise ReportError(
+            f"--tables: expected {', '.join(_FORMATS)}; got {', '.join(unknown)}", "Leave the others out."
+        )
+    with Reader(store_path(arguments)) as reader:
+        frames = report.read(reader, chosen_study(arguments, reader))
+    out = arguments.output or Path(f"{frames.study}-report.html")
+    path = report.render(frames, out, figures=_listed(arguments.figures))
+    print(path)
+    for suffix in wanted:
+        target = path.with_name(f"{path.stem}-tables.{suffix}")
+        target.write_text("\n".join(map(_FORMATS[suffix], report.tables(frames))))
+        print(target)
+    return 0
+
+
+def _listed(words: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in words.split(",") if word.strip())

@@ -1,0 +1,38 @@
+"""``bakeoff run``: load, run what is missing, report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from contextlib import closing
+
+from bakeoff import session, study
+from bakeoff.cli import downloads, progress, summary
+from bakeoff.cli.stores import store_path
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run what is missing of the study; 0 if all of its runs are in the store and ended well, else 1."""
+    chosen = study.load(arguments.study, arguments.overrides)
+    store = store_path(arguments)
+    tell = _teller(arguments)
+    with closing(progress.listener(quiet=arguments.quiet, as_json=arguments.json)) as listener:
+        tally = session.complete(
+            chosen,
+            store,
+            listener=listener,
+            tell=tell,
+            downloads=downloads.shown(tell),
+            data_directory=arguments.data_dir,
+        )
+    if not arguments.json:
+        summary.conclude(store, chosen.name, arguments)
+    return 0 if tally.all_ok else 1
+
+
+def _teller(arguments: argparse.Namespace) -> Callable[[str], None]:
+    """Takes lines about what goes on: to standard error, so that ``--json`` stays JSON; nowhere if quiet."""
+    if arguments.quiet:
+        return lambda line: None
+    return lambda line: print(line, file=sys.stderr, flush=True)
