@@ -1,0 +1,50 @@
+# The few targets a person needs. Each sets up all that it needs; only Python 3.11+ and g++ must be there.
+#   make quick            the main job: four backends, three data sets, a report
+#   make test             everything: style, types, layering, tests with real frameworks
+#   make bench-NAME       one figure, its goal on the last line, non-zero exit where missed
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: quick test test-fast lint format lock clean
+quick: $(VENV)/.installed
+	$(BIN)/bakeoff run quick
+
+test: $(VENV)/.installed-test lint
+	scripts/system-packages chromium g++ python3-dev npm
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.installed-test lint
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(VENV)/.installed
+	$(BIN)/python scripts/lock.py
+
+bench-%: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.$(subst -,_,$*)
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $(PYTHON) is $$($(PYTHON) -V 2>&1), expected 3.11 or newer"; \
+		  echo "hint: name another interpreter: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@

@@ -1,0 +1,66 @@
+"""Makes the environments' locks from their ``.in`` files: ``make lock``, or ``scripts/lock.py NAME ...``.
+
+Packages come from where pip would get them (see docs/environments.md), and the lock says nothing of that:
+versions and hashes only. Versions that are locked already stay unless ``--upgrade`` is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+
+import uv
+
+from bakeoff.environments import catalogue, interpreters
+from bakeoff.environments.catalogue import EnvironmentSpec
+from bakeoff.environments.creation import install_arguments, torch_variant, uv_environment
+from bakeoff.errors import BakeoffError
+
+
+def lock(spec: EnvironmentSpec, upgrade: bool) -> None:
+    """Write ``locks/<name>.txt`` anew."""
+    assert spec.lock is not None
+    source = spec.lock.with_suffix(".in")
+    command = [
+        *(uv.find_uv_bin(), "pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate"),
+        *("--no-emit-index-url", "--no-emit-find-links", *install_arguments()),
+        *("--python", str(interpreters.obtain(spec.python).path), "--python-version", spec.python),
+        # For Python 3.7 "universal" would mean every later Python too, with versions that nobody has run.
+        *(["--universal"] if spec.python != "3.7" else ["--python-platform", "x86_64-manylinux2014"]),
+        *(["--upgrade"] if upgrade else []),
+        *("--output-file", str(spec.lock), str(source)),
+    ]
+    done = subprocess.run(command, env=uv_environment(), check=False, capture_output=True, text=True)
+    variant = torch_variant(source.read_text())
+    if done.returncode and variant:
+        done = subprocess.run(
+            [*command, "--torch-backend", variant], env=uv_environment(), check=False, text=True
+        )
+    if done.returncode:
+        sys.exit(f"{spec.name}: not locked\n{done.stderr or ''}")
+    content = spec.lock.read_text()
+    header = f"# Made by `make lock` from {source.name}: see docs/environments.md.\n"
+    spec.lock.write_text(content if content.startswith(header) else header + content)
+    print(f"{spec.name}: {content.count('==')} packages")
+
+
+def main() -> None:
+    """Lock all, or those named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="environments to lock; all without")
+    parser.add_argument(
+        "--upgrade", action="store_true", help="take newer versions of what the .in file leaves open"
+    )
+    arguments = parser.parse_args()
+    specs = [spec for spec in catalogue().values() if spec.lock]
+    for spec in specs:
+        if not arguments.names or spec.name in arguments.names:
+            try:
+                lock(spec, arguments.upgrade)
+            except BakeoffError as error:
+                sys.exit(f"{error.message}\n{error.hint}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Stopped at any time, the same command goes on, and nothing that had ended is lost or left behind."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+QUIET = ("--quiet", "--no-report")
+SLOW = ("--set", "model_options.epoch_s=0.4", "--set", "epochs=4")
+Sessions = Callable[[int], list[int]]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_polite_end(program: Any, sessions: Sessions, number: signal.Signals) -> None:
+    process = program.start("run", "tiny.toml", *QUIET, *SLOW)
+    worker = program.wait_for_epoch()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert out == "" and err == "interrupted; the same command goes on with what is missing\n"
+    assert sessions(worker) == []
+    (run,) = program.runs().rows(named=True)
+    assert run["status"] == "interrupted" and run["num_epochs"] >= 1 and "user" in run["reason"]
+    _goes_on(program)
+
+
+def test_ctrl_c_in_a_terminal_gives_the_cursor_back(program: Any) -> None:
+    """On a terminal the progress display hides the cursor while it is up."""
+    terminal, side = pty.openpty()
+    process = program.start("run", "tiny.toml", "--no-report", *SLOW, stdin=side, stdout=side, stderr=side)
+    os.close(side)
+    program.wait_for_epoch()
+    process.send_signal(signal.SIGINT)
+    shown = _drain(terminal)
+    assert process.wait(120) == 130
+    assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l") >= 0
+    assert "interrupted; the same command goes on" in shown
+
+
+def test_kill_of_the_parent_keeps_the_epochs_and_leaves_nobody(program: Any, sessions: Sessions) -> None:
+    process = program.start("run", "tiny.toml", *QUIET, *SLOW)
+    worker = program.wait_for_epoch()
+    process.kill()
+    process.wait()
+    program.wait_for(lambda: sessions(worker) == [])
+    (spool,) = program.folder.glob("*.spool/*.jsonl")
+    ended = spool.read_text().count('"kind":"epoch"')
+    assert program.runs()["status"].to_list() == ["interrupted"], "nobody writes, so the run does not run"
+
+    done = program("run", "tiny.toml", "--no-report", "--json", *SLOW)
+    assert "Bakeoff itself was stopped" in done.stderr
+    assert program.runs()["num_epochs"][0] == ended
+    _goes_on(program)
+
+
+def test_an_epoch_that_only_the_workers_file_has_is_recovered(program: Any, sessions: Sessions) -> None:
+    """The parent stands still while the worker writes on, and is then killed: the store never heard of it."""
+    process = program.start("run", "tiny.toml", *QUIET, *SLOW)
+    worker = program.wait_for_epoch()
+    process.send_signal(signal.SIGSTOP)
+    (spool,) = program.folder.glob("*.spool/*.jsonl")
+    stored = len(program.epochs())
+    program.wait_for(lambda: spool.read_text().count('"kind":"epoch"') > stored)
+    process.kill()
+    process.wait()
+    program.wait_for(lambda: sessions(worker) == [])
+    written = spool.read_text().count('"kind":"epoch"')
+    assert written == stored + 1 and len(program.epochs()) == stored
+    program("run", "tiny.toml", *QUIET, *SLOW)
+    assert program.runs()["num_epochs"][0] == written
+
+
+def test_a_killed_worker_is_one_failed_run(program: Any) -> None:
+    process = program.start("run", "tiny.toml", *QUIET, *SLOW)
+    os.kill(program.wait_for_epoch(), signal.SIGKILL)
+    process.communicate(timeout=120)
+    assert process.returncode == 1
+    runs = program.runs()
+    assert runs["status"].to_list() == ["killed", "ok", "ok", "ok"]
+    assert runs["num_epochs"][0] >= 1
+    _goes_on(program)
+
+
+def test_a_hangup_of_the_terminal_is_like_a_kill(program: Any, sessions: Sessions) -> None:
+    process = program.start("run", "tiny.toml", *QUIET, *SLOW)
+    worker = program.wait_for_epoch()
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(120) == -signal.SIGHUP
+    program.wait_for(lambda: sessions(worker) == [])
+    _goes_on(program)
+
+
+def test_a_second_writer_is_refused_and_readers_are_not(program: Any) -> None:
+    process = program.start("run", "tiny.toml", *QUIET, *SLOW)
+    program.wait_for_epoch()
+    refused = program("run", "tiny.toml", *QUIET, code=6)
+    assert f"process {process.pid} " in refused.stderr and "hint:" in refused.stderr
+    assert "running" in program("show", "--runs").stdout
+    assert process.wait(120) == 0
+
+
+def _goes_on(program: Any) -> None:
+    """The same command completes the study: every planned run ok exactly once, and the store is whole."""
+    program("run", "tiny.toml", *QUIET, *SLOW)
+    ok = program.runs().filter(status="ok")
+    assert len(ok) == 4 and ok.select("trial_id", "repeat").n_unique() == 4
+    epochs = program.epochs().filter(pl.col("status") == "ok").group_by("run_id").agg("epoch")
+    assert epochs["epoch"].to_list() == [[1, 2, 3, 4]] * 4
+    connection = sqlite3.connect(program.store)
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    connection.close()
+    assert not list(Path(program.folder).glob("*.spool/*")), "no file of a run is left"
+
+
+def _drain(terminal: int) -> str:
+    """All that is written to a terminal until everybody has left it."""
+    shown = b""
+    while True:
+        try:
+            chunk = os.read(terminal, 65536)
+        except OSError:  # Linux's word for the end of a terminal
+            chunk = b""
+        if not chunk:
+            os.close(terminal)
+            return shown.decode()
+        shown += chunk

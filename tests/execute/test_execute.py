@@ -1,0 +1,227 @@
+"""Launching meets storing: with invented launchers, and the real writer."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator, Mapping
+from pathlib import Path
+
+import pytest
+
+from bakeoff.environments import Environment
+from bakeoff.errors import BakeoffError, EnvironmentFailure, StoreError
+from bakeoff.execute import Listener, Provision, Tally, condition_of, execute
+from bakeoff.launchers import fake
+from bakeoff.launchers.base import Launch, Launcher
+from bakeoff.store.reader import Reader
+from bakeoff.store.writer import StudyRow, Writer
+from bakeoff_worker.records import (
+    EpochRecord,
+    PhaseEnded,
+    Record,
+    RunEnded,
+    RunSpec,
+    RunStarted,
+    TrialSettings,
+)
+
+ALPHA, BETA = (TrialSettings(backend, "fake", epochs=3) for backend in ("alpha", "beta"))
+SPECS = tuple(
+    RunSpec(settings, settings.backend, repeat, repeat, position, 10 + repeat)
+    for repeat in range(2)
+    for position, settings in enumerate((ALPHA, BETA))
+)
+
+
+def provision(folder: Path, digest: str = "packages-1") -> Provision:
+    return Provision(Environment("fake", Path("python"), {}, digest, "own", folder), folder)
+
+
+@pytest.fixture
+def provisions(tmp_path: Path) -> dict[str, Provision | BakeoffError]:
+    return {ALPHA.trial_id: provision(tmp_path), BETA.trial_id: provision(tmp_path)}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "results.sqlite"
+
+
+def run(
+    store: Path,
+    provisions: Mapping[str, Provision | BakeoffError],
+    launcher: Launcher = fake.launch,
+    listener: Listener | None = None,
+    writer_class: type[Writer] = Writer,
+) -> Tally:
+    with writer_class(store) as writer:
+        writer.begin_study(StudyRow("digest", "pair", "A pair", {}, SPECS))
+        return execute(
+            SPECS,
+            provisions,
+            study_digest="digest",
+            writer=writer,
+            launcher=launcher,
+            listener=listener or Listener(),
+        )
+
+
+def statuses(store: Path) -> list[tuple[str, int, str, int]]:
+    """Backend, repeat, status and number of epochs of each run in the store."""
+    with Reader(store) as reader:
+        return reader.runs().select("backend", "repeat", "status", "num_epochs").rows()
+
+
+def epoch(number: int, train_s: float = 1.0) -> EpochRecord:
+    return EpochRecord(number, 600, train_s, 0.1, 1.0, 0.5, 1.0, 0.5, 1.0, 0.1, 1000)
+
+
+def test_every_run_is_stored_in_the_order_of_the_plan(
+    store: Path, provisions: dict[str, Provision | BakeoffError]
+) -> None:
+    assert run(store, provisions) == Tally({"ok": 4})
+    assert statuses(store) == [
+        ("alpha", 0, "ok", 3),
+        ("beta", 0, "ok", 3),
+        ("alpha", 1, "ok", 3),
+        ("beta", 1, "ok", 3),
+    ]
+
+
+def test_a_record_is_in_the_store_before_the_next_is_asked_for_and_before_the_listener_hears(
+    store: Path, provisions: dict[str, Provision | BakeoffError]
+) -> None:
+    def epochs_in_store() -> int:
+        with Reader(store) as reader:
+            return len(reader.epochs())
+
+    def launcher(request: Launch) -> Generator[Record, None, None]:
+        before = epochs_in_store()
+        for number in (1, 2):
+            yield epoch(number)
+            assert epochs_in_store() == before + number
+        yield RunEnded("ok")
+
+    heard = []
+
+    class Witness(Listener):
+        def recorded(self, spec: RunSpec, record: Record) -> None:
+            heard.append(epochs_in_store())
+
+    run(store, provisions, launcher, Witness())
+    assert heard == list(range(1, 9))
+
+
+def test_a_trial_that_cannot_run_fails_with_the_reason_and_the_others_go_on(
+    store: Path, provisions: dict[str, Provision | BakeoffError]
+) -> None:
+    provisions[ALPHA.trial_id] = EnvironmentFailure("no Python 3.7 here", "Install it.")
+    tally = run(store, provisions)
+    assert tally == Tally({"ok": 2, "failed": 2}) and not tally.all_ok
+    with Reader(store) as reader:
+        failed = reader.runs().filter(backend="alpha")
+    assert set(failed["reason"]) == {"no Python 3.7 here"} and set(failed["last_lines"]) == {"Install it."}
+
+
+@pytest.mark.parametrize("status", ["failed", "skipped", "timeout", "killed", "out_of_memory"])
+def test_a_run_that_ends_otherwise_keeps_its_epochs_and_the_others_go_on(
+    store: Path, provisions: dict[str, Provision | BakeoffError], status: str
+) -> None:
+    def launcher(request: Launch) -> Generator[Record, None, None]:
+        if request.job.spec.settings == BETA:
+            yield from fake.launch(request)
+            return
+        yield epoch(1)
+        yield RunEnded(status, "the reason", "the last lines")
+
+    assert run(store, provisions, launcher) == Tally({status: 2, "ok": 2})
+    assert ("alpha", 0, status, 1) in statuses(store) and ("beta", 1, "ok", 3) in statuses(store)
+
+
+def test_values_that_no_record_can_have_are_garbage(
+    store: Path, provisions: dict[str, Provision | BakeoffError]
+) -> None:
+    def launcher(request: Launch) -> Generator[Record, None, None]:
+        yield epoch(1)
+        yield dataclasses.replace(epoch(2), train_s="fast")  # type: ignore[arg-type]
+        raise AssertionError("asked for more after garbage")
+
+    assert run(store, provisions, launcher) == Tally({"garbage": 4})
+    with Reader(store) as reader:
+        runs = reader.runs()
+    assert set(runs["num_epochs"]) == {1}
+    assert "train_s" in runs["reason"][0] and "'fast'" in runs["reason"][0]
+
+
+def test_ctrl_c_ends_the_child_and_the_run_is_interrupted(
+    store: Path, provisions: dict[str, Provision | BakeoffError]
+) -> None:
+    closed = []
+
+    def launcher(request: Launch) -> Generator[Record, None, None]:
+        try:
+            yield epoch(1)
+            raise KeyboardInterrupt
+        finally:
+            closed.append(request.job.spec)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(store, provisions, launcher)
+    assert closed == [SPECS[0]]
+    assert statuses(store) == [("alpha", 0, "interrupted", 1)]
+
+
+def test_a_store_that_can_no_longer_be_written_stops_all_and_what_is_safe_stays(
+    store: Path, provisions: dict[str, Provision | BakeoffError]
+) -> None:
+    closed = []
+
+    class Full(Writer):
+        def append(self, run_id: str, seq: int | None, record: Record) -> None:
+            if isinstance(record, EpochRecord) and record.epoch == 3:
+                raise StoreError("no space left")
+            super().append(run_id, seq, record)
+
+    def launcher(request: Launch) -> Generator[Record, None, None]:
+        try:
+            yield from fake.launch(request)
+        finally:
+            closed.append(request.job.spec)
+
+    with pytest.raises(StoreError, match="no space left"):
+        run(store, provisions, launcher, writer_class=Full)
+    assert closed == [SPECS[0]]
+    with Writer(store) as writer:
+        (recovered,) = writer.recover()
+    assert recovered.end.status == "interrupted"
+    assert statuses(store) == [("alpha", 0, "interrupted", 2)]
+
+
+def test_the_childs_lines_are_numbered_as_in_its_file(
+    store: Path, provisions: dict[str, Provision | BakeoffError]
+) -> None:
+    """Else `recover` would take one line for another; the end phase, timed by us, is none of the child's."""
+
+    def launcher(request: Launch) -> Generator[Record, None, None]:
+        yield RunStarted(1, 0.0, "3.11", 1)
+        yield epoch(1)
+        yield PhaseEnded("end", 0.1, None, None)
+        yield RunEnded("ok")
+
+    run(store, provisions, launcher)
+    with Reader(store) as reader:
+        records = reader.records(reader.runs()["run_id"][0])
+    assert [(seq, type(record)) for seq, record in records] == [
+        (-1, PhaseEnded),
+        (0, RunStarted),
+        (1, EpochRecord),
+    ]
+
+
+def test_other_packages_are_another_condition(tmp_path: Path) -> None:
+    first, same, other = (condition_of(provision(tmp_path, digest)) for digest in ("1", "1", "2"))
+    assert first.condition_id == same.condition_id != other.condition_id
+    assert condition_of(EnvironmentFailure("none")).condition_id not in (
+        first.condition_id,
+        other.condition_id,
+    )

@@ -1,0 +1,68 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats as reference
+
+from bakeoff.stats import mean_interval, summarize
+
+finite = st.floats(-1e6, 1e6)
+
+
+def test_a_case_worked_by_hand() -> None:
+    # mean 5, squares 4 + 1 + 0 + 1 + 4 = 10, variance 10 / 4, t(0.975, 4) = 2.7764
+    found = summarize([3.0, 4.0, 5.0, 6.0, 7.0])
+    assert (found.num, found.mean, found.variance, found.median) == (5, 5.0, 2.5, 5.0)
+    assert (found.minimum, found.maximum) == (3.0, 7.0)
+    assert found.low == pytest.approx(5 - 2.776445 * math.sqrt(2.5 / 5), abs=1e-5)
+    assert found.high == pytest.approx(5 + 2.776445 * math.sqrt(2.5 / 5), abs=1e-5)
+
+
+@given(st.lists(finite, min_size=2, max_size=30), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
+def test_the_interval_is_that_of_scipy(values: list[float], confidence: float) -> None:
+    if np.ptp(values) < 1e-3:
+        values = [*values, values[0] + 1.0]
+    expected = reference.t.interval(
+        confidence, len(values) - 1, loc=np.mean(values), scale=reference.sem(values)
+    )
+    assert mean_interval(values, confidence) == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+@given(st.lists(finite, max_size=30), st.randoms())
+def test_the_order_of_rows_changes_nothing(values: list[float], random: object) -> None:
+    shuffled = list(values)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert summarize(values) == summarize(shuffled)
+
+
+@given(st.lists(finite, min_size=1, max_size=30))
+def test_the_mean_lies_in_the_range(values: list[float]) -> None:
+    found = summarize(values)
+    assert found.minimum is not None and found.mean is not None and found.maximum is not None
+    assert found.minimum <= found.mean <= found.maximum
+
+
+def test_one_value_has_a_mean_but_no_spread() -> None:
+    found = summarize([4.0])
+    assert (found.mean, found.variance, found.sd, found.low, found.high) == (4.0, None, None, None, None)
+
+
+def test_no_value_has_nothing() -> None:
+    assert summarize([]).num == 0
+    assert summarize([]).mean is None
+
+
+def test_what_is_no_number_is_counted_and_left_out() -> None:
+    found = summarize([1.0, float("nan"), 3.0, float("inf")])
+    assert (found.num, found.mean, found.num_left_out) == (2, 2.0, 2)
+
+
+@pytest.mark.parametrize("num", [2, 3, 5, 10])
+def test_the_interval_covers_the_true_mean_as_often_as_it_says(num: int) -> None:
+    random = np.random.default_rng(20261123)
+    draws = random.normal(3.0, 2.0, (4000, num))
+    intervals = [mean_interval(draw) for draw in draws]
+    hits = sum(low <= 3.0 <= high for low, high in intervals) / len(draws)
+    assert hits == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 4000))

@@ -1,0 +1,73 @@
+"""What doctor finds, on this machine and on made-up ones."""
+
+from pathlib import Path
+
+import pytest
+
+from bakeoff import doctor, environments
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
+
+
+def finding(subject: str) -> doctor.Check:
+    return {check.subject: check for check in doctor.diagnose()}[subject]
+
+
+def test_every_subject_has_one_finding_and_every_trouble_a_remedy(tmp_path: Path) -> None:
+    checks = doctor.diagnose()
+    subjects = [check.subject for check in checks]
+    assert len(subjects) == len(set(subjects))
+    assert {f"environment {name}" for name in environments.catalogue()} <= set(subjects)
+    assert {"bakeoff", "uv", "g++", "Python 3.11", "Python 3.7", "GPU", "disk", "data set mnist"} <= set(
+        subjects
+    )
+    assert {"processor", "memory", "load", "steal", "clock", "frequency", "npm", "browser"} <= set(subjects)
+    assert [check for check in checks if check.state != "ok" and not check.remedy] == []
+    assert not (tmp_path / "cache").exists()  # looking makes nothing
+
+
+def test_an_environment_not_made_yet_is_no_trouble() -> None:
+    check = finding("environment jax")
+    assert check.state == "ok"
+    assert "bakeoff env create jax" in check.detail
+
+
+def test_without_compiler_theano_is_missing_and_tensorflow_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert finding("g++").state == "missing"
+    theano = finding("environment theano")
+    assert theano.state == "missing"
+    assert "g++" in theano.detail + theano.remedy
+    assert finding("environment tensorflow").state == "ok"
+    assert finding("npm").state == "warning"
+    assert "install npm" in finding("npm").remedy
+
+
+def test_a_processor_that_saves_power_is_warned_of(tmp_path: Path) -> None:
+    governor = tmp_path / "devices/system/cpu/cpu0/cpufreq/scaling_governor"
+    governor.parent.mkdir(parents=True)
+    governor.write_text("powersave\n")
+    source = tmp_path / "devices/system/clocksource/clocksource0/current_clocksource"
+    source.parent.mkdir(parents=True)
+    source.write_text("hpet\n")
+    checks = {check.subject: check for check in doctor._quiet(tmp_path)}
+    assert checks["frequency"].state == "warning"
+    assert "cpupower" in checks["frequency"].remedy
+    assert checks["clock"].state == "warning"
+    governor.write_text("performance\n")
+    source.write_text("tsc\n")
+    checks = {check.subject: check for check in doctor._quiet(tmp_path)}
+    assert (checks["frequency"].state, checks["clock"].state) == ("ok", "ok")
+
+
+def test_a_gpu_is_named_by_its_own_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'NVIDIA H200, 143771 MiB, 570.1'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert doctor._gpu() == doctor.Check("GPU", "ok", "NVIDIA H200, 143771 MiB, 570.1")

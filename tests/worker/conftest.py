@@ -1,0 +1,181 @@
+"""Jobs run through the real launcher, in our own interpreter (`fake`) or in a contestant's environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bakeoff_worker
+from bakeoff import environments
+from bakeoff.environments import Environment
+from bakeoff.errors import EnvironmentFailure
+from bakeoff.launchers.base import Launch
+from bakeoff.launchers.local import launch
+from bakeoff_worker.records import (
+    EpochRecord,
+    Facts,
+    Job,
+    PhaseEnded,
+    Record,
+    RunEnded,
+    RunPaths,
+    RunSpec,
+    RunWarning,
+    TrialSettings,
+)
+
+WORKER_ROOT = Path(bakeoff_worker.__file__).parents[1]
+HOME = {
+    "tensorflow": "tensorflow",
+    "jax": "jax",
+    "torch": "torch",
+    "theano": "theano",
+    "tensorflow1": "vintage",
+}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """All that one run reported."""
+
+    records: tuple[Record, ...]
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [record for record in self.records if isinstance(record, kind)]
+
+    @property
+    def ended(self) -> RunEnded:
+        (ended,) = self.of(RunEnded)
+        return ended  # type: ignore[no-any-return]
+
+    @property
+    def epochs(self) -> list[EpochRecord]:
+        return self.of(EpochRecord)
+
+    @property
+    def facts(self) -> Facts:
+        (facts,) = self.of(Facts)
+        return facts  # type: ignore[no-any-return]
+
+    @property
+    def warnings(self) -> list[RunWarning]:
+        return self.of(RunWarning)
+
+    @property
+    def phases(self) -> dict[str, PhaseEnded]:
+        return {phase.name: phase for phase in self.of(PhaseEnded)}
+
+
+Run = Callable[..., Finished]
+
+
+@pytest.fixture(scope="session")
+def environment() -> Callable[[str], Environment]:
+    """The environment of that name, made if need be; skips where the oldest one can't be had."""
+
+    def ensure(name: str) -> Environment:
+        if name == "fake":
+            return Environment("fake", Path(sys.executable), {}, "", "own", Path(os.devnull))
+        try:
+            return environments.ensure(name)
+        except EnvironmentFailure as failure:
+            if name != "vintage":
+                raise
+            pytest.skip(f"{failure.message}")
+
+    return ensure
+
+
+@pytest.fixture(scope="session")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """One compile directory per environment and session: Theano's first compilation takes a minute."""
+
+    def of(name: str) -> Path:
+        folder = tmp_path_factory.getbasetemp() / f"scratch-{name}"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """1,000 + 300 noisy images, 28 x 28 x 1, of ten classes that a few epochs tell apart."""
+    folder = tmp_path_factory.mktemp("dataset")
+    rng = np.random.RandomState(0)
+    for name, count in (("train", 1000), ("test", 300)):
+        y = rng.randint(0, 10, count)
+        x = rng.randint(0, 100, (count, 28, 28, 1))
+        for index, label in enumerate(y):
+            x[index, 2 * label : 2 * label + 8, 4:24] += 120
+        np.save(folder / f"x_{name}.npy", x.astype("uint8"))
+        np.save(folder / f"y_{name}.npy", y.astype("uint8"))
+    (folder / "about.json").write_text(json.dumps({"num_classes": 10}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def compute(
+    environment: Callable[[str], Environment],
+    scratch: Callable[[str], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., dict[str, Any]]:
+    """Arrays by ``case/name`` that one contestant computes for the cases given; see ``compute.py``."""
+
+    def arrays(backend: str, home: str, cases: Mapping[str, Any]) -> dict[str, Any]:
+        found, folder = environment(home), tmp_path_factory.mktemp("compute")
+        job, output = folder / "job.json", folder / "output.npz"
+        job.write_text(json.dumps({"backend": backend, "scratch": str(scratch(home)), "cases": cases}))
+        command = [found.python, Path(__file__).with_name("compute.py"), WORKER_ROOT, job, output]
+        variables = {"PATH": os.environ["PATH"], "HOME": str(folder), **found.variables}
+        child = subprocess.run(command, env=variables, capture_output=True, text=True, cwd=folder)
+        assert child.returncode == 0, child.stderr[-3000:]
+        with np.load(output) as file:
+            return dict(file)
+
+    return arrays
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path,
+    dataset: Path,
+    environment: Callable[[str], Environment],
+    scratch: Callable[[str], Path],
+) -> Run:
+    """Runs one job to its end: ``run("jax", epochs=1)``; settings by name, paths by `where`."""
+
+    def finish(
+        backend: str,
+        *,
+        home: str | None = None,
+        model_file: Path | None = None,
+        scratch_folder: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> Finished:
+        name = home or HOME.get(backend, "fake")
+        found = environment(name)
+        found = replace(found, variables={**found.variables, **(variables or {})})
+        settings.setdefault("epochs", 1)
+        trial = TrialSettings(backend=backend, environment=name, **settings)
+        paths = RunPaths(
+            dataset=str(dataset),
+            model_file=str(model_file) if model_file else None,
+            scratch=str(scratch_folder or scratch(name)),
+            records=str(tmp_path / "records.jsonl"),
+        )
+        Path(paths.records).unlink(missing_ok=True)
+        job = Job(RunSpec(trial, backend, 0, 0, 0, seed=7), paths)
+        return Finished(tuple(launch(Launch(job, found, tmp_path / "log"))))
+
+    return finish

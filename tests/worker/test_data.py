@@ -1,0 +1,188 @@
+"""Arrays of a run: who sees which images, in which order, scaled how."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bakeoff_worker
+from bakeoff_worker import data
+from bakeoff_worker.records import TrialSettings
+
+WORKER_ROOT = Path(bakeoff_worker.__file__).parents[1]
+
+
+def settings(**options):
+    return TrialSettings(backend="fake", environment="fake", **options)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """500 + 200 images of 4 x 3 x 2 whose first pixels spell the image's number."""
+    for name, count, start in (("train", 500, 0), ("test", 200, 500)):
+        x = np.full((count, 4, 3, 2), 7, "uint8")
+        numbers = np.arange(start, start + count)
+        x[:, 0, 0, 0], x[:, 0, 0, 1] = numbers // 256, numbers % 256
+        x[:, 1, 1, 1] = numbers % 97
+        np.save(tmp_path / f"x_{name}.npy", x)
+        np.save(tmp_path / f"y_{name}.npy", (numbers % 5).astype("uint8"))
+    (tmp_path / "about.json").write_text(json.dumps({"num_classes": 5}))
+    return str(tmp_path)
+
+
+def numbers_of(x):
+    return (x[:, 0, 0, 0] * 256 + x[:, 0, 0, 1]).astype(int)
+
+
+def load(folder, seed=1, **options):
+    return data.load(folder, settings(preprocessing="none", **options), seed)
+
+
+def test_test_split_is_the_whole_test_set_in_its_order(folder):
+    arrays = load(folder)
+    assert sorted(numbers_of(arrays.x_train)) == list(range(500))
+    assert list(numbers_of(arrays.x_evaluation)) == list(range(500, 700))
+
+
+def test_validation_split_is_held_out_of_the_training_set(folder):
+    arrays = load(folder, evaluation_split="validation", validation_fraction=0.2)
+    train, held_out = set(numbers_of(arrays.x_train)), set(numbers_of(arrays.x_evaluation))
+    assert (len(train), len(held_out)) == (400, 100)
+    assert train | held_out == set(range(500))
+
+
+def test_subsets_have_the_sizes_asked_for(folder):
+    arrays = load(folder, evaluation_split="validation", train_images=120, evaluation_images=30)
+    assert (len(arrays.x_train), len(arrays.x_evaluation)) == (120, 30)
+    assert len(set(numbers_of(arrays.x_train)) | set(numbers_of(arrays.x_evaluation))) == 150
+
+
+def test_a_larger_training_subset_contains_the_smaller_one(folder):
+    few, many = (set(numbers_of(load(folder, train_images=count).x_train)) for count in (50, 200))
+    assert few < many
+
+
+def test_labels_stay_with_their_images(folder):
+    arrays = load(folder, evaluation_split="validation")
+    for x, y in ((arrays.x_train, arrays.y_train), (arrays.x_evaluation, arrays.y_evaluation)):
+        np.testing.assert_array_equal(y.argmax(axis=1), numbers_of(x) % 5)
+
+
+def test_another_seed_splits_otherwise(folder):
+    one, other = (
+        set(numbers_of(load(folder, seed=seed, evaluation_split="validation").x_evaluation))
+        for seed in (1, 2)
+    )
+    assert one != other
+
+
+@pytest.mark.parametrize("key", ["train_images", "evaluation_images"])
+def test_more_images_than_there_are_is_refused(folder, key):
+    with pytest.raises(ValueError, match=f"{key} is 501, but the data set has"):
+        load(folder, **{key: 501})
+
+
+def test_sparse_losses_get_class_numbers(folder):
+    arrays = load(folder, loss="sparse_categorical_crossentropy")
+    assert arrays.y_train.dtype == np.int32
+    np.testing.assert_array_equal(arrays.y_train, numbers_of(arrays.x_train) % 5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_scaling_maps_bytes_to_the_unit_interval(folder, precision):
+    arrays = data.load(folder, settings(precision=precision), 1)
+    assert arrays.x_train.dtype == arrays.y_train.dtype == precision
+    assert arrays.x_train[0, 2, 2, 0] == np.asarray(7, precision) / np.asarray(255, precision)
+
+
+def test_floating_point_data_are_left_as_the_user_scaled_them(folder):
+    x = np.load(Path(folder, "x_train.npy"))
+    np.save(Path(folder, "x_train.npy"), x.astype("float32") / 7)
+    assert data.load(folder, settings(), 1).x_train[0, 2, 2, 0] == 1.0
+
+
+def test_standardizing_uses_the_training_images_alone(folder):
+    arrays = data.load(folder, settings(preprocessing="standardize", train_images=100), 1)
+    np.testing.assert_allclose(arrays.x_train.mean(axis=(0, 1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(arrays.x_train.std(axis=(0, 1, 2)), 1, atol=1e-5)
+    assert abs(arrays.x_evaluation.mean()) > 0.01
+
+
+def test_a_constant_channel_survives_standardizing(folder):
+    for name in ("x_train", "x_test"):
+        x = np.load(Path(folder, name + ".npy"))
+        x[..., 0] = 9
+        np.save(Path(folder, name + ".npy"), x)
+    arrays = data.load(folder, settings(preprocessing="standardize"), 1)
+    assert not arrays.x_train[..., 0].any()
+
+
+def test_channels_first_moves_the_channels(folder):
+    last, first = load(folder), load(folder, data_layout="channels_first")
+    assert (last.input_shape, first.input_shape) == ((4, 3, 2), (2, 4, 3))
+    np.testing.assert_array_equal(first.x_train, last.x_train.transpose(0, 3, 1, 2))
+    assert first.x_train.flags.c_contiguous
+
+
+def test_each_epoch_has_its_own_order_and_each_seed_too():
+    orders = [tuple(data.epoch_order(50, seed, epoch)) for seed in (1, 2) for epoch in (1, 2, 3)]
+    assert len(set(orders)) == 6
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert orders[0] == tuple(data.epoch_order(50, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("num_images", "batch_size", "expected"),
+    [(1000, 200, 200), (1001, 200, 201), (1399, 200, 399), (100, 200, 100)],
+)
+def test_first_batches_show_every_shape_of_an_epoch(num_images, batch_size, expected):
+    def shapes(count):
+        return {min(batch_size, count - start) for start in range(0, count, batch_size)}
+
+    head = data.first_batches(num_images, batch_size)
+    assert len(range(num_images)[head]) == expected
+    assert shapes(expected) == shapes(num_images)
+
+
+DIGESTS = """
+import hashlib, json, sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from bakeoff_worker import data, weights
+from bakeoff_worker.records import TrialSettings
+found = {"numpy": np.__version__}
+for layout in ("channels_last", "channels_first"):
+    for preprocessing in ("scale", "standardize"):
+        asked = TrialSettings("fake", "fake", evaluation_split="validation", train_images=300,
+                              data_layout=layout, preprocessing=preprocessing)
+        arrays = data.load(sys.argv[2], asked, 11)
+        for name in ("x_train", "y_train", "x_evaluation", "y_evaluation"):
+            digest = hashlib.sha256(getattr(arrays, name).tobytes()).hexdigest()
+            found["{} {} {}".format(layout, preprocessing, name)] = digest
+found["orders"] = [
+    data.epoch_order(10000, seed, epoch).tolist()[:50] for seed in (0, 7, 10**9) for epoch in (1, 200)
+]
+found["weights"] = [
+    weights.sha256([weights.draw(name, {}, (5, 5, 30, 15), 7, index)])
+    for name in ("GlorotUniform", "HeNormal", "LecunNormal") for index in range(3)
+]
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_all_numpys_agree_on_images_orders_and_weights(folder, environment, tmp_path):
+    script = tmp_path / "digests.py"
+    script.write_text(DIGESTS)
+    found = {}
+    for name in ("fake", "theano", "vintage"):
+        command = [environment(name).python, script, WORKER_ROOT, folder]
+        output = subprocess.run(command, check=True, capture_output=True, text=True)
+        answer = json.loads(output.stdout)
+        version = answer.pop("numpy")
+        found[version] = answer
+    assert len(found) == 3, "three different NumPys"
+    first, *others = found.values()
+    assert all(other == first for other in others)

@@ -1,0 +1,82 @@
+"""The loop through the real launcher, with the backend that trains nothing."""
+
+import math
+
+import pytest
+
+from bakeoff_worker.records import EpochRecord, Facts, PhaseEnded, RunEnded, RunStarted
+
+
+def test_records_come_in_the_order_in_which_things_happen(run):
+    found = run("fake", epochs=3, model_options={"epoch_s": 0.05, "error": 0.1})
+    names = [record.name if isinstance(record, PhaseEnded) else type(record) for record in found.records]
+    assert names == [
+        RunStarted, "interpreter", "import", "data", "build", "first_step", Facts,
+        EpochRecord, EpochRecord, EpochRecord, "training", "evaluation", "end", RunEnded,
+    ]  # fmt: skip
+    assert found.ended == RunEnded("ok")
+
+
+def test_epochs_say_what_happened(run):
+    found = run("fake", epochs=3, model_options={"epoch_s": 0.05, "error": 0.1}, train_images=700)
+    assert [epoch.epoch for epoch in found.epochs] == [1, 2, 3]
+    for epoch in found.epochs:
+        assert epoch.num_images == 700
+        assert 0.05 <= epoch.train_s < 1
+        assert epoch.evaluation_s < 0.05
+        assert epoch.validation_error == pytest.approx(0.1 + 0.4 / epoch.epoch)
+        assert epoch.peak_memory_bytes > 10_000_000
+        assert epoch.device_s is None
+    training = found.phases["training"]
+    assert training.wall_s == pytest.approx(sum(epoch.train_s for epoch in found.epochs))
+    assert training.user_s == pytest.approx(sum(epoch.user_s for epoch in found.epochs))
+
+
+def test_facts_keep_asked_resolved_and_observed_apart(run):
+    facts = run("fake", threads=1, precision="float64").facts
+    assert facts.asked["threads"] == 1
+    assert facts.asked["precision"] == "float64"
+    assert facts.resolved["variables"]["OMP_NUM_THREADS"] == "1"
+    assert facts.observed["versions"]["numpy"]
+    assert len(facts.observed["initial_weights_sha256"]) == 64
+    assert facts.observed["input_shape"] == [28, 28, 1]
+
+
+def test_pinning_leaves_as_many_cpus_as_threads(run):
+    assert len(run("fake", threads=1, pin_cpus=True).facts.observed["cpus"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "reason"),
+    [
+        ("raise", "failed", "RuntimeError: told to raise"),
+        ("memory", "out_of_memory", "no more memory"),
+        ("exit", "failed", "exit code 3"),
+        ("segfault", "failed", "SIGSEGV"),
+        ("garbage", "garbage", "this is no record"),
+        ("skip", "skipped", "told to skip"),
+        ("nan", "failed", "the training loss is nan in epoch 1"),
+    ],
+)
+def test_every_fault_is_recorded_and_earlier_epochs_survive(run, fault, status, reason):
+    found = run("fake", epochs=4, model_options={"fault": fault, "fault_epoch": 2, "epoch_s": 0.0})
+    assert found.ended.status == status
+    assert reason in found.ended.reason
+    survivors = 0 if fault == "skip" else 1
+    assert [epoch.epoch for epoch in found.epochs] == list(range(1, survivors + 1))
+    if fault == "nan":
+        assert math.isnan(found.epochs[-1].train_loss)
+    if fault in ("raise", "segfault"):
+        assert "fake/__init__.py" in found.ended.last_lines, "where it happened"
+
+
+def test_a_hanging_run_ends_at_its_time_limit(run):
+    found = run("fake", epochs=3, time_limit_s=2.0, model_options={"fault": "hang", "fault_epoch": 2})
+    assert found.ended.status == "timeout"
+    assert len(found.epochs) == 1
+
+
+def test_a_data_set_that_is_too_small_is_a_clear_failure(run):
+    ended = run("fake", train_images=2_000).ended
+    assert ended.status == "failed"
+    assert "train_images is 2000, but the data set has 1000" in ended.reason
