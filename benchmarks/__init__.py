@@ -1,0 +1,1 @@
+"""Figures with goals, each one command: ``make bench-NAME``. What they mean: docs/benchmarks.md."""
