@@ -89,8 +89,10 @@ def test_one_thread_uses_one_cpu(run, backend, home):
     assert found.facts.observed["threads"] == 1
     assert found.facts.observed.get("blas_threads", 1) == 1
     training = found.phases["training"]
-    # With two threads on two free CPUs the backends were seen at 1.3 to 1.9.
-    assert (training.user_s + training.system_s) / training.wall_s < 1.15
+    # With two threads on two free CPUs the backends were seen at 1.3 to 1.9, JAX at 1.41 to 1.71. With one,
+    # JAX was at 1.16 to 1.23: Python prepares the next batch while XLA's only thread computes.
+    busy = 1.35 if backend == "jax" else 1.15
+    assert (training.user_s + training.system_s) / training.wall_s < busy
 
 
 @pytest.mark.slow

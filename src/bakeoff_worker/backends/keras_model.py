@@ -38,7 +38,7 @@ class KerasBackend(BackendBase):
         self.initial_weights_sha256, self.own_draws = self._load_initial_weights(seed)
         self.model.compile(
             optimizer=self._optimizer(),
-            loss=self.settings.loss,
+            loss=self._loss(),
             metrics=[self._metric()],
             **self._compile_options(),
         )
@@ -102,6 +102,9 @@ class KerasBackend(BackendBase):
 
     def _compile_options(self) -> Dict[str, Any]:
         return {}
+
+    def _loss(self) -> Any:
+        return self.settings.loss
 
     def _own_form(self, layer: Any, name: str, array: Any) -> Any:
         """A weight in the form in which this framework means the same by it."""

@@ -1,7 +1,7 @@
 """Keras 3 on TensorFlow 2."""
 
 import os
-from typing import Any, Mapping, Optional
+from typing import Any, List, Mapping, Optional
 
 from bakeoff_worker.backends.keras_model import Keras3, require_gpu
 
@@ -36,6 +36,30 @@ class Backend(Keras3):
         if self.settings.deterministic:
             tensorflow.config.experimental.enable_op_determinism()
         super()._after_import()
+
+    def _loss(self) -> Any:
+        """Binary cross-entropy of the probabilities, as the other backends take it.
+
+        Left alone, Keras 3 on TensorFlow finds the logits behind the last layer and takes their sigmoid,
+        also where the layer is a softmax: another loss than on JAX, PyTorch and Keras 2.
+        """
+        if self.settings.loss != "binary_crossentropy":
+            return super()._loss()
+
+        def binary_crossentropy(y_true: Any, y_pred: Any) -> Any:
+            return self.keras.losses.binary_crossentropy(y_true, self.tensorflow.identity(y_pred))
+
+        return binary_crossentropy
+
+    def warnings(self) -> List[str]:
+        """Where the loss is not the one that Keras would have taken."""
+        if self.settings.loss != "binary_crossentropy":
+            return super().warnings()
+        return [
+            *super().warnings(),
+            "binary_crossentropy is given the probabilities, as on the other backends: by itself Keras 3 on "
+            "TensorFlow takes the sigmoid of the logits, also behind a softmax",
+        ]
 
     def synchronize(self) -> None:
         """Wait for the device's stream; on the CPU `fit` has already fetched its results."""
