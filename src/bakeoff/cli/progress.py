@@ -14,6 +14,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from rich.console import Console, Group
+from rich.control import Control
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -141,8 +142,18 @@ class LiveTable(Listener):
         self._draw(None)
 
     def close(self) -> None:
-        """Take the display away and give the cursor back, also after an interruption."""
-        self._live.stop()
+        """Take the display away and give the cursor back, also after an interruption.
+
+        One that came in the middle of a drawing leaves rich's console in the middle of its buffer, where
+        what it writes stays; the cursor comes back past it.
+        """
+        console = self._live.console
+        try:
+            self._live.stop()
+        finally:
+            if console.is_terminal:
+                console.file.write(str(Control.show_cursor(True)))
+                console.file.flush()
 
     def _draw(self, spec: RunSpec | None) -> None:
         grid = Table.grid(padding=(0, 2))
