@@ -147,11 +147,11 @@ class LiveTable(Listener):
         One that came in the middle of a drawing leaves rich's console in the middle of its buffer, where
         what it writes stays; the cursor comes back past it.
         """
-        console = self._live.console
+        console, drew = self._live.console, self._live.is_started
         try:
             self._live.stop()
         finally:
-            if console.is_terminal:
+            if console.is_terminal and drew:
                 console.file.write(str(Control.show_cursor(True)))
                 console.file.flush()
 
