@@ -45,6 +45,11 @@ class TrialSettings:
     data_layout: ``channels_last`` or ``channels_first``.
     deterministic: ask the backend for deterministic kernels.
     time_limit_s: wall seconds after which a run counts as hung and is killed; None: no limit.
+    data_scale: times the training set is repeated, each further copy changed at random in ways that keep
+        the labels (augmentation with a seed of its own, the same for all contestants).
+    distribution: how the work is spread: ``single`` (one process) or ``elephas`` (a Spark cluster).
+    distribution_options: what the distribution can be told, see `bakeoff_worker.distribution.catalogue`;
+        on a cluster ``global_batch_size`` is not used: each task has batches of its own.
     content: digests of the user's own files (``model``, ``dataset``), so that edited files are new trials.
     """
 
@@ -73,6 +78,9 @@ class TrialSettings:
     data_layout: str = "channels_last"
     deterministic: bool = False
     time_limit_s: Optional[float] = None
+    data_scale: int = 1
+    distribution: str = "single"
+    distribution_options: Mapping[str, Any] = field(default_factory=dict)
     content: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -126,12 +134,16 @@ class RunPaths:
     model_file: the user's model file, or None for a built-in model.
     scratch: folder that outlives the run and is private to its environment (compile caches).
     records: file that the worker appends its records to.
+    parquet: folder of Parquet files with the training images, where a cluster's executors read them; else None.
+    java: home of the Java that a Spark driver starts; None where there is no cluster.
     """
 
     dataset: str
     model_file: Optional[str]
     scratch: str
     records: str
+    parquet: Optional[str] = None
+    java: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -214,6 +226,120 @@ class EpochRecord:
 
 
 @dataclass(frozen=True)
+class StageProgress:
+    """How far a cluster is with one stage; for people who wait, nothing is computed from it.
+
+    stage: Spark's id. num_done, num_failed, num_tasks: tasks of it.
+    """
+
+    stage: int
+    num_done: int
+    num_failed: int
+    num_tasks: int
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """One attempt of one Spark task: Spark's own account joined with what was taken inside it.
+
+    stage, stage_attempt, partition, attempt, task_id: Spark's; task_id is unique within the run.
+    purpose: ``training``, ``warm_up``, or ``other`` (moving data before it).
+    executor, host: where it ran. status: ``ok``, or Spark's reason (``ExecutorLostFailure``, ...).
+    launched_s, finished_s: since the application was launched, by the driver's clock.
+    run_s to getting_result_s: Spark's account of the task; scheduler_delay_s is what is left of its duration.
+        gc_s lies inside run_s. jvm_cpu_s counts the JVM's thread alone, not Python.
+    result_bytes: size of the serialized result. shuffle_*: moving data between executors; broadcast lies
+        in python_s (first use of the weights).
+    worker_start_s: from the JVM's start of run_s to the first line of ours in Python (process start included).
+    python_s: wall seconds inside our wrapper around the task, of which import_s (framework and Elephas),
+        data_s (reading the partition into arrays), build_s (model rebuilt, compiled and loaded with
+        weights), train_s (inside the framework's training calls), exchange_s (parameter server).
+    python_user_s, python_system_s: CPU seconds of the Python process within python_s, all its threads.
+    num_samples: rows handed to the task. num_trained: rows x epochs that went through training calls.
+    num_epochs: training calls over the whole partition. python_peak_bytes: peak resident memory of the
+        Python process so far. pid: of the Python process.
+    None: not measured (all of Python's figures, where a task failed or ran no Python of ours).
+    """
+
+    stage: int
+    stage_attempt: int
+    partition: int
+    attempt: int
+    task_id: int
+    purpose: str
+    executor: str
+    host: str
+    status: str
+    launched_s: float
+    finished_s: float
+    run_s: Optional[float] = None
+    deserialize_s: Optional[float] = None
+    serialize_s: Optional[float] = None
+    getting_result_s: Optional[float] = None
+    scheduler_delay_s: Optional[float] = None
+    gc_s: Optional[float] = None
+    jvm_cpu_s: Optional[float] = None
+    result_bytes: Optional[int] = None
+    shuffle_read_bytes: Optional[int] = None
+    shuffle_wait_s: Optional[float] = None
+    shuffle_write_bytes: Optional[int] = None
+    shuffle_write_s: Optional[float] = None
+    worker_start_s: Optional[float] = None
+    python_s: Optional[float] = None
+    import_s: Optional[float] = None
+    data_s: Optional[float] = None
+    build_s: Optional[float] = None
+    train_s: Optional[float] = None
+    exchange_s: Optional[float] = None
+    python_user_s: Optional[float] = None
+    python_system_s: Optional[float] = None
+    num_samples: Optional[int] = None
+    num_trained: Optional[int] = None
+    num_epochs: Optional[int] = None
+    python_peak_bytes: Optional[int] = None
+    pid: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class ExecutorRecord:
+    """One executor of the run, or the driver (``driver``).
+
+    added_s, removed_s: since the application was launched; removed_s is None if it lasted to the end.
+    removed_reason: Spark's words. jvm_peak_bytes, python_peak_bytes: peak resident memory of its JVM and of
+    all its Python processes together, as Spark polled them; None where it saw none.
+    """
+
+    executor: str
+    host: str
+    num_cores: int
+    added_s: float
+    removed_s: Optional[float] = None
+    removed_reason: str = ""
+    jvm_peak_bytes: Optional[int] = None
+    python_peak_bytes: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class SamplesAccounted:
+    """What became of the samples that a distributed run should have trained: images x epochs.
+
+    num_asked: images x epochs of the study. num_trained: rows x epochs that successful training tasks
+    trained. num_partitions: shards. num_skipped_partitions: shards from which nothing was trained (no larger
+    than a batch); num_skipped: rows x epochs lost in them. num_empty_partitions: shards without a row.
+    smallest_partition, largest_partition: rows.
+    """
+
+    num_asked: int
+    num_trained: int
+    num_partitions: int
+    num_skipped_partitions: int
+    num_skipped: int
+    num_empty_partitions: int
+    smallest_partition: int
+    largest_partition: int
+
+
+@dataclass(frozen=True)
 class RunWarning:
     """Something a reader of the result should know; ``remedy`` says what to do about it."""
 
@@ -237,13 +363,28 @@ class RunEnded:
     last_lines: str = ""
 
 
-Record = Union[RunStarted, Facts, PhaseEnded, EpochRecord, RunWarning, RunEnded]
+Record = Union[
+    RunStarted,
+    Facts,
+    PhaseEnded,
+    EpochRecord,
+    StageProgress,
+    TaskRecord,
+    ExecutorRecord,
+    SamplesAccounted,
+    RunWarning,
+    RunEnded,
+]
 
 KINDS: Dict[str, Type[Any]] = {
     "run_started": RunStarted,
     "facts": Facts,
     "phase": PhaseEnded,
     "epoch": EpochRecord,
+    "stage_progress": StageProgress,
+    "task": TaskRecord,
+    "executor": ExecutorRecord,
+    "samples": SamplesAccounted,
     "warning": RunWarning,
     "run_ended": RunEnded,
 }

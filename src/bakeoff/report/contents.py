@@ -21,6 +21,7 @@ FAILED = ("failed", "timeout", "out_of_memory", "killed", "garbage")
 
 # Settings that are no sweep axis: they make a section, name a contestant, or change nothing measured.
 _NO_AXES = frozenset({"content", "time_limit_s"})
+_OPTION_TABLES = frozenset({"model_options", "optimizer_options", "distribution_options"})
 _SEPARATOR = " · "
 
 
@@ -230,7 +231,7 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
         name = column.removeprefix("settings.")
         if name == column or name in _NO_AXES:
             continue
-        if name in ("model_options", "optimizer_options") and value:
+        if name in _OPTION_TABLES and value:
             found |= {f"{name}.{key}": item for key, item in json.loads(value).items()}
         else:
             found[name] = value
@@ -239,7 +240,7 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _axes(trials: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, tuple[Any, ...]]:
     """Settings of which some backend has several values; what differs between backends only names them."""
-    keys = sorted({key for _, one in trials for key in one} - {"model_options", "optimizer_options"})
+    keys = sorted({key for _, one in trials for key in one} - _OPTION_TABLES)
     found = {}
     for key in keys:
         by_backend: dict[str, set[str]] = {}

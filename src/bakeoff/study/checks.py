@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from bakeoff.study import content
-from bakeoff.study.definitions import DATASETS, ENVIRONMENTS
+from bakeoff.study.definitions import CLUSTER_ENVIRONMENTS, DATASETS, ENVIRONMENTS
 from bakeoff.study.document import Place, Problems
-from bakeoff.study.expansion import Candidate
+from bakeoff.study.expansion import KNOWN_OPTIONS, Candidate
 from bakeoff.study.schema import names, shown, suggestion
-from bakeoff_worker.models.catalogue import ACTIVATIONS, MODELS, OPTIMIZERS
+from bakeoff_worker.distribution.catalogue import CHOICES, PATTERNS
+from bakeoff_worker.models.catalogue import ACTIVATIONS
 
 Note = Callable[..., None]
 
@@ -35,13 +37,17 @@ def check(candidate: Candidate, environments: Collection[str], problems: Problem
         return
     _check_environment(candidate, environments, note)
     _check_sizes(settings, note)
-    _check_options(candidate, problems)
+    options_are_right = _check_options(candidate, problems)
+    if settings["distribution"] == "elephas" and options_are_right:
+        _check_elephas(settings, environments, note)
 
 
 def _check_environment(candidate: Candidate, environments: Collection[str], note: Note) -> None:
     backend, environment = candidate.settings["backend"], candidate.settings["environment"]
-    if environment in environments:
-        return
+    if environment in environments or (
+        environment is None and candidate.settings["distribution"] != "single"
+    ):
+        return  # what can't be distributed at all is said by the check of the distribution
     known = [*ENVIRONMENTS, *environments]
     if environment not in ENVIRONMENTS:
         note(
@@ -110,35 +116,40 @@ def _check_geometry(settings: Mapping[str, Any], image_size: int, note: Note) ->
         size = convolved // pool
 
 
-def _check_options(candidate: Candidate, problems: Problems) -> None:
-    settings = candidate.settings
+def _check_options(candidate: Candidate, problems: Problems) -> bool:
+    """Note each option that its owner does not have or that has the wrong form; whether there was none."""
+    settings, right = candidate.settings, True
+
+    def add(place: Place, message: str) -> None:
+        nonlocal right
+        right = False
+        problems.add(place, message)
+
     for key, value in candidate.row.items():
         table, _, option = key.partition(".")
         if not option:
             continue
         owner_key = table.partition("_")[0]
         owner = settings[owner_key]
-        known: Mapping[str, Any] = (MODELS if table == "model_options" else OPTIMIZERS).get(owner, {})
+        known: Mapping[str, Any] = KNOWN_OPTIONS[table].get(owner, {})
         if table == "model_options" and content.is_own("model", owner):
             accepted = content.build_options(Path(owner))
             if accepted is not None and option not in accepted:
-                problems.add(
-                    value.place, f"`build` in `{owner}` takes no `{option}`{suggestion(option, accepted)}"
-                )
+                add(value.place, f"`build` in `{owner}` takes no `{option}`{suggestion(option, accepted)}")
         elif not known:
-            problems.add(
+            add(
                 value.place,
                 f"{owner_key} `{owner}` has no options; give `{option}` only where the {owner_key} has it, "
                 "in a list of tables or in [[trials]]",
             )
         elif option not in known:
-            problems.add(
+            add(
                 value.place,
                 f"{owner_key} `{owner}` has no option `{option}`; it has {names(known)}"
                 + suggestion(option, known),
             )
         else:
-            mistake = _option_mistake(known[option], value.value)
+            mistake = _option_mistake(option, known[option], value.value)
             if mistake:
                 is_axis = value.place[0] in ("matrix", "one_at_a_time") and isinstance(value.place[-1], int)
                 aside = (
@@ -146,18 +157,56 @@ def _check_options(candidate: Candidate, problems: Problems) -> None:
                     if is_axis and isinstance(known[option], list)
                     else ""
                 )
-                problems.add(value.place, f"expected {mistake}{aside}; got {shown(value.value)}")
+                add(value.place, f"expected {mistake}{aside}; got {shown(value.value)}")
+    return right
 
 
-def _option_mistake(default: Any, value: Any) -> str:
-    """What an option should be, by the form of its default; empty if it is that."""
+def _check_elephas(settings: Mapping[str, Any], environments: Collection[str], note: Note) -> None:
+    """What must hold on a cluster."""
+    backend, environment = settings["backend"], settings["environment"]
+    if environment not in (*CLUSTER_ENVIRONMENTS, *environments):
+        serving = [name for name in CLUSTER_ENVIRONMENTS if backend in ENVIRONMENTS[name]]
+        if serving:
+            how = f"`{backend}` has Spark and Elephas in {names(serving)}"
+        else:
+            backends = dict.fromkeys(one for name in CLUSTER_ENVIRONMENTS for one in ENVIRONMENTS[name])
+            how = f"no release of Elephas runs with `{backend}`: expected one of {names(backends)}"
+        got = f", not in `{environment}`" if environment and serving else ""
+        note(f"distribution `elephas`: {how}{got}", "environment", "backend", "distribution")
+    options = {
+        key.partition(".")[2]: value
+        for key, value in settings.items()
+        if key.startswith("distribution_options.")
+    }
+    cores, task_cpus = int(options["layout"].split("x")[1]), options["task_cpus"]
+    if cores % task_cpus:
+        message = f"{cores} cores on a node can't be shared by tasks of {task_cpus}: expected a divisor"
+        note(message, "distribution_options.task_cpus", "distribution_options.layout")
+    if settings["epochs"] % options["rounds"]:
+        message = f"{settings['epochs']} epochs can't be split into {options['rounds']} rounds"
+        note(message, "distribution_options.rounds", "epochs")
+    if settings["device"] == "gpu":
+        note("a cluster trains on CPUs only here; expected device `cpu`", "device", "distribution")
+
+
+def _option_mistake(option: str, default: Any, value: Any) -> str:
+    """What an option should be, by its name or the form of its default; empty if it is that."""
+    if option in CHOICES:
+        known = CHOICES[option]
+        return "" if value in known else f"one of {names(known)}{suggestion(value, known)}"
+    if option in PATTERNS:
+        pattern, words = PATTERNS[option]
+        return "" if isinstance(value, str) and re.fullmatch(pattern, value) else words
+    if default == "":
+        return "" if isinstance(value, str) else "text"
     if isinstance(default, list):
         right = isinstance(value, list) and all(type(item) is int and item > 0 for item in value)
         return "" if right else "a list of whole numbers of at least 1"
     if isinstance(default, bool):
         return "" if isinstance(value, bool) else "true or false"
     if isinstance(default, int):
-        return "" if type(value) is int and value > 0 else "a whole number of at least 1"
+        least = min(default, 1)
+        return "" if type(value) is int and value >= least else f"a whole number of at least {least}"
     if isinstance(default, float):
         right = type(value) in (int, float) and math.isfinite(value) and 0 <= value < 1
         return "" if right else "a number of at least 0 and less than 1"

@@ -18,7 +18,12 @@ ENVIRONMENTS: Mapping[str, tuple[str, ...]] = {
     "theano": ("theano",),
     "vintage": ("theano", "tensorflow1"),
     "fake": ("fake",),
+    "tensorflow_spark": ("tensorflow",),
+    "theano_spark": ("theano",),
+    "vintage_spark": ("theano", "tensorflow1"),
 }
+# Those of them that have Spark and an Elephas of the backend's time.
+CLUSTER_ENVIRONMENTS = ("tensorflow_spark", "theano_spark", "vintage_spark")
 
 
 class DatasetSize(NamedTuple):
@@ -101,9 +106,10 @@ class Study:
         return plain
 
 
-def default_environment(backend: str) -> str | None:
+def default_environment(backend: str, distribution: str = "single") -> str | None:
     """The environment that serves a backend unless the study says otherwise."""
-    return next((name for name, backends in ENVIRONMENTS.items() if backend in backends), None)
+    names = list(ENVIRONMENTS) if distribution == "single" else CLUSTER_ENVIRONMENTS
+    return next((name for name in names if backend in ENVIRONMENTS[name]), None)
 
 
 def contestant(backend: str, environment: str) -> str:

@@ -12,8 +12,17 @@ from bakeoff.study.definitions import default_environment
 from bakeoff.study.document import Problems, path_of
 from bakeoff.study.rows import Axis, Row, Value, read_axes, read_row, without_forced
 from bakeoff.study.schema import OPTION_TABLES, StudyTable
+from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
 from bakeoff_worker.models.catalogue import MODELS, OPTIMIZERS
 from bakeoff_worker.records import TrialSettings
+
+
+# By table of options: what each model, optimizer or distribution can be told, with defaults.
+KNOWN_OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "model_options": MODELS,
+    "optimizer_options": OPTIMIZERS,
+    "distribution_options": DISTRIBUTIONS,
+}
 
 
 @dataclass(frozen=True)
@@ -93,8 +102,10 @@ def complete(row: Row) -> dict[str, Any]:
         },
         **{key: value.value for key, value in row.items()},
     }
-    settings.setdefault("environment", default_environment(settings.get("backend", "")))
-    for table, known in (("model_options", MODELS), ("optimizer_options", OPTIMIZERS)):
+    settings.setdefault(
+        "environment", default_environment(settings.get("backend", ""), settings["distribution"])
+    )
+    for table, known in KNOWN_OPTIONS.items():
         for option, default in known.get(settings[table.partition("_")[0]], {}).items():
             value = settings.setdefault(f"{table}.{option}", default)
             if isinstance(default, float) and type(value) is int:

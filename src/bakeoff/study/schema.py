@@ -24,12 +24,14 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from bakeoff.study.document import Place, Problems
 from bakeoff_worker.backends import NAMES as BACKENDS
+from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
 from bakeoff_worker.models.catalogue import LOSSES, OPTIMIZERS
 
 # What people write, and what it is called here; difflib finds misspellings but not other names.
 OTHER_NAMES: Mapping[str, str] = {
     "batch_size": "global_batch_size",
     "batch": "global_batch_size",
+    "batch_size_per_executor": "batch_size_per_task",
     "lr": "learning_rate",
     "network": "model",
     "data": "dataset",
@@ -65,6 +67,11 @@ OTHER_NAMES: Mapping[str, str] = {
     "momentum": "sgd",
     "mse": "mean_squared_error",
     "crossentropy": "categorical_crossentropy",
+    "scale": "data_scale",
+    "spark": "elephas",
+    "cluster": "elephas",
+    "async": "asynchronous",
+    "sync": "synchronous",
 }
 
 # TOML has no null: the word that means None, for each key that can be left to itself.
@@ -161,10 +168,13 @@ class SettingsTable(BaseModel):
     data_layout: Annotated[str, _one_of(("channels_last", "channels_first"))] = ""
     deterministic: bool = False
     time_limit_s: Annotated[Annotated[FiniteFloat, Field(gt=0)] | None, _or_word("time_limit_s")] = None
+    data_scale: Count = 1
+    distribution: Annotated[str, _one_of(DISTRIBUTIONS)] = ""
+    distribution_options: Options = {}
 
 
 SETTINGS = tuple(SettingsTable.model_fields)
-OPTION_TABLES = ("model_options", "optimizer_options")
+OPTION_TABLES = ("model_options", "optimizer_options", "distribution_options")
 
 
 class EnvironmentTable(BaseModel):
