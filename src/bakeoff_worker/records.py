@@ -134,7 +134,7 @@ class RunPaths:
     model_file: the user's model file, or None for a built-in model.
     scratch: folder that outlives the run and is private to its environment (compile caches).
     records: file that the worker appends its records to.
-    parquet: folder of Parquet files with the training images, where a cluster's executors read them; else None.
+    parquet: folder of Parquet files with the training images, if a cluster's executors read them.
     java: home of the Java that a Spark driver starts; None where there is no cluster.
     """
 
@@ -250,7 +250,7 @@ class TaskRecord:
         gc_s lies inside run_s. jvm_cpu_s counts the JVM's thread alone, not Python.
     result_bytes: size of the serialized result. shuffle_*: moving data between executors; broadcast lies
         in python_s (first use of the weights).
-    worker_start_s: from the JVM's start of run_s to the first line of ours in Python (process start included).
+    worker_start_s: run_s less python_s: start of the Python process, its data pipe, its result.
     python_s: wall seconds inside our wrapper around the task, of which import_s (framework and Elephas),
         data_s (reading the partition into arrays), build_s (model rebuilt, compiled and loaded with
         weights), train_s (inside the framework's training calls), exchange_s (parameter server).

@@ -16,7 +16,6 @@ from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
 from bakeoff_worker.models.catalogue import MODELS, OPTIMIZERS
 from bakeoff_worker.records import TrialSettings
 
-
 # By table of options: what each model, optimizer or distribution can be told, with defaults.
 KNOWN_OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "model_options": MODELS,
