@@ -1,5 +1,6 @@
 """Makes the environments' locks from their ``.in`` files: ``make lock``, or ``scripts/lock.py NAME ...``.
 
+A file ``NAME.overrides`` beside one holds what counts against a package's own word on what it needs.
 Packages come from where pip would get them (see docs/environments.md), and the lock says nothing of that:
 versions and hashes only. Versions that are locked already stay unless ``--upgrade`` is given.
 """
@@ -22,12 +23,14 @@ def lock(spec: EnvironmentSpec, upgrade: bool) -> None:
     """Write ``locks/<name>.txt`` anew."""
     assert spec.lock is not None
     source = spec.lock.with_suffix(".in")
+    overrides = spec.lock.with_suffix(".overrides")
     command = [
         *(uv.find_uv_bin(), "pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate"),
         *("--no-emit-index-url", "--no-emit-find-links", *install_arguments()),
         *("--python", str(interpreters.obtain(spec.python).path), "--python-version", spec.python),
         # For Python 3.7 "universal" would mean every later Python too, with versions that nobody has run.
         *(["--universal"] if spec.python != "3.7" else ["--python-platform", "x86_64-manylinux2014"]),
+        *(["--overrides", str(overrides)] if overrides.exists() else []),
         *(["--upgrade"] if upgrade else []),
         *("--output-file", str(spec.lock), str(source)),
     ]

@@ -243,8 +243,15 @@ def test_a_cache_that_is_a_file_is_told(wheels: Path, request_for) -> None:
         environments.ensure("tiny", request=request_for("tinypkg==1.0"))
 
 
+@pytest.mark.parametrize(
+    ("name", "theano", "study"),
+    [
+        ("vintage", "environment theano)", "`bakeoff run paper-today`"),
+        ("vintage_spark", "environment theano_spark)", "`bakeoff run paper-distributed-today`"),
+    ],
+)
 def test_without_its_python_vintage_offers_todays_theano(
-    wheels: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, theano: str, study: str, wheels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("PYENV_ROOT", "CONDA_EXE", "CONDA_PREFIX"):
         monkeypatch.delenv(name, raising=False)
@@ -253,9 +260,9 @@ def test_without_its_python_vintage_offers_todays_theano(
     monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(wheels.parent / "pythons"))
     monkeypatch.setenv("UV_OFFLINE", "1")
     with pytest.raises(EnvironmentFailure, match=r"no Python 3\.7") as raised:
-        environments.ensure("vintage")
-    assert "environment theano" in raised.value.hint
-    assert "paper-today" in raised.value.hint
+        environments.ensure(name)
+    assert theano in raised.value.hint
+    assert study in raised.value.hint
 
 
 def test_an_unknown_name_lists_the_known_ones(wheels: Path) -> None:

@@ -48,6 +48,12 @@ __all__ = [
 
 State = Literal["absent", "ready", "broken", "outdated"]
 
+# For each of the study's own stacks: Theano's and TensorFlow's environments on today's Python, and their study.
+_ALTERNATIVES = {
+    "vintage": ("theano", "tensorflow", "paper-today"),
+    "vintage_spark": ("theano_spark", "tensorflow_spark", "paper-distributed-today"),
+}
+
 
 @dataclass(frozen=True)
 class EnvironmentState:
@@ -254,12 +260,13 @@ def _own(spec: EnvironmentSpec) -> Environment:
 
 def _with_alternative(spec: EnvironmentSpec, error: EnvironmentFailure) -> EnvironmentFailure:
     """Where the study's own stack can't be had, say what comes nearest."""
-    if spec.name != "vintage":
+    if spec.name not in _ALTERNATIVES:
         return error
+    theano, tensorflow, study = _ALTERNATIVES[spec.name]
     return EnvironmentFailure(
         error.message,
-        f"{error.hint} Or race Theano on today's Python (environment theano) against TensorFlow behind "
-        "Keras 3 (environment tensorflow): `bakeoff run paper-today`.",
+        f"{error.hint} Or race Theano on today's Python (environment {theano}) against TensorFlow behind "
+        f"Keras 3 (environment {tensorflow}): `bakeoff run {study}`.",
     )
 
 
