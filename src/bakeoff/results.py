@@ -46,6 +46,21 @@ class Results:
         with Reader(self.path) as reader:
             return reader.phases(study)
 
+    def tasks(self, study: str | None = None) -> pl.DataFrame:
+        """One row per attempt of a cluster's task: where its time went, what it trained."""
+        with Reader(self.path) as reader:
+            return reader.tasks(study)
+
+    def executors(self, study: str | None = None) -> pl.DataFrame:
+        """One row per executor of a run on a cluster, and one for its driver."""
+        with Reader(self.path) as reader:
+            return reader.executors(study)
+
+    def samples(self, study: str | None = None) -> pl.DataFrame:
+        """One row per run on a cluster: samples asked for, trained, skipped."""
+        with Reader(self.path) as reader:
+            return reader.samples(study)
+
 
 def open_results(path: str | Path) -> Results:
     """The results in the store at `path`.

@@ -9,12 +9,15 @@ from pathlib import Path
 from bakeoff.store.writer import Condition, StudyRow, Writer
 from bakeoff_worker.records import (
     EpochRecord,
+    ExecutorRecord,
     Facts,
     PhaseEnded,
     RunEnded,
     RunSpec,
     RunStarted,
     RunWarning,
+    SamplesAccounted,
+    TaskRecord,
     TrialSettings,
 )
 
@@ -76,3 +79,17 @@ def write_sample(path: Path) -> None:
         writer.begin_study(study())
         for spec in specs():
             store_run(writer, spec)
+
+
+def task(number: int, **changes: object) -> TaskRecord:
+    """A training task whose every field has a value of its own."""
+    values = {
+        name: index + 1.5 if "float" in str(declared) else index + 1
+        for index, (name, declared) in enumerate(TaskRecord.__annotations__.items())
+    }
+    values |= {"purpose": "training", "executor": "0", "host": "127.0.0.1", "status": "ok"}
+    return TaskRecord(**{**values, "task_id": number, **changes})  # type: ignore[arg-type]
+
+
+EXECUTOR = ExecutorRecord("0", "127.0.0.1", 4, 2.5, 9.5, "killed", 2**28, 2**30)
+SAMPLES = SamplesAccounted(1800, 1650, 4, 1, 150, 1, 0, 600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from store_sample import HERE, epoch, specs
+from store_sample import EXECUTOR, HERE, SAMPLES, epoch, specs, study, task
 
 from bakeoff.errors import StoreError
 from bakeoff.store.export import FORMATS, export
@@ -53,6 +54,26 @@ def test_export_of_one_study_replaces_an_earlier_one(full: Path, tmp_path: Path,
         paths = export(full, tmp_path / "out", format, study="pair")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(path.name for path in paths)
     assert {path.stem for path in paths} == {"runs", "epochs", "phases"}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_cluster_adds_files_and_leaves_none_to_a_study_without(
+    full: Path, tmp_path: Path, format: str
+) -> None:
+    other = study(tuple(dataclasses.replace(spec, seed=9) for spec in specs()), "d9", "spread")
+    with Writer(full) as writer:
+        writer.begin_study(other)
+        run_id = writer.begin_run(other.specs[0], study_digest="d9", condition=HERE, environment={})
+        for seq, record in enumerate((task(1), EXECUTOR, SAMPLES)):
+            writer.append(run_id, seq, record)
+    paths = export(full, tmp_path / "out", format, study="spread")
+    assert [path.stem for path in paths] == ["runs", "epochs", "phases", "tasks", "executors", "samples"]
+    with Reader(full) as reader:
+        tasks = reader.tasks("spread")
+    read = {"csv": pl.read_csv, "parquet": pl.read_parquet, "json": pl.read_json}[format]
+    assert read(paths[3])["python_s"].to_list() == tasks["python_s"].to_list() != []
+    export(full, tmp_path / "out", format, study="pair")
+    assert {path.stem for path in (tmp_path / "out").iterdir()} == {"runs", "epochs", "phases"}
 
 
 def test_wrong_format_and_folder(full: Path, tmp_path: Path) -> None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import time
 from pathlib import Path
 
 import polars as pl
 import pytest
-from store_sample import HERE, NOISE, epoch, specs, store_run, study
+from store_sample import EXECUTOR, HERE, NOISE, SAMPLES, epoch, specs, store_run, study, task
 
 from bakeoff.errors import StoreError
 from bakeoff.results import open_results
+from bakeoff.store.database import transaction
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import Condition, Writer
-from bakeoff_worker.records import PhaseEnded, RunEnded, RunWarning
+from bakeoff_worker.records import PhaseEnded, RunEnded, RunWarning, to_line
 
+CLUSTER = ("tasks", "executors", "samples")
 DOCS = Path(__file__).parents[2] / "docs" / "store.md"
 
 
@@ -79,6 +82,56 @@ def test_what_a_run_said_beside_its_epochs(full: Path) -> None:
             '{"versions":{"keras":"3"}}',
         )
         assert reader.warnings()["remedy"].to_list() == ["install OpenBLAS"] * 4
+
+
+def test_a_run_on_a_cluster_has_tasks_executors_and_samples(full: Path) -> None:
+    failed = task(8, status="ExecutorLostFailure", attempt=2, python_s=None, pid=None)
+    records = [task(7, python_s=math.nan, gc_s=math.inf), EXECUTOR, failed, SAMPLES]
+    with Writer(full) as writer:
+        run_id = writer.begin_run(specs()[0], study_digest="d1", condition=HERE, environment={})
+        for record in (*records, epoch(50)):
+            writer.append(run_id, None, record)
+    with Reader(full) as reader:
+        tasks, executors, samples = (getattr(reader, name)("pair") for name in CLUSTER)
+        runs = reader.runs("pair")
+        assert len(reader.facts("pair")) == 4 and len(reader.tasks()) == 2
+    names = {"attempt": "task_attempt", "status": "task_status"}
+    for frame, expected in ((tasks, records[0]), (executors, EXECUTOR), (samples, SAMPLES)):
+        row = frame.row(0 if frame is not tasks else -1, named=True)  # own numbers run backwards
+        who = (row["run_id"], row["status"], row["attempt"], row["label"])
+        assert who == (run_id, "interrupted", 2, "Alpha")
+        for field, value in dataclasses.asdict(expected).items():
+            found = row[names.get(field, field)]
+            assert found == value or (found != found and value != value), field
+    last = tasks.row(0, named=True)
+    assert (last["task_status"], last["task_attempt"], last["python_s"]) == ("ExecutorLostFailure", 2, None)
+    assert [str(dtype) for dtype in tasks.select("stage", "gc_s", "task_status").dtypes] == [
+        "Int64",
+        "Float64",
+        "String",
+    ]
+    counts = runs.select("samples_asked", "samples_trained", "samples_skipped", "num_epochs").rows()
+    assert counts == [(None, None, None, 3)] * 4 + [(1800, 1650, 150, 50)]
+
+
+def test_a_store_without_a_cluster_has_their_columns_and_no_rows(full: Path) -> None:
+    with Reader(full) as reader:
+        assert [len(getattr(reader, name)()) for name in CLUSTER] == [0, 0, 0]
+        assert reader.tasks().schema["gc_s"] == pl.Float64
+
+
+def test_a_hundred_thousand_tasks_are_read_in_seconds(writer: Writer) -> None:
+    run_id = writer.begin_run(specs()[0], study_digest="d1", condition=HERE, environment={})
+    before, after = to_line(task(123456)).split("123456")
+    lines = ((run_id, number, "task", f"{before}{number}{after}") for number in range(100_000))
+    with transaction(writer._connection):
+        writer._connection.executemany("INSERT INTO records VALUES (?, ?, ?, ?)", lines)
+    with Reader(writer.path) as reader:
+        started = time.process_time()
+        tasks = reader.tasks("pair")
+        spent_s = time.process_time() - started
+    assert tasks["task_id"].to_list() == list(range(100_000))
+    assert spent_s < 15  # about 1 s; CPU time, since tests run beside others
 
 
 def test_nan_is_not_missing(writer: Writer) -> None:
@@ -205,7 +258,7 @@ def test_every_column_is_documented(full: Path) -> None:
         for section in sections
     }
     with Reader(full) as reader:
-        for name in ("runs", "epochs", "phases", "studies", "facts", "warnings"):
+        for name in ("runs", "epochs", "phases", "studies", "facts", "warnings", *CLUSTER):
             frame: pl.DataFrame = getattr(reader, name)()
             described = documented[name] | (documented["Every frame"] if name != "studies" else set())
             columns = {c if not c.startswith("settings.") else "settings.*" for c in frame.columns}

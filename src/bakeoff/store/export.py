@@ -19,11 +19,16 @@ FORMATS: Mapping[str, _Write] = {
 }
 
 
-def export(store: Path, out: Path, format: str, study: str | None = None) -> tuple[Path, ...]:
-    """Write ``runs``, ``epochs`` and ``phases`` into the folder `out`; the paths of the three files.
+# What runs on a cluster add; without any there is no such file.
+_OF_CLUSTERS = ("tasks", "executors", "samples")
 
-    format: a key of `FORMATS`. CSV leaves missing values empty and writes NaN as ``NaN``; JSON is one
-    array of objects, where NaN, too, is null. Files of an earlier export are replaced, each at once.
+
+def export(store: Path, out: Path, format: str, study: str | None = None) -> tuple[Path, ...]:
+    """Write ``runs``, ``epochs`` and ``phases`` into the folder `out`; the paths of the files.
+
+    Where runs were distributed, also ``tasks``, ``executors`` and ``samples``. format: a key of
+    `FORMATS`. CSV leaves missing values empty and writes NaN as ``NaN``; JSON is one array of objects,
+    where NaN, too, is null. Files of an earlier export are replaced, each at once.
 
     Raises:
         StoreError: unknown format, or the folder can't be written.
@@ -34,6 +39,8 @@ def export(store: Path, out: Path, format: str, study: str | None = None) -> tup
         )
     with Reader(store) as reader:
         frames = {"runs": reader.runs(study), "epochs": reader.epochs(study), "phases": reader.phases(study)}
+        of_clusters = {name: getattr(reader, name)(study) for name in _OF_CLUSTERS}
+    frames |= {name: frame for name, frame in of_clusters.items() if len(frame)}
     paths = tuple(out / f"{name}.{format}" for name in frames)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -41,6 +48,8 @@ def export(store: Path, out: Path, format: str, study: str | None = None) -> tup
             partial = path.with_name(f".{path.name}.partial")
             FORMATS[format](frame, partial)
             partial.replace(path)
+        for name in of_clusters.keys() - frames.keys():
+            (out / f"{name}.{format}").unlink(missing_ok=True)  # of an earlier export: other runs' tasks
     except OSError as error:
         raise StoreError(
             f"{out}: can't be written: {error.strerror or error}", "Name another folder."

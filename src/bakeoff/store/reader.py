@@ -23,7 +23,17 @@ from bakeoff.errors import StoreError
 from bakeoff.store import lock
 from bakeoff.store.database import connect, explained
 from bakeoff.store.schema import VERSION, migrate, version_of
-from bakeoff_worker.records import EpochRecord, PhaseEnded, Record, RunSpec, TrialSettings, from_line
+from bakeoff_worker.records import (
+    EpochRecord,
+    ExecutorRecord,
+    PhaseEnded,
+    Record,
+    RunSpec,
+    SamplesAccounted,
+    TaskRecord,
+    TrialSettings,
+    from_line,
+)
 
 _TYPES: Mapping[Any, Any] = {  # the keys are the annotations of records.py
     int: pl.Int64,
@@ -43,9 +53,24 @@ _EPOCH: Mapping[str, Any] = {"run_id": pl.String} | {
 _PHASE: Mapping[str, Any] = {"run_id": pl.String} | {
     f.name: _TYPES[f.type] for f in dataclasses.fields(PhaseEnded)
 }
+_LINE: Mapping[str, Any] = {"run_id": pl.String, "line": pl.String}
 _NEVER_NULL = [
     f.name for cls in (EpochRecord, PhaseEnded) for f in dataclasses.fields(cls) if f.type is float
 ]
+
+# Records that are kept as lines, by their kind, and the columns that their fields become.
+_LINES: Mapping[str, Mapping[str, Any]] = {
+    kind: {f.name: _TYPES[f.type] for f in dataclasses.fields(cls)}
+    for kind, cls in (("task", TaskRecord), ("executor", ExecutorRecord), ("samples", SamplesAccounted))
+}
+# A task has an attempt and a status of its own, beside its run's.
+_OF_TASK: Mapping[str, str] = {"attempt": "task_attempt", "status": "task_status"}
+# Of a run's samples, what `runs` has.
+_SAMPLES: Mapping[str, str] = {
+    "samples_asked": "num_asked",
+    "samples_trained": "num_trained",
+    "samples_skipped": "num_skipped",
+}
 
 _SETTINGS: Mapping[str, Any] = {
     f.name: _TYPES.get(f.type, pl.String) for f in dataclasses.fields(TrialSettings)
@@ -81,7 +106,7 @@ _RUN: Mapping[str, tuple[str, Any]] = {
 # Totals over a run's epochs. A sum is null unless every epoch has the value.
 _TOTAL: Mapping[str, tuple[str, Any]] = {
     "run_id": ("run_id", pl.String),
-    "num_epochs": ("count(*)", pl.Int64),
+    "num_epochs": ("max(epoch)", pl.Int64),  # a cluster may report several epochs at once
     "num_images": ("sum(num_images)", pl.Int64),
     "train_s": ("sum(train_s)", pl.Float64),
     "evaluation_s": ("sum(evaluation_s)", pl.Float64),
@@ -109,6 +134,7 @@ _RUNS = (  # then, for `runs`
     *("reason", "last_lines", "started_at", "ended_at", "wall_s", "first_step_s"),
     *("num_epochs", "num_images", "train_s", "evaluation_s", "throughput_images_per_s", "user_s", "system_s"),
     *("final_validation_error", "peak_memory_bytes", "device_s", "device_peak_memory_bytes"),
+    *_SAMPLES,
     *("disturbed", "disturbance", "seed", "position", "study_digest"),
     *("machine", "machine_id", "machine_details", "environment_digest", "environment_details"),
     *("measurement_version", "command"),
@@ -191,9 +217,13 @@ class Reader:
             runs = self._runs(digest)
             totals = self._rows("epochs", _TOTAL, digest, "GROUP BY run_id")
             phases = self._rows("phases", {name: (name, dtype) for name, dtype in _PHASE.items()}, digest)
+            samples = self._decoded("samples", digest)
+        last = samples.unique("run_id", keep="last", maintain_order=True)
+        trained = last.select("run_id", **{name: pl.col(of) for name, of in _SAMPLES.items()})
         first = phases.filter(name="first_step").group_by("run_id").agg(first_step_s=pl.col("wall_s").sum())
         frame = runs.join(totals, on="run_id", how="left", maintain_order="left")
         frame = frame.join(first, on="run_id", how="left", maintain_order="left")
+        frame = frame.join(trained, on="run_id", how="left", maintain_order="left")
         error = pl.col("final_validation_error").fill_null(float("nan"))
         throughput = pl.col("num_images") / pl.col("train_s")
         return frame.with_columns(
@@ -212,11 +242,23 @@ class Reader:
 
     def facts(self, study: str | None = None) -> pl.DataFrame:
         """One row per record of facts: ``asked``, ``resolved``, ``observed``, each JSON text."""
-        return self._lines(study, "facts", ("asked", "resolved", "observed"))
+        return self._texts(study, "facts", ("asked", "resolved", "observed"))
 
     def warnings(self, study: str | None = None) -> pl.DataFrame:
         """One row per warning that a run gave: ``message``, ``remedy``."""
-        return self._lines(study, "warning", ("message", "remedy"))
+        return self._texts(study, "warning", ("message", "remedy"))
+
+    def tasks(self, study: str | None = None) -> pl.DataFrame:
+        """One row per attempt of a cluster's task, run after run in the order in which they were reported."""
+        return self._records(study, "task")
+
+    def executors(self, study: str | None = None) -> pl.DataFrame:
+        """One row per executor of a run on a cluster, and one for its driver."""
+        return self._records(study, "executor")
+
+    def samples(self, study: str | None = None) -> pl.DataFrame:
+        """One row per run on a cluster: what became of the samples that it should have trained."""
+        return self._records(study, "samples")
 
     # ---- values -------------------------------------------------------------------------------------
 
@@ -347,13 +389,15 @@ class Reader:
             columns.append(pl.Series(name if name in _WHO else f"settings.{name}", values, dtype=dtype))
         return pl.DataFrame(columns)
 
-    def _with_runs(self, table: str, schema: Mapping[str, Any], study: str | None) -> pl.DataFrame:
+    def _with_runs(
+        self, table: str, schema: Mapping[str, Any], study: str | None, only: str = ""
+    ) -> pl.DataFrame:
         """The rows of a table, in the order of `seq`, beside what tells their runs apart."""
         with self._snapshot():
             digest = self._digest(study)
             who = self._runs(digest).select(_WHO)
             columns = {name: (name, dtype) for name, dtype in schema.items()}
-            rows = self._rows(table, columns, digest, "ORDER BY run_id, seq")
+            rows = self._rows(table, columns, digest, f"{only} ORDER BY run_id, seq")
         numbers = pl.col([name for name in _NEVER_NULL if name in schema]).fill_null(float("nan"))
         return who.join(rows.with_columns(numbers), on="run_id", maintain_order="left_right")
 
@@ -363,17 +407,35 @@ class Reader:
         """Columns, given as SQL and type, of all rows of a table that belong to the study's runs."""
         selected = ", ".join(sql for sql, _ in columns.values())
         cursor = self._connection.execute(
-            f"SELECT {selected} FROM {table} WHERE :digest IS NULL OR {_OF_STUDY} {tail}", {"digest": digest}
+            f"SELECT {selected} FROM {table} WHERE (:digest IS NULL OR {_OF_STUDY}) {tail}",
+            {"digest": digest},
         )
         return _frame(cursor, {name: dtype for name, (_, dtype) in columns.items()})
 
-    def _lines(self, study: str | None, kind: str, fields: Sequence[str]) -> pl.DataFrame:
+    def _texts(self, study: str | None, kind: str, fields: Sequence[str]) -> pl.DataFrame:
         """The records of a kind, their fields as text."""
-        frame = self._with_runs("records", {"run_id": pl.String, "kind": pl.String, "line": pl.String}, study)
+        frame = self._with_runs("records", _LINE, study, f"AND kind = '{kind}'")
         line = pl.col("line")
-        return frame.filter(kind=kind).select(
-            *_WHO, *(line.str.json_path_match(f"$.{name}").alias(name) for name in fields)
-        )
+        return frame.select(*_WHO, *(line.str.json_path_match(f"$.{name}").alias(name) for name in fields))
+
+    def _records(self, study: str | None, kind: str) -> pl.DataFrame:
+        """The records of a kind, a column for each field, beside what tells their runs apart."""
+        with self._snapshot():
+            digest = self._digest(study)
+            who = self._runs(digest).select(_WHO)
+            rows = self._decoded(kind, digest)
+        return who.join(rows, on="run_id", maintain_order="left_right")
+
+    def _decoded(self, kind: str, digest: str | None) -> pl.DataFrame:
+        """run_id and fields of the records of a kind, in the order of `seq` within a run."""
+        columns = {name: (name, dtype) for name, dtype in _LINE.items()}
+        lines = self._rows("records", columns, digest, f"AND kind = '{kind}' ORDER BY run_id, seq")
+        schema = _LINES[kind]
+        # The wire writes NaN and infinities as words: floats are read as text, which polars can turn.
+        floats = [name for name, dtype in schema.items() if dtype == pl.Float64]
+        as_read = pl.Struct({name: pl.String if name in floats else dtype for name, dtype in schema.items()})
+        fields = lines.select("run_id", fields=pl.col("line").str.json_decode(as_read)).unnest("fields")
+        return fields.with_columns(pl.col(floats).cast(pl.Float64)).rename(_OF_TASK, strict=False)
 
 
 def _open(path: Path) -> sqlite3.Connection:
