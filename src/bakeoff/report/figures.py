@@ -222,7 +222,7 @@ def execution_times(
     height = 26 * max(1, len(palette.names))
     panels = alt.layer(*layers, data=frame).properties(width=WIDTH // 2 - 60, height=height)
     chart = panels.facet(facet=alt.Facet("metric:N", title=None, sort=headings), columns=columns)
-    return _finish(
+    return finish(
         chart.resolve_scale(x="independent"),
         switch="x",
         columns=columns,
@@ -330,7 +330,7 @@ def first_step(runs: pl.DataFrame, palette: Palette | None = None) -> Figure:
         )
         .properties(width=WIDTH, height=28 * len(palette.names))
     )
-    return _finish(alt.layer(chart), switch="x")
+    return finish(alt.layer(chart), switch="x")
 
 
 def epoch_times(epochs: pl.DataFrame, palette: Palette | None = None) -> Figure:
@@ -409,7 +409,7 @@ def remaining_improvement(plateaus: Mapping[str, Plateau], palette: Palette | No
     stops = stops.encode(y2=alt.datum(floor))
     layers = [line, stops, marks] if frame["stop"].any() else [line]
     chart = alt.layer(*layers).add_params(_PICK).properties(width=WIDTH, height=HEIGHT)
-    return _finish(chart, switch="y", floor=floor, names=palette.names)
+    return finish(chart, switch="y", floor=floor, names=palette.names)
 
 
 def error_against_time(epochs: pl.DataFrame, palette: Palette | None = None) -> Figure:
@@ -489,7 +489,7 @@ def time_ratios(comparisons: Iterable[tuple[str, str, Any]]) -> Figure:
         tooltip=tooltip,
     )
     chart = alt.layer(one, interval, point, data=frame).properties(width=WIDTH, height=22 * max(1, len(rows)))
-    return _finish(chart, height=22 * len(rows) + 60)
+    return finish(chart, height=22 * len(rows) + 60)
 
 
 def sweep(
@@ -559,7 +559,7 @@ def sweep(
         .resolve_scale(y="independent")
         .add_params(_PICK)
     )
-    return _finish(chart, switch="y", columns=2, labels=36, each=True, names=palette.names)
+    return finish(chart, switch="y", columns=2, labels=36, each=True, names=palette.names)
 
 
 # ---- shared -------------------------------------------------------------------------------------
@@ -670,7 +670,7 @@ def _curves(
     chart = alt.layer(*layers).add_params(_PICK).properties(width=WIDTH, height=HEIGHT)
     low = frame.filter(pl.col("mean") > 0)["mean"].min()
     floor = None if low is None else float(low) / 2  # type: ignore[arg-type]
-    return _finish(chart, switch=switch, floor=floor, names=palette.names)
+    return finish(chart, switch=switch, floor=floor, names=palette.names)
 
 
 def _epoch_axis(frame: pl.DataFrame) -> alt.X:
@@ -689,7 +689,7 @@ def _value_axis(column: str) -> alt.Y:
     )
 
 
-def _finish(
+def finish(
     chart: Any,
     *,
     switch: str = "",
