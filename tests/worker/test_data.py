@@ -78,6 +78,49 @@ def test_another_seed_splits_otherwise(folder):
     assert one != other
 
 
+@pytest.fixture
+def tripled(folder):
+    """The 500 training images three times; the first channel's pixel 2, 2 tells the copy."""
+    path = Path(folder)
+    x, y = np.load(path / "x_train.npy"), np.load(path / "y_train.npy")
+    x = np.concatenate([x] * 3)
+    x[:, 2, 2, 0] = np.repeat([0, 1, 2], 500)
+    np.save(path / "x_train.npy", x)
+    np.save(path / "y_train.npy", np.tile(y, 3))
+    return folder
+
+
+def test_each_copy_of_a_scaled_set_is_trained_on_in_a_mixed_order(tripled):
+    arrays = load(tripled, data_scale=3)
+    seen = list(zip(numbers_of(arrays.x_train), arrays.x_train[:, 2, 2, 0]))
+    assert sorted(seen) == [(number, copy) for number in range(500) for copy in range(3)]
+    copies_in_each_third = arrays.x_train[:, 2, 2, 0].reshape(3, 500).mean(axis=1)
+    np.testing.assert_allclose(copies_in_each_third, 1, atol=0.2)
+    np.testing.assert_array_equal(arrays.y_train.argmax(axis=1), numbers_of(arrays.x_train) % 5)
+
+
+def test_no_copy_of_a_held_out_image_is_trained_on(tripled):
+    arrays = load(tripled, data_scale=3, evaluation_split="validation", validation_fraction=0.2)
+    trained, held_out = numbers_of(arrays.x_train), numbers_of(arrays.x_evaluation)
+    assert (len(trained), len(held_out)) == (1200, 100)
+    assert not set(trained) & set(held_out)
+    assert not arrays.x_evaluation[:, 2, 2, 0].any(), "copy 0 alone is the original"
+
+
+def test_a_subset_of_a_scaled_set_has_the_same_originals_as_at_scale_one(folder, tripled):
+    scaled = load(tripled, data_scale=3, train_images=300)
+    for name in ("x_train", "y_train"):
+        np.save(Path(folder, name + ".npy"), np.load(Path(folder, name + ".npy"))[:500])
+    plain = load(folder, train_images=100)
+    assert set(numbers_of(scaled.x_train)) == set(numbers_of(plain.x_train))
+    assert len(set(zip(numbers_of(scaled.x_train), scaled.x_train[:, 2, 2, 0]))) == 300
+
+
+def test_arrays_that_are_not_of_the_scale_asked_for_are_refused(folder):
+    with pytest.raises(ValueError, match="data_scale is 3, but there are 500 images"):
+        load(folder, data_scale=3)
+
+
 @pytest.mark.parametrize("key", ["train_images", "evaluation_images"])
 def test_more_images_than_there_are_is_refused(folder, key):
     with pytest.raises(ValueError, match=f"{key} is 501, but the data set has"):
