@@ -37,8 +37,37 @@ class Arrays:
         return tuple(self.x_train.shape[1:])
 
 
+@dataclass(frozen=True)
+class Source:
+    """A run's images before they are prepared: raw values, in files as far as they can be.
+
+    x_train (all rows, H, W, C), y_train (all rows,); order: rows to train on, in their order;
+    x_evaluation, y_evaluation; num_classes; prepare: (x, y) raw to (x, y) as a backend takes them.
+    """
+
+    x_train: Any
+    y_train: Any
+    order: Any
+    x_evaluation: Any
+    y_evaluation: Any
+    num_classes: int
+    prepare: "Preparation"
+
+
 def load(folder: str, settings: TrialSettings, seed: int) -> Arrays:
     """The arrays of one run.
+
+    Raises:
+        ValueError: the data set is smaller than the settings ask for.
+    """
+    source = find(folder, settings, seed)
+    x_train, y_train = source.prepare(source.x_train[source.order], source.y_train[source.order])
+    x_evaluation, y_evaluation = source.prepare(source.x_evaluation, source.y_evaluation)
+    return Arrays(x_train, y_train, x_evaluation, y_evaluation, source.num_classes)
+
+
+def find(folder: str, settings: TrialSettings, seed: int) -> Source:
+    """What `load` makes the arrays from, nothing of the training images read yet.
 
     Raises:
         ValueError: the data set is smaller than the settings ask for.
@@ -57,18 +86,57 @@ def load(folder: str, settings: TrialSettings, seed: int) -> Arrays:
     if settings.evaluation_images is not None:
         limit = _available(settings.evaluation_images, len(x_evaluation), "evaluation_images")
         x_evaluation, y_evaluation = x_evaluation[:limit], y_evaluation[:limit]
-    x_train, y_train = x_train[order], y_train[order]
-    dtype = "float64" if settings.precision == "float64" else "float32"
-    scale = _preprocessor(settings.preprocessing, x_train, dtype)
     num_classes = int(about["num_classes"])
-    labels = _sparse if settings.loss.startswith("sparse") else _one_hot
-    return Arrays(
-        _layout(scale(x_train), settings.data_layout),
-        labels(y_train, num_classes, dtype),
-        _layout(scale(x_evaluation), settings.data_layout),
-        labels(y_evaluation, num_classes, dtype),
-        num_classes,
-    )
+    prepare = Preparation(settings, x_train, order, num_classes)
+    return Source(x_train, y_train, order, x_evaluation, y_evaluation, num_classes, prepare)
+
+
+class Preparation:
+    """Raw images and labels to what a backend takes; can be pickled, so that executors do the very same.
+
+    x_train, order: the training images, whose statistics ``standardize`` needs.
+
+    Raises:
+        ValueError: there is no such preprocessing.
+    """
+
+    def __init__(self, settings: TrialSettings, x_train: Any, order: Any, num_classes: int) -> None:
+        self.dtype = "float64" if settings.precision == "float64" else "float32"
+        self.channels_first = settings.data_layout == "channels_first"
+        self.sparse = settings.loss.startswith("sparse")
+        self.num_classes = num_classes
+        self.mean = self.deviation = self.divisor = None
+        if settings.preprocessing == "scale":
+            # Pixels are bytes; floating-point data come as the user scaled them.
+            self.divisor = np.asarray(255 if x_train.dtype == np.uint8 else 1, self.dtype)
+        elif settings.preprocessing == "standardize":
+            images = x_train[order]
+            self.mean = images.mean(axis=(0, 1, 2), dtype="float64").astype(self.dtype)
+            self.deviation = images.std(axis=(0, 1, 2), dtype="float64").astype(self.dtype)
+            self.deviation[self.deviation == 0] = 1
+        elif settings.preprocessing != "none":
+            raise ValueError(
+                "preprocessing: expected scale, standardize or none; got {!r}".format(settings.preprocessing)
+            )
+
+    def __call__(self, x: Any, y: Any) -> Tuple[Any, Any]:
+        """x (N, H, W, C) raw, y (N,) class numbers; floats in the run's layout, labels in the loss's form."""
+        return self._images(x), self._labels(y)
+
+    def _images(self, x: Any) -> Any:
+        if self.divisor is not None:
+            # Converted piece by piece on the way: at sixteen times MNIST, a whole copy would be 3 GB more.
+            x = np.divide(x, self.divisor, dtype=self.dtype)
+        else:
+            x = np.ascontiguousarray(x, dtype=self.dtype)
+            if self.deviation is not None:
+                x = (x - self.mean) / self.deviation
+        return np.ascontiguousarray(x.transpose(0, 3, 1, 2)) if self.channels_first else x
+
+    def _labels(self, y: Any) -> Any:
+        if self.sparse:
+            return np.asarray(y, "int32")
+        return np.eye(self.num_classes, dtype=self.dtype)[np.asarray(y, "int64")]
 
 
 def split(num_rows: int, settings: TrialSettings, seed: int) -> Tuple[Any, Any]:
@@ -120,31 +188,3 @@ def _available(asked: int, available: int, key: str) -> int:
     if asked > available:
         raise ValueError("{} is {}, but the data set has {}".format(key, asked, available))
     return asked
-
-
-def _preprocessor(name: str, x_train: Any, dtype: str) -> Any:
-    if name == "scale":
-        # Pixels are bytes; floating-point data come as the user scaled them.
-        divisor = 255 if x_train.dtype == np.uint8 else 1
-        # Converted piece by piece on the way: at sixteen times MNIST, a whole copy would be 3 GB more.
-        return lambda x: np.divide(x, np.asarray(divisor, dtype), dtype=dtype)
-    if name == "standardize":
-        mean = x_train.mean(axis=(0, 1, 2), dtype="float64").astype(dtype)
-        deviation = x_train.std(axis=(0, 1, 2), dtype="float64").astype(dtype)
-        deviation[deviation == 0] = 1
-        return lambda x: (np.ascontiguousarray(x, dtype=dtype) - mean) / deviation
-    if name == "none":
-        return lambda x: np.ascontiguousarray(x, dtype=dtype)
-    raise ValueError("preprocessing: expected scale, standardize or none; got {!r}".format(name))
-
-
-def _layout(x: Any, data_layout: str) -> Any:
-    return np.ascontiguousarray(x.transpose(0, 3, 1, 2)) if data_layout == "channels_first" else x
-
-
-def _one_hot(y: Any, num_classes: int, dtype: str) -> Any:
-    return np.eye(num_classes, dtype=dtype)[np.asarray(y, "int64")]
-
-
-def _sparse(y: Any, num_classes: int, dtype: str) -> Any:
-    return np.asarray(y, "int32")
