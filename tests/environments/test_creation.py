@@ -253,8 +253,8 @@ def test_a_cache_that_is_a_file_is_told(wheels: Path, request_for) -> None:
 def test_without_its_python_vintage_offers_todays_theano(
     name: str, theano: str, study: str, wheels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("PYENV_ROOT", "CONDA_EXE", "CONDA_PREFIX"):
-        monkeypatch.delenv(name, raising=False)
+    for variable in ("PYENV_ROOT", "CONDA_EXE", "CONDA_PREFIX"):
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", str(wheels.parent))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(wheels.parent / "pythons"))

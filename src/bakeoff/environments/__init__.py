@@ -48,7 +48,7 @@ __all__ = [
 
 State = Literal["absent", "ready", "broken", "outdated"]
 
-# For each of the study's own stacks: Theano's and TensorFlow's environments on today's Python, and their study.
+# What comes nearest to the study's own stacks: two environments on today's Python, and their study.
 _ALTERNATIVES = {
     "vintage": ("theano", "tensorflow", "paper-today"),
     "vintage_spark": ("theano_spark", "tensorflow_spark", "paper-distributed-today"),
