@@ -22,7 +22,7 @@ def main(job_path: str) -> int:
     faulthandler.enable()  # a crash in native code leaves its Python stack in the log
     with open(job_path) as job_file:
         job = records.job_from_json(job_file.read())
-    channel = emit.from_environment(job.paths.records)
+    channel = emit.from_environment(job.paths.records, job.paths.folder)
     channel.emit(
         records.RunStarted(
             pid=os.getpid(),
@@ -43,16 +43,17 @@ def _run(job: records.Job, channel: emit.Channel) -> records.RunEnded:
     """The run's fate; every exception becomes a status with a reason."""
     _limit_threads(job.spec.settings)
     importing = clock.Stopwatch()
-    from bakeoff_worker import loop  # imports NumPy, whose BLAS sizes its pool when it is loaded
+    from bakeoff_worker import distribution
     from bakeoff_worker.backends.base import Skip
     from bakeoff_worker.models import ModelError
 
     try:
-        loop.run(job, channel, importing)
+        # Imports NumPy, whose BLAS sizes its pool when it is loaded.
+        distribution.load(job.spec.settings.distribution).run(job, channel, importing)
     except Skip as skip:
         return records.RunEnded("skipped", str(skip))
-    except loop.TrainingFailed as failure:
-        return records.RunEnded("failed", str(failure))
+    except distribution.RunFailed as failure:
+        return records.RunEnded(failure.status, str(failure), failure.last_lines)
     except ModelError as error:
         return records.RunEnded("failed", str(error), traceback.format_exc()[-4000:])
     except MemoryError:

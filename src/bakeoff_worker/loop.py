@@ -12,12 +12,9 @@ from bakeoff_worker import backends, clock, data, models, probe
 from bakeoff_worker.backends.base import BackendBase, Skip
 from bakeoff_worker.clock import Span, Stopwatch
 from bakeoff_worker.device import DeviceMeter, meter_for
+from bakeoff_worker.distribution import RunFailed
 from bakeoff_worker.emit import Channel
 from bakeoff_worker.records import EpochRecord, Facts, Job, PhaseEnded, RunWarning, TrialSettings
-
-
-class TrainingFailed(Exception):
-    """The training went on but makes no sense any more; the message says since when."""
 
 
 def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
@@ -28,7 +25,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     Raises:
         ModelError: the model can't be made, or is of the wrong form.
         Skip: the backend declines the settings.
-        TrainingFailed: the loss is no longer a number.
+        RunFailed: the training went on but its loss is no longer a number.
     """
     settings, seed = job.spec.settings, job.spec.seed
 
@@ -37,22 +34,30 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     if reason is not None:
         raise Skip(reason)
     backend.start()
-    _end_phase(channel, "import", importing.stop())
+    end_phase(channel, "import", importing.stop())
     watch = Stopwatch()
     arrays = data.load(job.paths.dataset, settings, seed)
-    _end_phase(channel, "data", watch.stop())
+    end_phase(channel, "data", watch.stop())
     watch = Stopwatch()
-    backend.build(_model_builder(job), arrays.input_shape, arrays.num_classes, seed)
-    _end_phase(channel, "build", watch.stop())
+    backend.build(model_builder(job), arrays.input_shape, arrays.num_classes, seed)
+    end_phase(channel, "build", watch.stop())
     head = data.first_batches(len(arrays.x_train), settings.global_batch_size)
     evaluation_head = data.first_batches(len(arrays.x_evaluation), settings.global_batch_size)
     watch = Stopwatch()
     backend.first_step(arrays.x_train[head], arrays.y_train[head])
     backend.evaluate(arrays.x_evaluation[evaluation_head], arrays.y_evaluation[evaluation_head])
     backend.synchronize()
-    _end_phase(channel, "first_step", watch.stop())
+    end_phase(channel, "first_step", watch.stop())
 
-    channel.emit(_facts(settings, backend, arrays))
+    channel.emit(
+        facts(
+            settings,
+            backend,
+            num_train_images=len(arrays.x_train),
+            num_evaluation_images=len(arrays.x_evaluation),
+            input_shape=list(arrays.input_shape),
+        )
+    )
     for message in backend.warnings():
         channel.emit(RunWarning(message))
 
@@ -67,9 +72,9 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
         evaluation.append(evaluated)
         channel.emit(record)
         if not math.isfinite(record.train_loss):
-            raise TrainingFailed("the training loss is {} in epoch {}".format(record.train_loss, epoch))
-    _end_phase(channel, "training", clock.total(training))
-    _end_phase(channel, "evaluation", clock.total(evaluation))
+            raise RunFailed("the training loss is {} in epoch {}".format(record.train_loss, epoch))
+    end_phase(channel, "training", clock.total(training))
+    end_phase(channel, "evaluation", clock.total(evaluation))
 
 
 def _epoch(
@@ -105,12 +110,14 @@ def _epoch(
     return record, trained, evaluated
 
 
-def _model_builder(job: Job) -> Any:
+def model_builder(job: Job) -> Any:
+    """`build(input_shape, num_classes)` of the job's model."""
     settings = job.spec.settings
     return functools.partial(models.build, settings.model, settings.model_options, job.paths.model_file)
 
 
-def _facts(settings: TrialSettings, backend: BackendBase, arrays: data.Arrays) -> Facts:
+def facts(settings: TrialSettings, backend: BackendBase, **seen: Any) -> Facts:
+    """What was asked, resolved and observed once the backend is built; `seen` is added to the last."""
     asked = {
         key: getattr(settings, key)
         for key in ("threads", "pin_cpus", "jit", "precision", "data_layout", "device", "deterministic")
@@ -122,12 +129,11 @@ def _facts(settings: TrialSettings, backend: BackendBase, arrays: data.Arrays) -
         num_threads=probe.num_threads(),
         cpus=probe.cpus(),
         numeric_libraries=probe.numeric_libraries(),
-        num_train_images=len(arrays.x_train),
-        num_evaluation_images=len(arrays.x_evaluation),
-        input_shape=list(arrays.input_shape),
+        **seen,
     )
     return Facts(asked=asked, resolved=resolved, observed=probe.homeless(observed))
 
 
-def _end_phase(channel: Channel, name: str, span: Span) -> None:
+def end_phase(channel: Channel, name: str, span: Span) -> None:
+    """Say that a phase is over."""
     channel.emit(PhaseEnded(name, span.wall_s, span.user_s, span.system_s))

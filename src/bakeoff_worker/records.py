@@ -136,6 +136,7 @@ class RunPaths:
     records: file that the worker appends its records to.
     parquet: folder of Parquet files with the training images, if a cluster's executors read them.
     java: home of the Java that a Spark driver starts; None where there is no cluster.
+    folder: private to the run and removed when it is over, however it ends.
     """
 
     dataset: str
@@ -144,6 +145,7 @@ class RunPaths:
     records: str
     parquet: Optional[str] = None
     java: Optional[str] = None
+    folder: Optional[str] = None
 
 
 @dataclass(frozen=True)

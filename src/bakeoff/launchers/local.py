@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import select
 import shutil
@@ -31,6 +32,11 @@ INHERITED = (
     "CUDA_VISIBLE_DEVICES",
     "CUDA_HOME",
     "NVIDIA_VISIBLE_DEVICES",
+    # Where a user's own cluster is described.
+    "SPARK_CONF_DIR",
+    "SPARK_LOCAL_IP",
+    "HADOOP_CONF_DIR",
+    "YARN_CONF_DIR",
 )
 _POLL_S = 1.0  # how often a silent child is looked at: for its time limit and its death
 _EXIT_S = 30.0  # how long a child that has said its last word may take to leave
@@ -44,9 +50,11 @@ def launch(request: Launch) -> Generator[Record, None, None]:
     iterator early kills the child with everything that it started.
     """
     worker = _stage_worker()
-    with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder:
+    # A worker that outlives us removes the folder itself (see emit); errors here are then a race lost.
+    with tempfile.TemporaryDirectory(prefix="bakeoff-", ignore_cleanup_errors=True) as folder:
         job_file = Path(folder) / "job.json"
-        job_file.write_text(job_to_json(request.job))
+        paths = dataclasses.replace(request.job.paths, folder=folder)
+        job_file.write_text(job_to_json(dataclasses.replace(request.job, paths=paths)))
         oom_kills = _oom_kills()
         doorbell, ring = os.pipe()
         try:

@@ -12,6 +12,18 @@ NAMES = {
 }
 
 
+class RunFailed(Exception):
+    """The run can't go on, or makes no sense any more; the message says why.
+
+    status: one of `bakeoff_worker.records.STATUSES`. last_lines: of what said so.
+    """
+
+    def __init__(self, message: str, status: str = "failed", last_lines: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.last_lines = last_lines
+
+
 def load(name: str) -> Any:
     """The module of that name."""
     return importlib.import_module(NAMES[name])

@@ -1,0 +1,544 @@
+"""One run on a Spark cluster: the process that is Spark's driver and Elephas's master.
+
+Timed as training is what a user waits for: the calls of `fit`, from the first to the last, evaluation
+between them left out. Cluster and application are started, and their accounts read, while no clock of
+the training runs.
+"""
+
+import os
+import secrets
+import sys
+import threading
+import traceback
+import zipfile
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
+
+import bakeoff_worker
+from bakeoff_worker import backends, clock, data, loop, probe
+from bakeoff_worker.backends.base import BackendBase, Skip
+from bakeoff_worker.clock import Span, Stopwatch
+from bakeoff_worker.distribution import RunFailed, catalogue
+from bakeoff_worker.distribution.elephas import accounts, releases
+from bakeoff_worker.distribution.elephas import data as rows
+from bakeoff_worker.distribution.elephas.task import Figures, RecordedWorker, Setup
+from bakeoff_worker.distribution.spark import cluster, eventlog, guardian
+from bakeoff_worker.emit import Channel
+from bakeoff_worker.records import (
+    EpochRecord,
+    Job,
+    RunPaths,
+    RunWarning,
+    StageProgress,
+    TrialSettings,
+)
+
+_EXECUTORS_S = 120.0  # how long executors may take to come up before the layout counts as unfit
+_PROGRESS_S = 1.0  # how often Spark is asked how far it is; it answers in about a millisecond
+_PARAMETER_SERVER_PORT = 4000  # Elephas's own; the workers of 0.4.5 know no other
+
+
+def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
+    """Train one run on a cluster from start to finish, emitting as it goes.
+
+    importing: started before NumPy and this module were imported; the phase ends with the framework's import.
+
+    Raises:
+        ModelError: the model can't be made, or is of the wrong form.
+        Skip: the backend, or this release of Elephas, declines the settings.
+        RunFailed: the cluster can't be had, or it failed in training.
+    """
+    settings, options = job.spec.settings, dict(job.spec.settings.distribution_options)
+    backend: BackendBase = backends.load(settings.backend)(settings, job.paths)
+    reason = backend.skip_reason()
+    if reason is not None:
+        raise Skip(reason)
+    release = releases.installed()
+    release.check(settings.backend, options)
+    backend.start()
+    from elephas import spark_model  # noqa: F401  (part of what is timed as import)
+
+    loop.end_phase(channel, "import", importing.stop())
+    watch = Stopwatch()
+    source = data.find(job.paths.dataset, settings, job.spec.seed)
+    evaluation = source.prepare(source.x_evaluation, source.y_evaluation)
+    loop.end_phase(channel, "data", watch.stop())
+    watch = Stopwatch()
+    backend.build(loop.model_builder(job), tuple(evaluation[0].shape[1:]), source.num_classes, job.spec.seed)
+    loop.end_phase(channel, "build", watch.stop())
+
+    folder = os.path.join(job.paths.folder or os.getcwd(), "spark")
+    os.makedirs(folder, exist_ok=True)
+    watching = guardian.watch(job.paths.folder or folder)
+    try:
+        _on_cluster(_Run(job, options, release, backend, source, evaluation, folder), channel)
+    except cluster.ClusterError as error:
+        raise RunFailed(error.message, last_lines=error.hint) from error
+    finally:
+        watching.done()
+
+
+class _Run:
+    """What the steps of one run share, settled before the cluster is started."""
+
+    def __init__(
+        self,
+        job: Job,
+        options: Dict[str, Any],
+        release: releases.Release,
+        backend: Any,
+        source: data.Source,
+        evaluation: Tuple[Any, Any],
+        folder: str,
+    ) -> None:
+        self.job, self.options, self.release, self.backend = job, options, release, backend
+        self.source, self.evaluation, self.folder = source, evaluation, folder
+        self.settings: TrialSettings = job.spec.settings
+        self.num_nodes, self.cores_per_node = catalogue.layout(options)
+        self.num_slots = catalogue.slots(options)
+        # Tasks side by side, each with every core, would only be in each other's way.
+        self.threads = self.settings.threads or options["task_cpus"]
+        self.figures: Any = None  # Spark's accumulator of what the tasks took
+        self.warm_up_stages: Set[int] = set()
+
+    @property
+    def num_images(self) -> int:
+        """Training images of one epoch."""
+        return len(self.source.order)
+
+    @property
+    def rounds(self) -> int:
+        """Calls of fit: as many as asked; one an epoch where the release merges after each anyway."""
+        if self.options["mode"] == "synchronous" and self.release.merges_every_epoch:
+            return self.settings.epochs
+        return int(self.options["rounds"])
+
+    @property
+    def epochs_per_round(self) -> int:
+        """Epochs of one call of fit."""
+        return self.settings.epochs // self.rounds
+
+    def setup(self) -> Setup:
+        """How an executor's Python process gets ready."""
+        paths = RunPaths(self.job.paths.dataset, None, self.job.paths.scratch, "")
+        settings = replace(self.settings, threads=self.threads)
+        return Setup(settings, paths, self.options["compile_directory"])
+
+
+def _on_cluster(run: _Run, channel: Channel) -> None:
+    """Cluster up, application, cluster down; each phase said."""
+    with ExitStack() as stack:
+        if run.options["master"] == "embedded":
+            watch = Stopwatch()
+            up = stack.enter_context(
+                cluster.start(
+                    layout=(run.num_nodes, run.cores_per_node),
+                    folder=run.folder,
+                    java=run.job.paths.java,
+                    executor_memory_mib=run.options["executor_memory_mib"] + run.options["python_memory_mib"],
+                    secret=secrets.token_hex(16),
+                )
+            )
+            loop.end_phase(channel, "cluster", watch.stop())
+            master, own = up.master_url, dict(up.conf)
+        else:
+            master, own = run.options["master"], {}
+            cluster.reach(master, timeout_s=10.0)
+        _application(run, master, own, channel)
+        watch = Stopwatch()
+        stack.close()
+        loop.end_phase(channel, "cluster_end", watch.stop())
+
+
+def _application(run: _Run, master: str, own: Dict[str, str], channel: Channel) -> None:
+    """One Spark application from its launch to its stop, then what its event log says of it."""
+    events = os.path.join(run.folder, "events")
+    os.makedirs(events, exist_ok=True)
+    properties = _properties(run, master, events, own)
+    _environment(run)
+    lifetime = Stopwatch()
+    context = None
+    figures: List[Figures] = []
+    try:
+        context = _launch(run, properties)
+        loop.end_phase(channel, "context", lifetime.stop())
+        _train(run, context, properties, channel)
+    except cluster.ClusterError:
+        raise
+    except Exception as error:
+        raise _failure(error) from error
+    finally:
+        if context is not None:
+            figures = list(run.figures.value) if run.figures is not None else []
+            context.stop()
+            loop.end_phase(channel, "application", lifetime.stop())
+            _emit_accounts(run, events, figures, channel)
+
+
+def _launch(run: _Run, properties: Dict[str, str]) -> Any:
+    """The Spark context, with all executors there."""
+    from pyspark import AccumulatorParam, SparkConf, SparkContext
+
+    class Appended(AccumulatorParam):  # type: ignore[misc,unused-ignore]
+        def zero(self, value: List[Figures]) -> List[Figures]:
+            return []
+
+        def addInPlace(self, one: List[Figures], other: List[Figures]) -> List[Figures]:
+            one.extend(other)
+            return one
+
+    context = SparkContext(conf=SparkConf(loadDefaults=True).setAll(list(properties.items())))
+    try:
+        context.setLogLevel("WARN")
+        cluster.wait_for_executors(context, run.num_nodes, _EXECUTORS_S)
+        context.addPyFile(_packed_worker(run.folder))
+        run.figures = context.accumulator([], Appended())
+    except BaseException:
+        context.stop()
+        raise
+    return context
+
+
+def _train(run: _Run, context: Any, properties: Dict[str, str], channel: Channel) -> None:
+    """Hand the data over, warm up if asked, then the rounds of fit, evaluated after each."""
+    watch = Stopwatch()
+    pairs = _pairs(run, context)
+    loop.end_phase(channel, "parallelize", watch.stop())
+    setup = run.setup()
+    releases.wrap_workers(lambda worker: RecordedWorker(worker, run.figures, setup))
+    if run.options["merge"] == "averaged":
+        run.release.correct(run.num_slots)
+    metric = run.backend._metric()
+    model = run.release.model(run.backend.model, metric, run.options)
+    progress = _Progress(context, channel)
+    if run.options["executors"] == "warm":
+        watch = Stopwatch()
+        with progress:
+            _warm_up(run, model, pairs)
+        loop.end_phase(channel, "warm_up", watch.stop())
+        model = run.release.model(run.backend.model, metric, run.options)
+    channel.emit(_facts(run, context, properties))
+    for message in (*run.backend.warnings(), *_warnings(run)):
+        channel.emit(RunWarning(message))
+
+    training: List[Span] = []
+    evaluating: List[Span] = []
+    num_seen = len(run.figures.value)
+    for number in range(1, run.rounds + 1):
+        with progress:
+            watch = Stopwatch()
+            _fit(run, model, pairs, run.epochs_per_round)
+            trained = watch.stop()
+        watch = Stopwatch()
+        loss, accuracy = run.backend.evaluate(*run.evaluation)
+        evaluated = watch.stop()
+        training.append(trained)
+        evaluating.append(evaluated)
+        taken = list(run.figures.value)
+        channel.emit(_round(run, number, trained, evaluated, (loss, accuracy), taken[num_seen:]))
+        num_seen = len(taken)
+    loop.end_phase(channel, "training", clock.total(training))
+    loop.end_phase(channel, "evaluation", clock.total(evaluating))
+
+
+def _pairs(run: _Run, context: Any) -> Any:
+    """The training rows as an RDD of as many partitions as there are slots."""
+    if run.options["data_source"] == "driver":
+        return rows.from_driver(context, run.source)
+    if run.job.paths.parquet is None:
+        raise RunFailed("data_source is parquet, but no Parquet files were made for this run")
+    return rows.from_parquet(
+        context, run.job.paths.parquet, run.options["data_url"], run.source, run.num_slots
+    )
+
+
+def _fit(run: _Run, model: Any, pairs: Any, epochs: int) -> None:
+    """One call of Elephas's fit. Nothing is held out: its default would keep a tenth from training."""
+    model.fit(
+        pairs,
+        epochs=epochs,
+        batch_size=run.options["batch_size_per_task"],
+        verbose=0,
+        validation_split=0.0,
+    )
+
+
+def _warm_up(run: _Run, model: Any, pairs: Any) -> None:
+    """One epoch, undone: every Python process is there and has imported, and the model's code is compiled."""
+    before = run.backend.model.get_weights()
+    _fit(run, model, pairs, 1)
+    run.backend.model.set_weights(before)
+    run.warm_up_stages = {one["stage"] for one in run.figures.value}
+
+
+def _round(
+    run: _Run,
+    number: int,
+    trained: Span,
+    evaluated: Span,
+    result: Tuple[float, float],
+    figures: Sequence[Figures],
+) -> EpochRecord:
+    """One round as the epoch that it ends with; training loss and accuracy are of the tasks' last epochs."""
+
+    def mean(key: str) -> float:
+        known = [(one[key], one["num_samples"]) for one in figures if one[key] is not None]
+        total = sum(weight for _, weight in known)
+        return sum(value * weight for value, weight in known) / total if total else float("nan")
+
+    def cpu(own: Optional[float], key: str) -> Optional[float]:
+        return None if own is None else own + sum(one[key] for one in figures)
+
+    loss, accuracy = result
+    return EpochRecord(
+        epoch=number * run.epochs_per_round,
+        num_images=sum(one["num_trained"] for one in figures),
+        train_s=trained.wall_s,
+        evaluation_s=evaluated.wall_s,
+        train_loss=mean("loss"),
+        train_accuracy=mean("accuracy"),
+        validation_loss=loss,
+        validation_error=1.0 - accuracy,
+        user_s=cpu(trained.user_s, "python_user_s"),
+        system_s=cpu(trained.system_s, "python_system_s"),
+        peak_memory_bytes=probe.peak_memory_bytes(),
+    )
+
+
+def _properties(run: _Run, master: str, events: str, own: Dict[str, str]) -> Dict[str, str]:
+    """Every property that Bakeoff sets; anything else is Spark's default or the user's own."""
+    options = run.options
+    properties = {
+        "spark.app.name": "bakeoff " + run.job.spec.label,
+        "spark.master": master,
+        "spark.submit.deployMode": "client",
+        "spark.executor.instances": str(run.num_nodes),
+        "spark.executor.cores": str(run.cores_per_node),
+        "spark.cores.max": str(run.num_nodes * run.cores_per_node),
+        "spark.task.cpus": str(options["task_cpus"]),
+        "spark.default.parallelism": str(run.num_slots),
+        "spark.executor.memory": "{}m".format(options["executor_memory_mib"]),
+        "spark.driver.memory": "{}m".format(options["driver_memory_mib"]),
+        "spark.python.worker.reuse": str(options["reuse_python_workers"]).lower(),
+        # Data parallelized from the driver travel inside the tasks: 128 MiB, the default, is too little.
+        "spark.rpc.message.maxSize": "1024",
+        # Training starts with all slots, whatever has registered first.
+        "spark.scheduler.minRegisteredResourcesRatio": "1.0",
+        "spark.ui.enabled": "false",
+        "spark.dynamicAllocation.enabled": "false",
+        "spark.eventLog.dir": "file://" + events,
+    }
+    properties.update(eventlog.CONF)
+    if options["python_memory_mib"]:
+        properties["spark.executor.pyspark.memory"] = "{}m".format(options["python_memory_mib"])
+    python = sys.executable
+    if options["archive"]:
+        properties["spark.archives"] = options["archive"] + "#environment"
+        python = "./environment/bin/python"
+    properties["spark.pyspark.python"] = python
+    properties["spark.pyspark.driver.python"] = sys.executable
+    for name, value in _executor_variables(run).items():
+        properties["spark.executorEnv." + name] = value
+    properties.update(own)
+    return properties
+
+
+def _executor_variables(run: _Run) -> Dict[str, str]:
+    """The environment of executors and so of their Python processes: threads, and where the BLAS lies."""
+    threads = str(run.threads)
+    variables = {
+        "OMP_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "PYTHONNOUSERSITE": "1",
+    }
+    for name in ("LD_LIBRARY_PATH", "BAKEOFF_BLAS_LIBRARY"):
+        value = os.environ.get(name)
+        if value:
+            # In a packed environment the same file lies below the folder that Spark unpacks it to.
+            variables[name] = value.replace(sys.prefix, "./environment") if run.options["archive"] else value
+    return variables
+
+
+def _environment(run: _Run) -> None:
+    """What Spark's and Elephas's own code in this process looks for in the environment."""
+    if run.job.paths.java:
+        os.environ["JAVA_HOME"] = run.job.paths.java
+    if run.options["master"] == "embedded":
+        os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"  # Elephas's parameter server binds to it, too
+    os.environ.pop("SPARK_HOME", None)  # the environment's own Spark, not one that lies about
+
+
+def _packed_worker(folder: str) -> str:
+    """This package as a zip file that Spark gives to the executors."""
+    root = os.path.dirname(os.path.abspath(bakeoff_worker.__file__))
+    path = os.path.join(folder, "bakeoff_worker.zip")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for where, folders, files in os.walk(root):
+            folders[:] = sorted(name for name in folders if name != "__pycache__")
+            for name in sorted(files):
+                if name.endswith(".py"):
+                    full = os.path.join(where, name)
+                    archive.write(full, os.path.relpath(full, os.path.dirname(root)))
+    return path
+
+
+def _facts(run: _Run, context: Any, properties: Dict[str, str]) -> Any:
+    options, release = run.options, run.release
+    java = context._jvm.java.lang.System.getProperty("java.version")
+    secret = ("secret", "password", "token", "executorEnv", "extraJavaOptions")
+    return loop.facts(
+        replace(run.settings, threads=run.threads),
+        run.backend,
+        num_train_images=run.num_images,
+        num_evaluation_images=len(run.evaluation[0]),
+        input_shape=list(run.evaluation[0].shape[1:]),
+        elephas={
+            "version": release.version,
+            "mode": options["mode"],
+            "frequency": options["frequency"],
+            "merge": options["merge"],
+            "rounds": run.rounds,
+            "corrected": options["merge"] == "averaged",
+            "arithmetic": release.arithmetic(options, run.num_slots),
+        },
+        spark={
+            "version": context.version,
+            "java": str(java),
+            "master": "embedded" if options["master"] == "embedded" else options["master"],
+            "layout": options["layout"],
+            "num_executors": run.num_nodes,
+            "cores_per_executor": run.cores_per_node,
+            "num_partitions": run.num_slots,
+            "threads_per_task": run.threads,
+            "physical_cpus": len(probe.cpus()) if options["master"] == "embedded" else None,
+            "variables": _executor_variables(run),
+            "properties": {
+                key: os.path.basename(value) if value.startswith("file:") else value
+                for key, value in sorted(properties.items())
+                if not any(word in key for word in secret)
+            },
+        },
+    )
+
+
+def _warnings(run: _Run) -> List[str]:
+    """What a reader of the result should know before looking at any number."""
+    said = []
+    cpus = len(probe.cpus())
+    if run.options["master"] == "embedded" and run.num_slots * run.threads > cpus:
+        said.append(
+            "{} task slots share {} CPU{} here: the nodes are processes of one machine".format(
+                run.num_slots, cpus, "" if cpus == 1 else "s"
+            )
+        )
+    return said
+
+
+class _Progress:
+    """While the body runs, a thread asks Spark how far it is and says so when that has changed."""
+
+    def __init__(self, context: Any, channel: Channel) -> None:
+        self._context = context
+        self._channel = channel
+        self._over = threading.Event()
+        self._thread: Optional[threading.Thread] = None
+
+    def __enter__(self) -> None:
+        self._over.clear()
+        self._thread = threading.Thread(target=self._follow, name="bakeoff-progress", daemon=True)
+        self._thread.start()
+
+    def __exit__(self, *error: Any) -> None:
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join(5.0)
+
+    def _follow(self) -> None:
+        said: Optional[StageProgress] = None
+        while not self._over.wait(_PROGRESS_S):
+            try:
+                now = self._ask()
+            except Exception:  # the application is going down: training itself will say why
+                return
+            if now is not None and now != said:
+                said = now
+                self._channel.emit(now)
+
+    def _ask(self) -> Optional[StageProgress]:
+        tracker = self._context.statusTracker()
+        stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
+        known = [stage for stage in stages if stage is not None]
+        if not known:
+            return None
+        stage = max(known, key=lambda one: int(one.stageId))
+        return StageProgress(
+            stage=int(stage.stageId),
+            num_done=int(stage.numCompletedTasks),
+            num_failed=int(stage.numFailedTasks),
+            num_tasks=int(stage.numTasks),
+        )
+
+
+def _failure(error: Exception) -> RunFailed:
+    """Spark's failure in a line, its status by what caused it, and the lines that said so."""
+    text = "{}\n{}".format(error, traceback.format_exc())
+    causes = [line.strip() for line in str(error).splitlines() if line.strip()]
+    spark = [line for line in causes if "Job aborted" in line or line.startswith("Caused by")]
+    python = [line for line in causes if _is_python_error(line)]
+    reason = (spark or ["{}: {}".format(type(error).__name__, causes[0] if causes else "")])[0]
+    if python and python[-1] not in reason:
+        reason += "; in the task: " + python[-1]
+    status = "failed"
+    if any(word in text for word in ("MemoryError", "OutOfMemoryError", "Cannot allocate memory")):
+        status = "out_of_memory"
+    return RunFailed(reason[:1000], status, text[-4000:])
+
+
+def _is_python_error(line: str) -> bool:
+    head = line.split(":")[0]
+    return (
+        bool(head) and head.replace(".", "").replace("_", "").isalnum() and head.endswith(("Error", "Exit"))
+    )
+
+
+def _emit_accounts(run: _Run, events: str, figures: List[Figures], channel: Channel) -> None:
+    """Every task and executor of the application, and what became of the samples."""
+    account = eventlog.read(events)
+    for task in accounts.tasks(account, figures, run.warm_up_stages):
+        channel.emit(task)
+    for executor in accounts.executors(account):
+        channel.emit(executor)
+    samples = accounts.samples(
+        account,
+        figures,
+        run.warm_up_stages,
+        num_asked=run.num_images * run.settings.epochs,
+        epochs_per_job=run.epochs_per_round,
+    )
+    channel.emit(samples)
+    if samples.num_skipped_partitions:
+        channel.emit(
+            RunWarning(
+                "{} of {} shards were no larger than a batch of {}: Elephas trained nothing from them and "
+                "counted them all the same".format(
+                    samples.num_skipped_partitions,
+                    samples.num_partitions,
+                    run.options["batch_size_per_task"],
+                ),
+                "Give each shard more images, take fewer slots, or a smaller batch_size_per_task.",
+            )
+        )
+    retries = account.num_retries
+    if retries or account.num_lost_executors:
+        channel.emit(
+            RunWarning(
+                "Spark ran {} task attempt{} again and lost {} executor{}; the time it took counts".format(
+                    retries,
+                    "" if retries == 1 else "s",
+                    account.num_lost_executors,
+                    "" if account.num_lost_executors == 1 else "s",
+                )
+            )
+        )
