@@ -14,7 +14,7 @@ import sys
 import uv
 
 from bakeoff.environments import catalogue, interpreters
-from bakeoff.environments.catalogue import EnvironmentSpec
+from bakeoff.environments.catalogue import JAVA, EnvironmentSpec
 from bakeoff.environments.creation import install_arguments, torch_variant, uv_environment
 from bakeoff.errors import BakeoffError
 
@@ -56,7 +56,7 @@ def main() -> None:
         "--upgrade", action="store_true", help="take newer versions of what the .in file leaves open"
     )
     arguments = parser.parse_args()
-    specs = [spec for spec in catalogue().values() if spec.lock]
+    specs = [*(spec for spec in catalogue().values() if spec.lock), JAVA]
     for spec in specs:
         if not arguments.names or spec.name in arguments.names:
             try:

@@ -60,7 +60,7 @@ def test_listed_with_size_and_removed_with_everything(make_wheel, request_for) -
     request = request_for(f"tinypkg==1.0 --hash=sha256:{make_wheel('tinypkg', '1.0')}")
     made = environments.ensure("tiny", request=request)
     states = {state.name: state for state in environments.list_environments()}
-    assert list(states) == [*environments.catalogue(), "tiny"]
+    assert list(states) == [*environments.catalogue(), "java", "tiny"]
     assert states["tensorflow"].state == "absent"
     assert states["fake"].state == "ready"
     assert (states["tiny"].state, states["tiny"].path) == ("ready", made.scratch.parent)

@@ -5,7 +5,9 @@
     find(name)                 the environment if it is there
     list_environments()        what is on this machine
     remove(name)               give the disk space back
+    java.find(spark)           the Java that an environment with Spark runs on
 
+An environment ``java`` is made where this machine has no fitting Java; studies know nothing of it.
 Only the standard library and uv are needed here.
 """
 
@@ -14,14 +16,16 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
 from bakeoff import cache
-from bakeoff.environments import blas, creation, foreign
+from bakeoff.environments import blas, creation, foreign, java
 from bakeoff.environments.catalogue import (
+    JAVA,
     MODULES,
     Environment,
     EnvironmentRequest,
@@ -41,6 +45,7 @@ __all__ = [
     "catalogue",
     "ensure",
     "find",
+    "java",
     "list_environments",
     "remove",
 ]
@@ -94,7 +99,7 @@ def ensure(
     if spec.lock is None:
         return _own(spec)
     try:
-        home = creation.create(_root(), spec, on_progress or _silent)
+        home = creation.create(creation.root(), spec, on_progress or _silent)
     except EnvironmentFailure as error:
         raise _with_alternative(spec, error) from error
     if request is not None and backend is not None:
@@ -113,18 +118,18 @@ def find(name: str, *, request: EnvironmentRequest | None = None) -> Environment
     spec = _spec(name, request, None)
     if spec.lock is None:
         return _own(spec)
-    home = creation.folder(_root(), spec)
+    home = creation.folder(creation.root(), spec)
     return _managed(spec, home) if creation.is_ready(home) else None
 
 
 def list_environments() -> tuple[EnvironmentState, ...]:
-    """The catalogue's environments in its order, then whatever else was made."""
+    """The catalogue's environments in its order, Java's, then whatever else was made."""
     states, known = [], set()
-    for spec in catalogue().values():
+    for spec in _managed_specs().values():
         if spec.lock is None:
             states.append(_state(spec, "ready", platform.python_version(), 0, None))
             continue
-        home = creation.folder(_root(), spec)
+        home = creation.folder(creation.root(), spec)
         known.add(home)
         marker = creation.read_marker(home)
         if creation.is_ready(home) and marker:
@@ -134,7 +139,7 @@ def list_environments() -> tuple[EnvironmentState, ...]:
             states.append(_state(spec, "broken" if there else "absent", spec.python, 0, there))
     for home in sorted(_folders() - known):
         name = home.name.rpartition("-")[0]
-        known_spec = catalogue().get(name)
+        known_spec = _managed_specs().get(name)
         spec = known_spec or EnvironmentSpec(name=name, summary="from a study's own lock", backends=())
         marker = creation.read_marker(home)
         if marker and creation.is_ready(home):
@@ -178,7 +183,7 @@ def _spec(name: str, request: EnvironmentRequest | None, backend: str | None) ->
             lock=request.lock.absolute(),
             needs_compiler=creation.locks_theano(request.lock),
         )
-    spec = catalogue().get(name)
+    spec = _managed_specs().get(name)
     if spec is None:
         raise EnvironmentFailure(
             f"no environment {name}; expected one of {', '.join(catalogue())}",
@@ -187,10 +192,15 @@ def _spec(name: str, request: EnvironmentRequest | None, backend: str | None) ->
     if backend is not None and backend not in spec.backends:
         serving = ", ".join(other.name for other in catalogue().values() if backend in other.backends)
         raise EnvironmentFailure(
-            f"environment {name} serves {', '.join(spec.backends)}; got backend {backend}",
+            f"environment {name} serves {', '.join(spec.backends) or 'no backend'}; got backend {backend}",
             f"Use environment {serving}." if serving else "",
         )
     return spec
+
+
+def _managed_specs() -> Mapping[str, EnvironmentSpec]:
+    """The catalogue, and Java's environment, which is made and removed as the others are."""
+    return {**catalogue(), JAVA.name: JAVA}
 
 
 def _check_modules(name: str, request: EnvironmentRequest, backend: str, site_packages: Path) -> None:
@@ -280,13 +290,9 @@ def _state(
     return EnvironmentState(spec.name, state, spec.backends, spec.summary, python, disk_bytes, path)
 
 
-def _root() -> Path:
-    return cache.root() / "environments"
-
-
 def _folders() -> set[Path]:
     """What was made, or begun, from locks."""
-    root = _root()
+    root = creation.root()
     return {home for home in root.iterdir() if home.is_dir()} if root.is_dir() else set()
 
 

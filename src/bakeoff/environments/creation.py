@@ -24,6 +24,7 @@ from pathlib import Path
 
 import uv
 
+from bakeoff import cache
 from bakeoff.environments import interpreters, pip_settings
 from bakeoff.environments.catalogue import EnvironmentSpec
 from bakeoff.environments.uv_messages import explain
@@ -67,6 +68,11 @@ def digest(spec: EnvironmentSpec) -> str:
             "Name an existing requirements file, pinned and hashed (`uv pip compile --generate-hashes`).",
         ) from error
     return hashlib.sha256(lock + f"\npython {spec.python}\n".encode()).hexdigest()
+
+
+def root() -> Path:
+    """The folder of all environments, made or not."""
+    return cache.root() / "environments"
 
 
 def folder(root: Path, spec: EnvironmentSpec) -> Path:
