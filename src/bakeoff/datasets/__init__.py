@@ -3,6 +3,7 @@
 from bakeoff.datasets.catalogue import Entry, catalogue
 from bakeoff.datasets.entries import Prepared
 from bakeoff.datasets.own import content_digest
+from bakeoff.datasets.parquet import parquet_files
 from bakeoff.datasets.prepare import Status, Verification, ensure, fetch, status, verify
 from bakeoff.datasets.progress import Progress
 
@@ -16,6 +17,7 @@ __all__ = [
     "content_digest",
     "ensure",
     "fetch",
+    "parquet_files",
     "status",
     "verify",
 ]

@@ -1,7 +1,8 @@
 """Prepared data sets in the cache: written whole or not at all, and hashed before they are used.
 
 An entry is a folder ``<root>/datasets/<key>/`` with the four arrays as ``.npy`` files and
-``about.json``. The key is a catalogue name or ``user-<digest>``, with ``@<side>`` where images were resized.
+``about.json``. The key is a catalogue name or ``user-<digest>``, with ``@<side>`` where images were resized
+and ``@x<times>`` where changed copies of the training images were added.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Prepared:
 
     path: folder with ``x_train.npy`` (N, H, W, C) uint8 or float32, ``y_train.npy`` (N,) labels from 0,
     ``x_test.npy``, ``y_test.npy`` and ``about.json``. image_shape: (height, width, channels).
-    digest: SHA-256 over the names, forms and hashes of the four arrays.
+    num_train: N, the changed copies of a scaled set included. digest: SHA-256 over the names, forms and
+    hashes of the four arrays.
     """
 
     path: Path
@@ -59,6 +61,11 @@ def key(name: str, image_size: int | None) -> str:
     return name if image_size is None else f"{name}@{image_size}"
 
 
+def scaled_key(base_key: str, scale: int, recipe_version: int) -> str:
+    """The folder name of an entry's training images `scale` times, changed by a version of the recipe."""
+    return f"{base_key}@x{scale}-a{recipe_version}"
+
+
 def save(target: Path, name: str, array: Array) -> None:
     """Write one array of an entry that is being built."""
     np.save(target / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
@@ -74,17 +81,33 @@ def building(root: Path, entry_key: str, facts: Mapping[str, Any]) -> Iterator[P
     Raises:
         MachineError: the disk is full or can't be written.
     """
-    parent = folder(root)
+    with placing(folder(root) / entry_key) as fresh:
+        yield fresh
+        _seal(fresh, facts)
+
+
+@contextmanager
+def placing(target: Path) -> Iterator[Path]:
+    """A fresh folder that becomes `target`, or takes its place, when the block ends well: on the disk, whole.
+
+    The caller holds a lock for `target`.
+
+    Raises:
+        MachineError: the disk is full or can't be written.
+    """
+    parent = target.parent
     with disk.writing(parent):
         parent.mkdir(parents=True, exist_ok=True)
-        for killed in parent.glob(f".building-{entry_key}-*"):  # what a process that died left behind
+        for killed in parent.glob(f".building-{target.name}-*"):  # what a process that died left behind
             shutil.rmtree(killed, ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=parent, prefix=f".building-{entry_key}-") as scratch:
+        with tempfile.TemporaryDirectory(dir=parent, prefix=f".building-{target.name}-") as scratch:
             fresh = Path(scratch) / "entry"
             fresh.mkdir()
             yield fresh
-            _seal(fresh, facts)
-            _swap(fresh, parent / entry_key, Path(scratch) / "replaced")
+            for file in fresh.iterdir():
+                _sync(file)
+            _sync(fresh)
+            _swap(fresh, target, Path(scratch) / "replaced")
             _sync(parent)
 
 
@@ -112,6 +135,12 @@ def about_of(path: Path) -> dict[str, Any] | None:
         return about if about["format"] == FORMAT and set(about["arrays"]) == set(ARRAYS) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def facts_of(path: Path) -> dict[str, Any]:
+    """What an entry's ``about.json`` says beside its arrays' forms and hashes: what `building` was given."""
+    sealed = ("format", "image_shape", "arrays", "digest")
+    return {key: value for key, value in (about_of(path) or {}).items() if key not in sealed}
 
 
 def damage(path: Path, known: Mapping[str, str] | None = None) -> tuple[str, ...]:
@@ -180,7 +209,7 @@ def lock(root: Path, name: str, on_wait: Callable[[], None]) -> Iterator[None]:
 
 
 def _seal(fresh: Path, facts: Mapping[str, Any]) -> None:
-    """Describe the four arrays beside them and put everything on the disk."""
+    """Describe the four arrays beside them."""
     arrays = {}
     for name in ARRAYS:
         array = np.load(fresh / f"{name}.npy", mmap_mode="r", allow_pickle=False)
@@ -193,9 +222,6 @@ def _seal(fresh: Path, facts: Mapping[str, Any]) -> None:
         "digest": hashlib.sha256(json.dumps(arrays, sort_keys=True).encode()).hexdigest(),
     }
     (fresh / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    for file in fresh.iterdir():
-        _sync(file)
-    _sync(fresh)
 
 
 def _swap(fresh: Path, target: Path, replaced: Path) -> None:

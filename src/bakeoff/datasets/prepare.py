@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bakeoff.datasets import disk, entries, own, resize, sources
-from bakeoff.datasets.catalogue import Entry, catalogue
+from bakeoff.datasets import augment, disk, entries, own, resize, sources
+from bakeoff.datasets.catalogue import ARRAYS, Entry, catalogue
 from bakeoff.datasets.entries import Prepared
 from bakeoff.datasets.progress import OnProgress, Progress
 from bakeoff.datasets.sources import Surroundings
@@ -22,8 +22,9 @@ from bakeoff.errors import DatasetError
 class Status:
     """What the cache has of one data set.
 
-    key: catalogue name or ``user-<digest>``, with ``@<side>`` where resized. title: for people.
-    path: the entry, or None if there is none. size_bytes: of the entry's files. source: where it came from.
+    key: catalogue name or ``user-<digest>``, with ``@<side>`` where resized and ``@x<times>`` where there are
+    changed copies. title: for people. path: the entry, or None if there is none. size_bytes: of the entry's
+    files. source: where it came from.
     """
 
     key: str
@@ -46,6 +47,7 @@ def ensure(
     name: str,
     *,
     image_size: int | None = None,
+    scale: int = 1,
     directory: Path | None = None,
     on_progress: OnProgress | None = None,
 ) -> Prepared:
@@ -53,13 +55,14 @@ def ensure(
 
     name: a catalogue name, or the path of a ``.npz``, ``.parquet`` or ``.py`` file or of an image folder.
     image_size: side in pixels of the square that images are resized to; None keeps them.
+    scale: how many times the training set is had: once as it is, then in changed copies (`augment`).
     directory: a folder that is searched before any other source.
 
     Raises:
         DatasetError: it can't be had, is damaged, or has a wrong form; the message names the file.
         MachineError: no room, or the cache can't be written.
     """
-    return prepare(name, Surroundings.of_this_machine(directory, on_progress), image_size)
+    return prepare(name, Surroundings.of_this_machine(directory, on_progress), image_size, scale)
 
 
 def fetch(
@@ -89,21 +92,52 @@ def prepare(
     name: str,
     around: Surroundings,
     image_size: int | None = None,
+    scale: int = 1,
     *,
     anew: bool = False,
     only: str | None = None,
 ) -> Prepared:
     """`ensure` and `fetch` with all that they take from the machine given."""
+    augment.check(scale)
     if image_size is not None:
         resize.check(image_size)
     entry = catalogue().get(name)
     if entry is not None:
-        return prepare_entry(entry, around, image_size, anew=anew, only=only)
-    if only is not None:
+        prepared = prepare_entry(entry, around, image_size, anew=anew, only=only)
+    elif only is not None:
         raise DatasetError(
             f"{name}: only a catalogue data set has a source; expected one of {', '.join(catalogue())}"
         )
-    return _prepare_own(_existing(name), around, image_size, anew)
+    else:
+        prepared = _prepare_own(_existing(name), around, image_size, anew)
+    return prepare_scaled(prepared, around, scale) if scale > 1 else prepared
+
+
+def prepare_scaled(base: Prepared, around: Surroundings, scale: int) -> Prepared:
+    """A prepared set with `scale` - 1 changed copies of its training images behind them; same test images."""
+    entry_key = entries.scaled_key(base.path.name, scale, augment.RECIPE_VERSION)
+    path = entries.folder(around.root) / entry_key
+    if kept := _sound(path, made_from=base.digest):
+        return replace(kept, name=base.name)
+    with entries.lock(around.root, entry_key, _waiting(base.name, around)):
+        if kept := _sound(path, made_from=base.digest):
+            return replace(kept, name=base.name)  # another process made it while we waited
+        arrays = {
+            name: np.load(base.path / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS
+        }
+        facts = entries.facts_of(base.path) | {
+            "name": base.name,
+            "source": {"kind": "augmented", "detail": str(base.path)},
+            "scale": scale,
+            "made_from": base.digest,
+        }
+        with entries.building(around.root, entry_key, facts) as fresh:
+            report = _reporting(base.name, f"making {scale} times the training images", around)
+            augment.augment(arrays["x_train"], scale, base.digest, fresh / "x_train.npy", report)
+            entries.save(fresh, "y_train", np.tile(arrays["y_train"], scale))
+            for name in ("x_test", "y_test"):
+                entries.save(fresh, name, arrays[name])
+    return replace(_made(path), name=base.name)
 
 
 def prepare_entry(
@@ -144,7 +178,7 @@ def prepare_entry(
 
 
 def verify(name: str) -> tuple[Verification, ...]:
-    """What is damaged in the cached entries of a data set, whole and resized, after hashing all of them.
+    """What is damaged in the cached entries of a data set, in all its sizes, after hashing all of them.
 
     A catalogue set's whole entry is compared with the catalogue, all others with their own about.json.
 
