@@ -24,12 +24,16 @@ from bakeoff_worker.records import Job, PhaseEnded, Record, RunEnded, RunPaths, 
 class Provision:
     """What one run needs besides its spec, made ready before the first run starts.
 
-    dataset: folder of arrays. model_file: the user's model, or None for a built-in one.
+    dataset: folder of arrays. model_file: the user's model, or None for a built-in one. parquet: folder of
+    Parquet files with the training images, where a cluster's executors read them. java: home of the Java
+    that runs Spark; None where there is no cluster.
     """
 
     environment: Environment
     dataset: Path
     model_file: Path | None = None
+    parquet: Path | None = None
+    java: Path | None = None
 
 
 class Listener:
@@ -125,6 +129,8 @@ def _run(
         model_file=str(provision.model_file) if provision.model_file else None,
         scratch=str(provision.environment.scratch),
         records=str(spool),
+        parquet=str(provision.parquet) if provision.parquet else None,
+        java=str(provision.java) if provision.java else None,
     )
     before = machine.snapshot()
     started = time.perf_counter()

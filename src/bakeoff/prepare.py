@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from bakeoff import datasets, environments, machine
+from bakeoff.datasets import Prepared
 from bakeoff.environments import Environment
 from bakeoff.errors import BakeoffError, DatasetError, EnvironmentFailure, MachineError
 from bakeoff.execute import Provision
@@ -41,32 +43,76 @@ def prepare(
         except EnvironmentFailure as failure:
             tell(f"{failure.message}\n{failure.hint}")
             environment_of[name, backend] = failure
-    folder_of: dict[tuple[str, int | None], Path | BakeoffError] = {}
-    for dataset, image_size in dict.fromkeys((one.dataset, one.image_size) for one in settings.values()):
+    data_of: dict[_DataKey, Prepared | BakeoffError] = {}
+    for key in dict.fromkeys(_data_key(one) for one in settings.values()):
+        # No room for the set itself stops everything; no room for copies of it, what needs them.
+        failures = (DatasetError,) if key.scale == 1 else (DatasetError, MachineError)
         try:
-            folder_of[dataset, image_size] = datasets.ensure(
-                dataset, image_size=image_size, directory=data_directory, on_progress=on_download
-            ).path
-        except DatasetError as failure:
+            data_of[key] = datasets.ensure(
+                key.name,
+                image_size=key.image_size,
+                scale=key.scale,
+                directory=data_directory,
+                on_progress=on_download,
+            )
+        except failures as failure:
             tell(f"{failure.message}\n{failure.hint}")
-            folder_of[dataset, image_size] = failure
+            data_of[key] = failure
+    parquet_of: dict[_DataKey, Path | BakeoffError] = {}
+    for key in dict.fromkeys(_data_key(one) for one in settings.values() if _reads_parquet(one)):
+        prepared = data_of[key]
+        if isinstance(prepared, BakeoffError):
+            continue
+        try:
+            parquet_of[key] = datasets.parquet_files(prepared, on_progress=on_download)
+        except (DatasetError, MachineError) as failure:
+            tell(f"{failure.message}\n{failure.hint}")
+            parquet_of[key] = failure
     return {
         trial_id: _provision(
-            one, environment_of[one.environment, one.backend], folder_of[one.dataset, one.image_size]
+            one,
+            environment_of[one.environment, one.backend],
+            data_of[_data_key(one)],
+            parquet_of.get(_data_key(one)) if _reads_parquet(one) else None,
         )
         for trial_id, one in settings.items()
     }
 
 
+class _DataKey(NamedTuple):
+    """What makes prepared data differ."""
+
+    name: str
+    image_size: int | None
+    scale: int
+
+
+def _data_key(settings: TrialSettings) -> _DataKey:
+    return _DataKey(settings.dataset, settings.image_size, settings.data_scale)
+
+
+def _reads_parquet(settings: TrialSettings) -> bool:
+    """Whether a cluster's executors read the training images from Parquet files."""
+    return (
+        settings.distribution == "elephas" and settings.distribution_options.get("data_source") == "parquet"
+    )
+
+
 def _provision(
-    settings: TrialSettings, environment: Environment | BakeoffError, folder: Path | BakeoffError
+    settings: TrialSettings,
+    environment: Environment | BakeoffError,
+    data: Prepared | BakeoffError,
+    parquet: Path | BakeoffError | None,
 ) -> Provision | BakeoffError:
     """What a trial runs on; the environment's failure goes before the data's."""
     if isinstance(environment, BakeoffError):
         return environment
-    if isinstance(folder, BakeoffError):
-        return folder
-    return Provision(environment, folder, None if settings.model in MODELS else Path(settings.model))
+    if isinstance(data, BakeoffError):
+        return data
+    if isinstance(parquet, BakeoffError):
+        return parquet
+    model_file = None if settings.model in MODELS else Path(settings.model)
+    return Provision(environment, data.path, model_file, parquet)
 
 
 def check_devices(settings: Iterable[TrialSettings]) -> None:

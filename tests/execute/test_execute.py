@@ -218,6 +218,24 @@ def test_the_childs_lines_are_numbered_as_in_its_file(
     ]
 
 
+def test_a_run_is_told_where_all_that_it_was_provided_with_lies(
+    store: Path, provisions: dict[str, Provision | BakeoffError], tmp_path: Path
+) -> None:
+    whole = dataclasses.replace(
+        provision(tmp_path / "arrays"), parquet=tmp_path / "parquet", java=tmp_path / "jdk"
+    )
+    told = {}
+
+    def launcher(request: Launch) -> Generator[Record, None, None]:
+        paths = request.job.paths
+        told[request.job.spec.label] = (paths.dataset, paths.parquet, paths.java)
+        yield RunEnded("ok")
+
+    run(store, provisions | {ALPHA.trial_id: whole}, launcher)
+    assert told["alpha"] == tuple(str(tmp_path / name) for name in ("arrays", "parquet", "jdk"))
+    assert told["beta"] == (str(tmp_path), None, None)
+
+
 def test_other_packages_are_another_condition(tmp_path: Path) -> None:
     first, same, other = (condition_of(provision(tmp_path, digest)) for digest in ("1", "1", "2"))
     assert first.condition_id == same.condition_id != other.condition_id
