@@ -52,7 +52,7 @@ PART_COLOURS: Mapping[str, tuple[str, str]] = {
     "data": ("#469cc2", "#8be0da"),
     "import": ("#bd8030", "#b08551"),
     "worker_start": ("#491e6b", "#6f5fa0"),
-    "warm_up": ("#8479a7", "#adb4d7"),
+    "warm_up": ("#708df7", "#adb4d7"),
     "shuffle": ("#4d6054", "#127969"),
     "serialization": ("#323c22", "#835e0f"),
     "scheduler": ("#83677f", "#a77bb6"),
