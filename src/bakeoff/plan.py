@@ -8,13 +8,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol
 
-from bakeoff.study import DATASETS, Study
+from bakeoff.study import DATASETS, Study, Trial
 from bakeoff_worker.records import RunSpec, TrialSettings
 
-# Settings that barely move a run's time, or (epochs, images) are scaled by.
+# Settings that barely move a run's time, or (epochs, images) are scaled by; options count one by one.
 _TIMELESS = (
     *("epochs", "train_images", "evaluation_images", "evaluation_split", "validation_fraction"),
-    *("learning_rate", "time_limit_s", "dataset", "content"),
+    *("data_scale", "learning_rate", "time_limit_s", "dataset", "content", "distribution_options"),
 )
 _TIMED = tuple(field.name for field in fields(TrialSettings) if field.name not in _TIMELESS)
 
@@ -96,11 +96,29 @@ def expand(study: Study) -> tuple[RunSpec, ...]:
     generator: the same everywhere, and unchanged when repeats are added; new trials slip in between
     the others, which keep their order.
     """
-    return tuple(spec for repeat in range(study.repeats) for spec in _block(study, repeat))
+    return _blocks(study, study.trials)
 
 
-def _block(study: Study, repeat: int) -> Iterator[RunSpec]:
-    shuffled = sorted(study.trials, key=lambda trial: _digest(study.seed, repeat, trial.trial_id))
+def expand_follow_up(study: Study) -> tuple[tuple[RunSpec, ...], ...]:
+    """For each branch of a study's follow-up, the runs that come after all others if its value is chosen.
+
+    Ordered as `expand` does, with the same seeds. No branch without a follow-up.
+    """
+    branches = study.follow_up.branches if study.follow_up else ()
+    return tuple(_blocks(study, branch.trials) for branch in branches)
+
+
+def num_runs(study: Study) -> int:
+    """How many runs a study has, with the largest that its follow-up may be."""
+    return len(expand(study)) + max(map(len, expand_follow_up(study)), default=0)
+
+
+def _blocks(study: Study, trials: Sequence[Trial]) -> tuple[RunSpec, ...]:
+    return tuple(spec for repeat in range(study.repeats) for spec in _block(study, trials, repeat))
+
+
+def _block(study: Study, trials: Sequence[Trial], repeat: int) -> Iterator[RunSpec]:
+    shuffled = sorted(trials, key=lambda trial: _digest(study.seed, repeat, trial.trial_id))
     for position, trial in enumerate(shuffled):
         yield RunSpec(
             settings=trial.settings,
@@ -127,8 +145,9 @@ def estimate(specs: Sequence[RunSpec], history: Sequence[PastRun]) -> Estimate:
     """Seconds that these runs may take one after another, from earlier runs on this machine.
 
     A trial that has run before is expected to take its median again. Otherwise the nearest earlier
-    runs of the same backend, environment, device and model on like images are scaled:
-    start-up as it was, the rest by images and epochs. Where there are none, nothing is claimed.
+    runs of the same backend, environment, device and model on like images, on one machine or on the
+    same cluster, are scaled: start-up as it was, the rest by images and epochs. Where there are none,
+    nothing is claimed.
     """
     by_trial: dict[str, list[RunSpec]] = {}
     for spec in specs:
@@ -203,9 +222,10 @@ def _predictions(
 
 def _alike(past: TrialSettings, asked: TrialSettings) -> bool:
     """Whether one run's time says something about the other's."""
-    keys = ("backend", "environment", "device", "model")
+    keys = ("backend", "environment", "device", "model", "distribution")
     return (
         all(getattr(past, key) == getattr(asked, key) for key in keys)
+        and past.distribution_options.get("master") == asked.distribution_options.get("master")
         and past.content.get("model") == asked.content.get("model")
         and _images(past) == _images(asked)
     )
@@ -219,26 +239,30 @@ def _images(settings: TrialSettings) -> Any:
 
 
 def _num_differences(past: TrialSettings, asked: TrialSettings) -> int:
-    return sum(getattr(past, key) != getattr(asked, key) for key in _TIMED)
+    ours, theirs = asked.distribution_options, past.distribution_options
+    settings = [key for key in _TIMED if getattr(past, key) != getattr(asked, key)]
+    options = [key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)]
+    return len(settings) + len(options)
 
 
 def _num_images(settings: TrialSettings, history: Sequence[_Past]) -> int | None:
     """Images trained per epoch; for the user's own data, as many as in an earlier run on all of them."""
     if settings.train_images is not None:
-        return settings.train_images
+        return settings.train_images  # of the scaled set: it counts copies, too
     held_out = settings.validation_fraction if settings.evaluation_split == "validation" else 0.0
     size = DATASETS.get(settings.dataset)
     if size:
-        return size.num_train - round(size.num_train * held_out)
-    return next(
+        return (size.num_train - round(size.num_train * held_out)) * settings.data_scale
+    once = next(
         (
-            past.run.num_images // past.run.num_epochs
+            past.run.num_images // (past.run.settings.epochs * past.run.settings.data_scale)
             for past in history
             if past.run.settings.train_images is None
             and past.run.settings.content.get("dataset") == settings.content.get("dataset")
         ),
         None,
     )
+    return None if once is None else once * settings.data_scale
 
 
 def _total(known: Sequence[TrialEstimate], field: str) -> float | None:

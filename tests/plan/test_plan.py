@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -207,3 +208,89 @@ def test_a_run_of_unknown_length_is_of_no_use() -> None:
 
 def test_the_quick_study_has_24_runs() -> None:
     assert len(plan.expand(load("quick"))) == 24
+
+
+# ---- what follows ---------------------------------------------------------------------------------
+
+THEN = """
+repeats = 3
+seed = 5
+[defaults]
+backend = "fake"
+[matrix]
+global_batch_size = [100, 200]
+learning_rate = [0.001, 0.002]
+[follow_up]
+choose = "global_batch_size"
+set.dataset = "fashion_mnist"
+"""
+
+
+def test_each_branch_of_a_follow_up_is_planned_as_the_study_is(tmp_path: Path) -> None:
+    (tmp_path / "then.toml").write_text(THEN)
+    study = load(tmp_path / "then.toml")
+    assert study.follow_up is not None
+    first, second = plan.expand_follow_up(study)
+    assert {spec.settings.global_batch_size for spec in first} == {100}
+    assert {spec.settings.global_batch_size for spec in second} == {200}
+    for specs in (first, second):
+        assert len(specs) == 2 * 3
+        assert {spec.settings.dataset for spec in specs} == {"fashion_mnist"}
+        assert [spec.block for spec in specs] == [0, 0, 1, 1, 2, 2]
+        assert [spec.position for spec in specs] == [0, 1] * 3
+        assert [spec.seed for spec in specs[::2]] == [plan.run_seed(5, repeat) for repeat in range(3)]
+    assert {spec.settings.dataset for spec in plan.expand(study)} == {"mnist"}
+    assert plan.num_runs(study) == 4 * 3 + 2 * 3
+
+
+def test_a_study_without_a_follow_up_has_no_branch() -> None:
+    assert plan.expand_follow_up(load("quick")) == ()
+    assert plan.num_runs(load("quick")) == 24
+
+
+# ---- estimates on a cluster -----------------------------------------------------------------------
+
+EMBEDDED = {"layout": "2x1", "master": "embedded", "mode": "synchronous", "rounds": 1}
+SPREAD = replace(ASKED, distribution="elephas", distribution_options=EMBEDDED)
+
+
+def test_one_machine_says_nothing_about_a_cluster_nor_a_cluster_about_one_machine() -> None:
+    assert estimate_of(SPREAD, Past(ASKED)).total_s is None
+    assert estimate_of(ASKED, Past(SPREAD)).total_s is None
+    assert estimate_of(replace(SPREAD, epochs=4), Past(SPREAD)).total_s == pytest.approx(3 * 250)
+
+
+def test_one_cluster_says_nothing_about_another() -> None:
+    theirs = replace(SPREAD, distribution_options=EMBEDDED | {"master": "spark://far:7077"})
+    assert estimate_of(theirs, Past(SPREAD)).total_s is None
+
+
+def test_another_layout_widens_the_range_and_the_nearest_run_counts() -> None:
+    asked = replace(SPREAD, distribution_options=EMBEDDED | {"layout": "1x2"})
+    assert list(estimate_of(asked, Past(SPREAD)).basis.values()) == ["scaled from other settings"]
+    far = replace(asked, distribution_options=EMBEDDED | {"layout": "4x4", "mode": "hogwild"})
+    assert estimate_of(asked, Past(far, 9000, train_s=8000), Past(SPREAD)).total_s == pytest.approx(3 * 130)
+
+
+@pytest.mark.parametrize("settings", [ASKED, SPREAD])
+def test_scaled_data_take_as_many_times_longer(settings: TrialSettings) -> None:
+    estimate = estimate_of(replace(settings, data_scale=4), Past(settings))
+    assert estimate.total_s == pytest.approx(3 * (10 + 480))
+    assert list(estimate.basis.values()) == ["scaled"]
+    own = replace(settings, dataset="/data/mine.npz", content={"dataset": "abc"})
+    past = Past(replace(own, data_scale=2), num_images=240_000, wall_s=250, train_s=220, evaluation_s=20)
+    assert estimate_of(own, past).total_s == pytest.approx(3 * 130)
+
+
+def test_a_subset_of_scaled_data_is_as_large_as_it_says() -> None:
+    """`train_images` counts images of the scaled set, copies too."""
+    subset = replace(ASKED, train_images=30_000)
+    times = {estimate_of(replace(subset, data_scale=scale), Past(ASKED)).total_s for scale in (1, 4)}
+    assert len(times) == 1
+
+
+def test_a_cluster_that_reports_once_a_run_is_scaled_by_its_epochs_too() -> None:
+    """Its only record covers all epochs: counting records would take them for one."""
+    own = replace(SPREAD, epochs=4, dataset="/data/mine.npz", content={"dataset": "abc"})
+    past = Past(own, num_epochs=1, num_images=240_000, wall_s=250, train_s=220, evaluation_s=20)
+    assert estimate_of(replace(own, epochs=8), past).total_s == pytest.approx(3 * 490)

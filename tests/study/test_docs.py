@@ -10,7 +10,8 @@ import pytest
 
 from bakeoff import plan
 from bakeoff.study import builtin_names, load
-from bakeoff.study.schema import SETTINGS, UNSET_WORDS
+from bakeoff.study.schema import OPTION_TABLES, SETTINGS, UNSET_WORDS
+from bakeoff_worker.distribution.catalogue import CHOICES, DISTRIBUTIONS
 from bakeoff_worker.models.catalogue import LOSSES, MODELS, OPTIMIZERS
 from bakeoff_worker.records import TrialSettings
 
@@ -50,10 +51,22 @@ def test_a_setting_is_described_with_its_default(key: str) -> None:
     defaults = {field.name: field.default for field in dataclasses.fields(TrialSettings)}
     if key in UNSET_WORDS:
         assert (defaults[key], stated) == (None, f'`"{UNSET_WORDS[key]}"`')
-    elif key not in ("backend", "environment", "model_options", "optimizer_options"):
-        default = defaults[key]
-        word = f'`"{default}"`' if isinstance(default, str) else str(default).lower()
-        assert stated == word
+    elif key not in ("backend", "environment", *OPTION_TABLES):
+        assert stated == _word(defaults[key])
+
+
+def _word(default: object) -> str:
+    return f'`"{default}"`' if isinstance(default, str) else str(default).lower()
+
+
+@pytest.mark.parametrize(
+    ("option", "default"), [item for options in DISTRIBUTIONS.values() for item in options.items()]
+)
+def test_an_option_of_a_distribution_is_described_with_its_default(option: str, default: object) -> None:
+    stated, _, text = ROWS[option].partition(" | ")
+    assert stated == _word(default)
+    for word in CHOICES.get(option, ()):
+        assert f"`{word}`" in text or stated == _word(word), word
 
 
 def test_models_optimizers_and_losses_are_described() -> None:
@@ -65,4 +78,4 @@ def test_models_optimizers_and_losses_are_described() -> None:
 
 @pytest.mark.parametrize("name", builtin_names())
 def test_a_builtin_study_is_described_with_its_runs(name: str) -> None:
-    assert ROWS[name].endswith(f"| {len(plan.expand(load(name)))}")
+    assert ROWS[name].endswith(f"| {plan.num_runs(load(name))}")

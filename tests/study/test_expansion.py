@@ -21,7 +21,7 @@ def test_a_backend_is_enough(load_text: Load) -> None:
     study = load_text('[defaults]\nbackend = "jax"')
     (trial,) = study.trials
     assert (study.name, study.title, study.repeats, study.seed) == ("study", "study", 3, 0)
-    assert (trial.label, trial.contestant, trial.axes) == ("jax", "jax", {})
+    assert (trial.label, trial.axes) == ("jax", {})
     assert trial.settings.environment == "jax"
     assert trial.settings.optimizer_options == {
         "beta_1": 0.9,

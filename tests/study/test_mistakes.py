@@ -125,7 +125,7 @@ def test_all_mistakes_of_a_file_at_once(mistakes: Mistakes) -> None:
         (
             '[defaults]\nbackend = "jax"\nenvironment = "jaxx"',
             "$.defaults.environment: expected one of `tensorflow`, `jax`, `torch`, `theano`, `vintage`, "
-            "`fake`; got `jaxx`; did you mean `jax`?",
+            "`fake`, `tensorflow_spark`, `theano_spark`, `vintage_spark`; got `jaxx`; did you mean `jax`?",
         ),
         (
             '[defaults]\nbackend = "jax"\ntrain_images = 100',
@@ -135,6 +135,14 @@ def test_all_mistakes_of_a_file_at_once(mistakes: Mistakes) -> None:
             '[defaults]\nbackend = "jax"\ntrain_images = 55000\nevaluation_split = "validation"',
             "$.defaults.train_images: `mnist` has 54000 images here (6000 are held out for validation); "
             "got 55000",
+        ),
+        (
+            '[defaults]\nbackend = "jax"\ndata_scale = 4\ntrain_images = 240001',
+            "$.defaults.train_images: `mnist` has 240000 images here (data_scale is 4); got 240001",
+        ),
+        (
+            '[defaults]\nbackend = "jax"\ndata_scale = 4\nevaluation_images = 10001',
+            "$.defaults.evaluation_images: `mnist` has 10000 images here; got 10001",
         ),
         (
             '[defaults]\nbackend = "jax"\nimage_size = 6',
@@ -307,7 +315,10 @@ scalars = st.one_of(
     st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=5),
 )
 keys = st.sampled_from(
-    [*SETTINGS, *SECTIONS, "batch_size", "filters", "kernel_sizes", "beta_1", "python", "lock"]
+    [
+        *(*SETTINGS, *SECTIONS, "batch_size", "filters", "kernel_sizes", "beta_1", "python", "lock"),
+        *("contestant", "layout", "rounds"),
+    ]
 )
 values = st.recursive(
     scalars,
@@ -319,6 +330,7 @@ files = st.fixed_dictionaries(
     {},
     optional={
         **dict.fromkeys(("defaults", "matrix", "one_at_a_time", "environments", "targets"), tables),
+        "follow_up": st.fixed_dictionaries({}, optional={"choose": keys, "set": tables, "x": values}),
         **{section: st.lists(tables, max_size=2) for section in ("trials", "exclude")},
         **dict.fromkeys(("name", "title", "repeats", "seed"), scalars),
     },
@@ -351,3 +363,5 @@ def test_any_file_gives_a_study_or_its_mistakes(
             assert isinstance(study, Study) and study.trials
             assert len({trial.trial_id for trial in study.trials}) == len(study.trials)
             assert len({trial.label for trial in study.trials}) == len(study.trials)
+            for branch in study.follow_up.branches if study.follow_up else ():
+                assert not {trial.trial_id for trial in branch.trials} & {t.trial_id for t in study.trials}

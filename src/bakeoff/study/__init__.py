@@ -9,18 +9,30 @@
     rows.py         tables of the file as partial configurations
     expansion.py    defaults, axes and exclusions to complete configurations
     checks.py       what must hold between keys
+    follow_up.py    what runs on the better value of an axis
     content.py      the user's own model and data files
     naming.py       labels: what tells trials apart
     loading.py      all of it, in order
 """
 
-from bakeoff.study.definitions import DATASETS, ENVIRONMENTS, EnvironmentRequest, Study, Trial, contestant
+from bakeoff.study.definitions import (
+    DATASETS,
+    ENVIRONMENTS,
+    Branch,
+    EnvironmentRequest,
+    FollowUp,
+    Study,
+    Trial,
+    contestant,
+)
 from bakeoff.study.loading import builtin_names, load
 
 __all__ = [
     "DATASETS",
     "ENVIRONMENTS",
+    "Branch",
     "EnvironmentRequest",
+    "FollowUp",
     "Study",
     "Trial",
     "builtin_names",

@@ -71,15 +71,18 @@ def _check_sizes(settings: Mapping[str, Any], note: Note) -> None:
         held_out = settings["evaluation_split"] == "validation"
         # Rounded as the worker does when it splits.
         num_held_out = round(dataset.num_train * settings["validation_fraction"]) if held_out else 0
+        scale = settings["data_scale"]
         available = {
-            "train_images": dataset.num_train - num_held_out,
+            "train_images": (dataset.num_train - num_held_out) * scale,
             "evaluation_images": num_held_out if held_out else dataset.num_test,
         }
         for key, limit in available.items():
             if settings[key] is not None and settings[key] > limit:
-                aside = f" ({num_held_out} are held out for validation)" if held_out and key[0] == "t" else ""
+                asides = [f"data_scale is {scale}"] if scale > 1 else []
+                asides += [f"{num_held_out} are held out for validation"] if held_out else []
+                aside = f" ({', '.join(asides)})" if asides and key == "train_images" else ""
                 note(f"`{settings['dataset']}` has {limit} images here{aside}; got {settings[key]}", key)
-    if train_images is not None and batch > train_images:
+    if settings["distribution"] == "single" and train_images is not None and batch > train_images:
         message = f"a batch of {batch} is larger than the {train_images} training images"
         note(message, "global_batch_size", "train_images")
     if settings["model"] == "study_cnn" and dataset:
@@ -150,6 +153,7 @@ def _check_options(candidate: Candidate, problems: Problems) -> bool:
             )
         else:
             mistake = _option_mistake(option, known[option], value.value)
+            words = CHOICES.get(option, ACTIVATIONS if option == "activation" else ())
             if mistake:
                 is_axis = value.place[0] in ("matrix", "one_at_a_time") and isinstance(value.place[-1], int)
                 aside = (
@@ -157,7 +161,8 @@ def _check_options(candidate: Candidate, problems: Problems) -> bool:
                     if is_axis and isinstance(known[option], list)
                     else ""
                 )
-                add(value.place, f"expected {mistake}{aside}; got {shown(value.value)}")
+                got = f"got {shown(value.value)}{suggestion(value.value, words)}"
+                add(value.place, f"expected {mistake}{aside}; {got}")
     return right
 
 
@@ -192,8 +197,7 @@ def _check_elephas(settings: Mapping[str, Any], environments: Collection[str], n
 def _option_mistake(option: str, default: Any, value: Any) -> str:
     """What an option should be, by its name or the form of its default; empty if it is that."""
     if option in CHOICES:
-        known = CHOICES[option]
-        return "" if value in known else f"one of {names(known)}{suggestion(value, known)}"
+        return "" if value in CHOICES[option] else f"one of {names(CHOICES[option])}"
     if option in PATTERNS:
         pattern, words = PATTERNS[option]
         return "" if isinstance(value, str) and re.fullmatch(pattern, value) else words
@@ -210,4 +214,4 @@ def _option_mistake(option: str, default: Any, value: Any) -> str:
     if isinstance(default, float):
         right = type(value) in (int, float) and math.isfinite(value) and 0 <= value < 1
         return "" if right else "a number of at least 0 and less than 1"
-    return "" if value in ACTIVATIONS else f"one of {names(ACTIVATIONS)}{suggestion(value, ACTIVATIONS)}"
+    return "" if value in ACTIVATIONS else f"one of {names(ACTIVATIONS)}"

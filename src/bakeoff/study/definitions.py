@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,10 +73,31 @@ class Trial:
         """See `TrialSettings.trial_id`."""
         return self.settings.trial_id
 
-    @property
-    def contestant(self) -> str:
-        """The backend's name, with its environment where that isn't the backend's own."""
-        return contestant(self.settings.backend, self.settings.environment)
+
+@dataclass(frozen=True)
+class Branch:
+    """What follows if one value of the chosen axis turns out the better.
+
+    compared: by trial_id of the study's trials that have the value, a name that they share with the
+    trials that differ from them in that axis alone. trials: those that would run.
+    """
+
+    value: Any
+    compared: Mapping[str, str]
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True)
+class FollowUp:
+    """Trials that run after all others, on that value of one axis which their results show to be the better.
+
+    choose: the axis, a key of `Trial.axes`. changes: settings that the follow-up changes, flat.
+    branches: one for each value, in the file's order.
+    """
+
+    choose: str
+    changes: Mapping[str, Any]
+    branches: tuple[Branch, ...]
 
 
 @dataclass(frozen=True)
@@ -86,6 +107,7 @@ class Study:
     repeats: re-executions of each trial. seed: decides order and every run's seed.
     environments: those that the file brings, by name. matrix_keys: keys of `Trial.axes`, in order.
     target_error: error, as a fraction, that counts as reached, by ``TrialSettings.dataset``.
+    follow_up: what runs once all trials have, if anything.
     digest: 64 hex digits over all of this; changes whenever anything asked for does.
     """
 
@@ -99,6 +121,7 @@ class Study:
     matrix_keys: tuple[str, ...]
     target_error: Mapping[str, float]
     digest: str
+    follow_up: FollowUp | None = None
 
     def document(self) -> dict[str, Any]:
         """The whole study in JSON's own types."""
@@ -112,6 +135,15 @@ def default_environment(backend: str, distribution: str = "single") -> str | Non
     return next((name for name in names if backend in ENVIRONMENTS[name]), None)
 
 
-def contestant(backend: str, environment: str) -> str:
-    """A contestant's name anywhere: ``theano``, or ``theano (vintage)`` away from its own environment."""
-    return backend if environment == default_environment(backend) else f"{backend} ({environment})"
+def contestant(backend: str, environment: str, environments: Collection[str] = ()) -> str:
+    """A contestant's name anywhere: ``theano``, or ``theano (vintage)`` away from its own environment.
+
+    On a cluster a backend has another environment of its own: it goes without saying where all of the
+    study's trials of that backend run in it. environments: those that they run in.
+    """
+    alone = set(environments) <= {environment}
+    if environment == default_environment(backend) or (
+        alone and environment == default_environment(backend, "elephas")
+    ):
+        return backend
+    return f"{backend} ({environment})"

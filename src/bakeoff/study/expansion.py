@@ -11,7 +11,7 @@ from typing import Any
 from bakeoff.study.definitions import default_environment
 from bakeoff.study.document import Problems, path_of
 from bakeoff.study.rows import Axis, Row, Value, read_axes, read_row, without_forced
-from bakeoff.study.schema import OPTION_TABLES, StudyTable
+from bakeoff.study.schema import OPTION_TABLES, StudyTable, names
 from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
 from bakeoff_worker.models.catalogue import MODELS, OPTIMIZERS
 from bakeoff_worker.records import TrialSettings
@@ -36,6 +36,11 @@ class Candidate:
     settings: Mapping[str, Any]
     baseline: Mapping[str, Any]
 
+    @property
+    def identity(self) -> str:
+        """The settings as text: equal for equal configurations, however they came about."""
+        return json.dumps(self.settings, sort_keys=True)
+
 
 def expand(table: StudyTable, problems: Problems) -> list[Candidate]:
     """All configurations that the file asks for, in its order; duplicates are mistakes."""
@@ -59,10 +64,41 @@ def expand(table: StudyTable, problems: Problems) -> list[Candidate]:
     if table.matrix or table.one_at_a_time or not table.trials:
         rows += _around(_product(defaults, matrix), singles)
     rows += [{**defaults, **row} for row in extra]
+    rows = [applicable(row) for row in rows]
+    _check_applied(defaults, rows, problems)
     baseline = _baseline(defaults, singles)
     candidates = [Candidate(row, complete(row), baseline) for row in rows]
     candidates = _without_duplicates(candidates, problems)
     return _without_excluded(candidates, excluded, problems)
+
+
+def applicable(row: Row) -> Row:
+    """The row without the options that [defaults], an override or a follow-up gives to trials on a cluster.
+
+    So that a study can set them once and yet have the same contestants on one machine.
+    """
+    distribution = row["distribution"].value if "distribution" in row else TrialSettings.distribution
+    if DISTRIBUTIONS[distribution]:
+        return row
+    return {
+        key: value
+        for key, value in row.items()
+        if not (key.startswith("distribution_options.") and value.place[0] in ("defaults", "follow_up"))
+    }
+
+
+def _check_applied(defaults: Row, rows: Sequence[Row], problems: Problems) -> None:
+    """An option that no trial takes is a mistake after all."""
+    idle = [
+        value
+        for key, value in defaults.items()
+        if key.startswith("distribution_options.") and not any(key in row for row in rows)
+    ]
+    on_cluster = names(name for name, options in DISTRIBUTIONS.items() if options)
+    for value in idle if "distribution" not in problems.broken else ():
+        problems.add(
+            value.place, f"no trial of this study runs on a cluster: none has distribution {on_cluster}"
+        )
 
 
 def _product(defaults: Row, axes: Sequence[Axis]) -> Iterator[Row]:
@@ -128,9 +164,8 @@ def _without_duplicates(candidates: Sequence[Candidate], problems: Problems) -> 
     """Each configuration once. An override may make two alike, which is no mistake; a file may not."""
     unique: dict[str, Candidate] = {}
     for candidate in candidates:
-        identity = json.dumps(candidate.settings, sort_keys=True)
-        if identity not in unique:
-            unique[identity] = candidate
+        if candidate.identity not in unique:
+            unique[candidate.identity] = candidate
         elif not problems.document.forced and not problems.lines:
             own = [value.place for value in candidate.row.values() if value.place[0] != "defaults"]
             place = next((place[:2] for place in own if place[0] == "trials"), own[-1] if own else ())

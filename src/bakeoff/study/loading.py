@@ -12,8 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from bakeoff.errors import StudyError
-from bakeoff.study import checks, content, expansion, naming
-from bakeoff.study.definitions import DATASETS, ENVIRONMENTS, EnvironmentRequest, Study, Trial
+from bakeoff.study import checks, content, expansion, follow_up, naming
+from bakeoff.study.definitions import (
+    DATASETS,
+    ENVIRONMENTS,
+    Branch,
+    EnvironmentRequest,
+    FollowUp,
+    Study,
+    Trial,
+)
 from bakeoff.study.document import Document, Problems, absolute, override, parse
 from bakeoff.study.expansion import Candidate
 from bakeoff.study.schema import SECTIONS, EnvironmentTable, StudyTable, names, read, shown, suggestion
@@ -41,27 +49,34 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Study:
     table = read(StudyTable, document.data, (), problems)
     environments = _environments(table.environments, problems)
     candidates = expansion.expand(table, problems)
-    for candidate in candidates:
+    draft = follow_up.draft(table.follow_up, candidates, problems)
+    # Trials of the study proper come first, those that only a follow-up has after them.
+    everything = {candidate.identity: candidate for candidate in candidates}
+    for branch in draft.branches if draft else ():
+        everything.update((candidate.identity, candidate) for candidate in branch.candidates)
+    for candidate in everything.values():
         checks.check(candidate, environments, problems)
     if not candidates and not problems.lines:
         problems.add(("exclude",), "every trial is excluded: nothing is left to run")
-    contents = {} if problems.lines else _contents(candidates, problems)
-    targets = _targets(table.targets, candidates, problems)
+    contents = {} if problems.lines else _contents(list(everything.values()), problems)
+    targets = _targets(table.targets, list(everything.values()), problems)
     if problems.lines:
         raise StudyError(problems.lines, _HINT)
 
-    trials, keys = _trials(candidates, contents)
+    trials, keys = _trials(list(everything.values()), contents)
+    by_identity = dict(zip(everything, trials, strict=True))
     study = Study(
         name=table.name or stem,
         title=table.title or table.name or stem,
         description=table.description.strip(),
         repeats=table.repeats,
         seed=table.seed,
-        trials=trials,
+        trials=trials[: len(candidates)],
         environments=environments,
         matrix_keys=keys,
         target_error=targets,
         digest="",
+        follow_up=_follow_up(draft, by_identity) if draft else None,
     )
     return replace(study, digest=_digest(study))
 
@@ -165,10 +180,27 @@ def _trials(
 ) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
     keys = naming.varying(candidates)
     found = []
-    for candidate, label in zip(candidates, naming.labels(candidates, keys), strict=True):
+    for candidate, label, axes in zip(
+        candidates, naming.labels(candidates, keys), naming.axes(candidates, keys), strict=True
+    ):
         settings = expansion.settings_of(candidate.settings, _own_contents(candidate, contents))
-        found.append(Trial(label, settings, naming.axes(candidate, keys)))
+        found.append(Trial(label, settings, axes))
     return tuple(found), keys
+
+
+def _follow_up(draft: follow_up.Draft, trials: Mapping[str, Trial]) -> FollowUp:
+    return FollowUp(
+        choose=draft.choose,
+        changes={key: value.value for key, value in draft.changes.items()},
+        branches=tuple(
+            Branch(
+                value=branch.value,
+                compared={trials[one.identity].trial_id: name for one, name in branch.compared},
+                trials=tuple(trials[one.identity] for one in branch.candidates),
+            )
+            for branch in draft.branches
+        ),
+    )
 
 
 def _own_contents(candidate: Candidate, contents: Mapping[str, str]) -> dict[str, str]:

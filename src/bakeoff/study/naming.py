@@ -10,8 +10,9 @@ from bakeoff.study import content
 from bakeoff.study.definitions import contestant
 from bakeoff.study.expansion import Candidate
 from bakeoff.study.schema import SETTINGS, UNSET_WORDS
+from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
 
-# Short names of keys, for values that need a name beside them: all but words.
+# Short names of keys, for values that need a name beside them.
 _SHORT: Mapping[str, str] = {
     "global_batch_size": "batch",
     "train_images": "train",
@@ -20,20 +21,58 @@ _SHORT: Mapping[str, str] = {
     "learning_rate": "rate",
     "kernel_sizes": "kernels",
     "pin_cpus": "pinned",
+    "batch_size_per_task": "batch per task",
+    "frequency": "every",
+    "parameter_server": "server",
+    "data_source": "data from",
+    "data_url": "data at",
+    "task_cpus": "CPUs per task",
+    "python_memory_mib": "Python memory MiB",
+    "executor_memory_mib": "executor memory MiB",
+    "driver_memory_mib": "driver memory MiB",
+    "reuse_python_workers": "Python workers reused",
+}
+# Words speak for themselves but for these, which say what only beside their key's name.
+_NAMED = frozenset(
+    {"frequency", "parameter_server", "merge", "data_source", "data_url", "executors", "compile_directory"}
+    | {"master", "archive"}
+)
+_WORDS: Mapping[tuple[str, Any], str] = {
+    ("distribution", "single"): "one machine",
+    ("distribution_options.merge", "as_released"): "as released",
 }
 _FIRST = ("dataset", "model", "contestant")
+_LAYOUT = "distribution_options.layout"
+_OPTIONS = list(dict.fromkeys(option for options in DISTRIBUTIONS.values() for option in options))
 
 
 def varying(candidates: Sequence[Candidate]) -> tuple[str, ...]:
     """Keys that differ between trials, in the order of a label; ``contestant`` is backend with environment.
 
-    An option varies only among trials of one model (or optimizer): choosing another is one difference.
+    An option varies only among trials of one model (or optimizer, or distribution): choosing another is
+    one difference.
     """
     present = {key for candidate in candidates for key in candidate.settings} - {"backend", "environment"}
     found = [key for key in sorted(present, key=_order) if _varies(key, [c.settings for c in candidates])]
-    if len({_contestant(candidate) for candidate in candidates}) > 1:
+    if len(set(contestants(candidates))) > 1:
         found.append("contestant")
     return tuple(sorted(found, key=_order))
+
+
+def contestants(candidates: Sequence[Candidate]) -> list[str]:
+    """The contestant's name of each."""
+    environments: dict[str, set[str]] = {}
+    for candidate in candidates:
+        settings = candidate.settings
+        environments.setdefault(settings["backend"], set()).add(settings["environment"])
+    return [
+        contestant(
+            candidate.settings["backend"],
+            candidate.settings["environment"],
+            environments[candidate.settings["backend"]],
+        )
+        for candidate in candidates
+    ]
 
 
 def _varies(key: str, all_settings: Sequence[Mapping[str, Any]]) -> bool:
@@ -46,55 +85,76 @@ def _varies(key: str, all_settings: Sequence[Mapping[str, Any]]) -> bool:
     return any(value != values[0] for values in groups.values() for value in values)
 
 
-def _order(key: str) -> tuple[int, str]:
-    table = key.partition(".")[0]
-    return (_FIRST.index(key) if key in _FIRST else len(_FIRST) + SETTINGS.index(table), key)
+def _order(key: str) -> tuple[int, int, str]:
+    """Settings as the format lists them, a distribution's options as its catalogue does, others by name."""
+    table, _, option = key.partition(".")
+    place = _FIRST.index(key) if key in _FIRST else len(_FIRST) + SETTINGS.index(table)
+    return (place, _OPTIONS.index(option) if table == "distribution_options" else 0, key)
 
 
-def axes(candidate: Candidate, keys: Sequence[str]) -> dict[str, Any]:
-    """The candidate's value of each varying key that applies to it."""
-    values = {**candidate.settings, "contestant": _contestant(candidate)}
-    return {key: values[key] for key in keys if key in values}
+def axes(candidates: Sequence[Candidate], keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Each candidate's values of the varying keys that apply to it."""
+    found = []
+    for candidate, name in zip(candidates, contestants(candidates), strict=True):
+        values = {**candidate.settings, "contestant": name}
+        found.append({key: values[key] for key in keys if key in values})
+    return found
 
 
 def labels(candidates: Sequence[Candidate], keys: Sequence[str]) -> list[str]:
     """One label for each, all different; the baseline of [one_at_a_time] is called so."""
+    names, values = contestants(candidates), axes(candidates, keys)
     for whole_paths in (False, True):
-        found = [_label(candidate, keys, whole_paths) for candidate in candidates]
+        found = [
+            _label(candidate, keys, shown, whole_paths) or name
+            for candidate, shown, name in zip(candidates, values, names, strict=True)
+        ]
         if len(set(found)) == len(found):
             return found
     return [f"{label} · {number}" for number, label in enumerate(found, 1)]
 
 
-def _label(candidate: Candidate, keys: Sequence[str], whole_paths: bool) -> str:
-    turns = [key for key in candidate.baseline if key in keys and key not in _FIRST]
-    quiet = {key for key in turns if candidate.settings.get(key) == candidate.baseline[key]}
-    shown = [(key, value) for key, value in axes(candidate, keys).items() if key not in quiet]
-    parts = [_part(key, value, whole_paths) for key, value in shown]
-    if turns and len(quiet) == len(turns):
-        parts.append("baseline")
-    return " · ".join(parts) or _contestant(candidate)
-
-
-def _part(key: str, value: Any, whole_paths: bool) -> str:
-    text = _text(key, value)
-    if key in ("model", "dataset") and content.is_own(key, value):
-        text = value if whole_paths else PurePath(value).stem
-    if isinstance(value, str):
-        return text
-    name = key.rpartition(".")[2]
-    return f"{_SHORT.get(name, name.replace('_', ' '))} {text}"
-
-
-def _text(key: str, value: Any) -> str:
+def text(key: str, value: Any) -> str:
+    """A value as labels and messages show it."""
     if value is None:
         return UNSET_WORDS.get(key, "default")
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list):
         return "-".join(str(item) for item in value) or "none"
-    return str(value)
+    return _WORDS.get((key, value), str(value))
 
 
-def _contestant(candidate: Candidate) -> str:
-    return contestant(candidate.settings["backend"], candidate.settings["environment"])
+def key_name(key: str) -> str:
+    """A key as labels and messages call it."""
+    name = key.rpartition(".")[2]
+    return _SHORT.get(name, name.replace("_", " "))
+
+
+def _label(candidate: Candidate, keys: Sequence[str], values: Mapping[str, Any], whole_paths: bool) -> str:
+    turns = [key for key in candidate.baseline if key in keys and key not in _FIRST]
+    quiet = {key for key in turns if candidate.settings.get(key) == candidate.baseline[key]}
+    parts = [
+        _part(key, value, whole_paths)
+        for key, value in values.items()
+        if key not in quiet and not _goes_without_saying(key, values)
+    ]
+    if turns and len(quiet) == len(turns):
+        parts.append("baseline")
+    return " · ".join(parts)
+
+
+def _goes_without_saying(key: str, values: Mapping[str, Any]) -> bool:
+    """A layout is a cluster's, and a release merges as it does unless somebody corrects it."""
+    return (key == "distribution" and _LAYOUT in values) or (
+        key == "distribution_options.merge" and values[key] == "as_released"
+    )
+
+
+def _part(key: str, value: Any, whole_paths: bool) -> str:
+    shown = text(key, value)
+    if key in ("model", "dataset") and content.is_own(key, value):
+        shown = value if whole_paths else PurePath(value).stem
+    if isinstance(value, str) and key.rpartition(".")[2] not in _NAMED:
+        return shown
+    return f"{key_name(key)} {shown}"

@@ -48,6 +48,7 @@ OTHER_NAMES: Mapping[str, str] = {
     "runs": "repeats",
     "axes": "matrix",
     "trial": "trials",
+    "then": "follow_up",
     "pytorch": "torch",
     "tf": "tensorflow",
     "keras": "tensorflow",
@@ -67,6 +68,8 @@ OTHER_NAMES: Mapping[str, str] = {
     "momentum": "sgd",
     "mse": "mean_squared_error",
     "crossentropy": "categorical_crossentropy",
+    "backend": "contestant",
+    "environment": "contestant",
     "scale": "data_scale",
     "spark": "elephas",
     "cluster": "elephas",
@@ -187,6 +190,15 @@ class EnvironmentTable(BaseModel):
     python_version: Annotated[str, Field(pattern=r"^3\.\d+(\.\d+)?$")] | None = None
 
 
+class FollowUpTable(BaseModel):
+    """``[follow_up]``; its table of settings is read apart."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    choose: Annotated[str, Field(min_length=1)] = ""
+    set: dict[str, Any] = {}
+
+
 class StudyTable(BaseModel):
     """The file around the settings; tables of settings are read apart, see `bakeoff.study.rows`."""
 
@@ -204,6 +216,7 @@ class StudyTable(BaseModel):
     exclude: list[Any] = []
     environments: dict[str, Any] = {}
     targets: dict[str, Any] = {}
+    follow_up: dict[str, Any] = {}
 
 
 SECTIONS = tuple(StudyTable.model_fields)
