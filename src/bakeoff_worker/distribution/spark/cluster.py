@@ -387,6 +387,8 @@ def _write_conf(folder: str, secret: str) -> Dict[str, str]:
         "spark.driver.host": _HOST,
         "spark.driver.bindAddress": _HOST,
         "spark.ui.enabled": "false",
+        # Nodes don't read each other's disks, so neither do executors that stand for them.
+        "spark.shuffle.readHostLocalDisk": "false",
         "spark.sql.warehouse.dir": "file://" + os.path.join(folder, "warehouse"),
         # Not extraJavaOptions, which are the application's own.
         "spark.driver.defaultJavaOptions": options,
