@@ -1,5 +1,6 @@
 # The few targets a person needs. Each sets up all that it needs; only Python 3.11+ and g++ must be there.
 #   make quick            the main job: four backends, three data sets, a report
+#   make quick-distributed   two backends on a small Spark cluster and on one machine, a report
 #   make test             everything: style, types, layering, tests with real frameworks
 #   make bench-NAME       one figure, its goal on the last line, non-zero exit where missed
 PYTHON ?= python3
@@ -7,9 +8,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: quick test test-fast lint format lock clean
+.PHONY: quick quick-distributed test test-fast lint format lock clean
 quick: $(VENV)/.installed
 	$(BIN)/bakeoff run quick
+
+quick-distributed: $(VENV)/.installed
+	$(BIN)/bakeoff run quick-distributed
 
 test: $(VENV)/.installed-test lint
 	scripts/system-packages chromium g++ python3-dev npm

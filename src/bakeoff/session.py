@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from bakeoff import plan
+from bakeoff import plan, stats
 from bakeoff.datasets import Progress
 from bakeoff.execute import Listener, Tally, condition_of, execute
 from bakeoff.launchers import local
+from bakeoff.launchers.base import Launcher
 from bakeoff.prepare import prepare
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import StudyRow, Writer
-from bakeoff.study import Study
+from bakeoff.study import FollowUp, Study
+from bakeoff.study.naming import key_name, text
 from bakeoff_worker.records import Record, RunEnded, RunSpec
 
 
@@ -48,8 +52,9 @@ def complete(
     tell: Callable[[str], None],
     downloads: AbstractContextManager[Callable[[Progress], None]] | None = None,
     data_directory: Path | None = None,
+    launcher: Launcher = local.launch,
 ) -> Tally:
-    """Run what is missing of a study in a store; how many runs ended how.
+    """Run what is missing of a study in a store, its follow-up included; how many runs ended how.
 
     listener: is told of every run and record. downloads: takes the progress of fetching data, and is
     left before the first run starts, so that nothing draws while something is timed.
@@ -57,40 +62,130 @@ def complete(
     Raises:
         StoreError, MachineError, KeyboardInterrupt: as `run`.
     """
-    specs = plan.expand(study)
+    specs, branches = plan.expand(study), plan.expand_follow_up(study)
     with Writer(store) as writer:
         for recovered in writer.recover():
             tell(f"{recovered.label}, repeat {recovered.repeat + 1}: {recovered.end.reason}")
-        writer.begin_study(study_row(study, specs))
+        planned = writer.begin_study(study_row(study, specs))
         with downloads or nullcontext(lambda progress: None) as on_download:
             provisions = prepare(
-                study, specs, data_directory=data_directory, tell=tell, on_download=on_download
+                study,
+                (*specs, *itertools.chain.from_iterable(branches)),
+                data_directory=data_directory,
+                tell=tell,
+                on_download=on_download,
             )
-        with Reader(writer.path) as reader:
-            conditions = {trial_id: condition_of(one).condition_id for trial_id, one in provisions.items()}
-            done = reader.done(specs, conditions)
-        left = plan.missing(specs, done)
-        tell(f"{study.title}: {len(left)} of {len(specs)} runs to do; results go to {writer.path}")
-        return execute(
-            left,
-            provisions,
-            study_digest=study.digest,
-            writer=writer,
-            launcher=local.launch,
-            listener=listener,
-        )
+        conditions = {trial_id: condition_of(one).condition_id for trial_id, one in provisions.items()}
+
+        def run_missing(wanted: Sequence[RunSpec], title: str) -> Tally:
+            with Reader(writer.path) as reader:
+                left = plan.missing(wanted, reader.done(wanted, conditions))
+            tell(f"{title}: {len(left)} of {len(wanted)} runs to do; results go to {writer.path}")
+            return execute(
+                left,
+                provisions,
+                study_digest=study.digest,
+                writer=writer,
+                launcher=launcher,
+                listener=listener,
+            )
+
+        tally = run_missing(specs, study.title)
+        if study.follow_up is None:
+            return tally
+        branch = _chosen_before(study.follow_up, planned)
+        if branch is not None:
+            tell(f"{_with_value(study.follow_up, branch)} was chosen before, and stays")
+        else:
+            with Reader(writer.path) as reader:
+                times = _times(study.follow_up, reader, study.digest, conditions)
+            choice = stats.choose_fastest(times)
+            tell(_reason(study.follow_up, choice, times))
+            if choice is None:
+                return tally
+            branch = choice.index
+            writer.begin_study(study_row(study, (*specs, *branches[branch])))
+        then = run_missing(branches[branch], f"then {_changes(study.follow_up)}")
+        return Tally(dict(Counter(tally.counts) + Counter(then.counts)))
 
 
 def study_row(study: Study, specs: tuple[RunSpec, ...]) -> StudyRow:
     """The study as the store keeps it: the whole of it, so that it can be run again from there."""
+    branches = study.follow_up.branches if study.follow_up else ()
+    trials = (*study.trials, *(trial for branch in branches for trial in branch.trials))
     return StudyRow(
         digest=study.digest,
         name=study.name,
         title=study.title,
         document=study.document(),
         specs=specs,
-        axes={trial.trial_id: trial.axes for trial in study.trials},
+        axes={trial.trial_id: trial.axes for trial in trials},
     )
+
+
+# ---- what follows ---------------------------------------------------------------------------------
+
+
+def _chosen_before(follow_up: FollowUp, planned: Collection[str]) -> int | None:
+    """The branch whose trials the store plans already: the choice is made once, whatever comes later."""
+    for index, branch in enumerate(follow_up.branches):
+        if branch.trials and all(trial.trial_id in planned for trial in branch.trials):
+            return index
+    return None
+
+
+def _times(
+    follow_up: FollowUp, reader: Reader, digest: str, conditions: Mapping[str, str]
+) -> list[dict[tuple[str, int], float]]:
+    """For each branch, the training seconds of the study's good runs that have its value.
+
+    By contestant and block. Runs under other conditions than a run would have now do not count.
+    """
+    columns = ("trial_id", "block", "status", "condition_id", "train_s")
+    rows = reader.runs(digest).select(columns).iter_rows()
+    seconds = {
+        (trial_id, block): train_s
+        for trial_id, block, status, condition_id, train_s in rows
+        if status == "ok" and condition_id == conditions.get(trial_id) and train_s is not None
+    }
+    return [
+        {
+            (branch.compared[trial_id], block): train_s
+            for (trial_id, block), train_s in seconds.items()
+            if trial_id in branch.compared
+        }
+        for branch in follow_up.branches
+    ]
+
+
+def _reason(
+    follow_up: FollowUp, choice: stats.Choice | None, times: Sequence[Mapping[tuple[str, int], float]]
+) -> str:
+    """One line for people: what goes on, and on which evidence."""
+    if choice is None:
+        name = key_name(follow_up.choose)
+        return f"no run with any {name} ended well, so none can be chosen: {_changes(follow_up)} is not run"
+    reasons = []
+    for other, ratio in choice.against.items():
+        value = text(follow_up.choose, follow_up.branches[other].value)
+        if ratio.ratio is None:
+            why = "no repeat of it ended well with both" if times[other] else "no run with it ended well"
+            reasons.append(f"not compared with {value}: {why}")
+            continue
+        interval = "" if ratio.low is None else f"95 % interval {ratio.low:.3g} to {ratio.high:.3g}, "
+        pairs = f"{ratio.num_pairs} pair{'s' if ratio.num_pairs > 1 else ''}"
+        doubt = "" if ratio.verdict == stats.FASTER else f": {ratio.verdict}, the lower one is taken"
+        reasons.append(f"{ratio.ratio:.3g} times the training time with {value} ({interval}{pairs}){doubt}")
+    return f"{_with_value(follow_up, choice.index)} goes on: {'; '.join(reasons) or 'there is no other'}"
+
+
+def _with_value(follow_up: FollowUp, branch: int) -> str:
+    value = text(follow_up.choose, follow_up.branches[branch].value)
+    return f"{key_name(follow_up.choose)} {value}"
+
+
+def _changes(follow_up: FollowUp) -> str:
+    return ", ".join(f"{key_name(key)} {text(key, value)}" for key, value in follow_up.changes.items())
 
 
 class _Each(Listener):

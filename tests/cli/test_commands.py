@@ -53,6 +53,24 @@ def test_plan_of_a_long_study_can_be_listed_in_full(program: Any) -> None:
     assert full.count("batch 10") == 30 and "more (" not in full
 
 
+def test_a_master_is_that_of_the_trials_on_a_cluster(program: Any) -> None:
+    arguments = ("--master", "spark://far:7077", "--set", "distribution_options.master=yarn", "--json")
+    plan = json.loads(program("plan", "quick-distributed", *arguments).stdout)
+    follows = [run for branch in plan["follow_up"]["branches"] for run in branch["runs"]]
+    for run in plan["runs"] + follows:
+        on_cluster = run["settings"]["distribution"] == "elephas"
+        master = run["settings"]["distribution_options"].get("master")
+        assert master == ("spark://far:7077" if on_cluster else None)
+
+
+def test_plan_tells_what_follows(program: Any) -> None:
+    out = program("plan", "quick-distributed").stdout
+    then = "then: 4 trials × 2 repeats = 8 runs with dataset fashion_mnist on the better layout (2x1 or 1x2)"
+    assert then in out and "100 a task" in out
+    assert "`bakeoff run quick-distributed` takes minutes" in out
+    assert "then:" not in program("plan", "tiny.toml").stdout
+
+
 @pytest.mark.parametrize("format", ["csv", "parquet", "json"])
 def test_export_reads_back_as_it_was(done: Any, format: str) -> None:
     printed = done("export", "--format", format, "--output", "out").stdout.split()
@@ -110,7 +128,7 @@ def test_show_takes_the_study_begun_last_or_the_one_named(done: Any) -> None:
 
 def test_studies_lists_built_in_and_stored(done: Any) -> None:
     out = done("studies").stdout
-    for name in ("quick", "paper", "paper-today", "sweep", "smoke"):
+    for name in ("quick", "paper", "paper-today", "sweep", "smoke", "paper-distributed"):
         assert f"  {name} " in out
     (line,) = (line for line in out.splitlines() if line.split()[:1] == ["tiny"])
     assert line.split()[2:4] == ["4", "4"]

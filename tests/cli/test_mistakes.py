@@ -25,6 +25,12 @@ QUIET = ("--quiet", "--no-report")
         (("plan", "tiny.toml", "--set", "epochs"), 3, "epochs"),
         (("plan", "tiny.toml", "--set", "backend=pytorch"), 3, "`torch`"),
         (("plan", "tiny.toml", "--set", "epoch=3"), 3, "did you mean `epochs`"),
+        (("run", "tiny.toml", "--master", "yarn"), 3, "--master: no trial of this study runs on a cluster"),
+        (
+            ("plan", "quick-distributed", "--master", "http://here"),
+            3,
+            "--master: expected `embedded`, `spark",
+        ),
         (("env", "create", "mxnet"), 4, "no environment mxnet"),
         (("data", "verify", "imagenet"), 5, "imagenet"),
         (("show",), 6, "no store there"),

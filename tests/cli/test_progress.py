@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,22 @@ from bakeoff.environments import Environment
 from bakeoff.execute import Listener
 from bakeoff.launchers import fake
 from bakeoff.launchers.base import Launch
-from bakeoff_worker.records import Job, RunEnded, RunPaths, RunSpec, RunWarning, TrialSettings
+from bakeoff_worker.records import (
+    EpochRecord,
+    ExecutorRecord,
+    Job,
+    PhaseEnded,
+    Record,
+    RunEnded,
+    RunPaths,
+    RunSpec,
+    RunStarted,
+    RunWarning,
+    SamplesAccounted,
+    StageProgress,
+    TaskRecord,
+    TrialSettings,
+)
 
 SPECS = tuple(
     RunSpec(TrialSettings(backend, backend, epochs=20), f"{backend} on mnist", 0, 0, place, 1)
@@ -118,3 +135,159 @@ def test_listener_suits_the_options(
     capsys: pytest.CaptureFixture[str], options: dict[str, bool], expected: Callable[[], Listener]
 ) -> None:
     assert type(progress.listener(**options)) is expected
+
+
+# ---- a cluster ------------------------------------------------------------------------------------
+
+OPTIONS = {"master": "embedded", "executors": "warm", "layout": "2x1"}
+SPREAD = RunSpec(
+    TrialSettings("theano", "theano_spark", epochs=4, distribution="elephas", distribution_options=OPTIONS),
+    *("theano on 2x1", 0, 0, 0, 1),
+)
+NUM_TASKS = 300
+
+
+def task(number: int) -> TaskRecord:
+    return TaskRecord(4, 0, number, 0, number, "training", "0", "here", "ok", 0.0, 1.0)
+
+
+def cluster_run(num_trained: int = 8000) -> list[Record]:
+    """The records of one run on a cluster: two rounds of two epochs, a failed task in the second."""
+    phases = [PhaseEnded(name, 12.3, 1.0, 0.1) for name in ("interpreter", "import", "data", "build")]
+    phases += [PhaseEnded(name, 12.3, 1.0, 0.1) for name in ("cluster", "context", "parallelize", "warm_up")]
+    epochs = [EpochRecord(epoch, 4000, 20.0, 1.0, 1.0, 0.5, 1.0, 0.25, None, None, None) for epoch in (2, 4)]
+    return [
+        RunStarted(1, 0.0, "3.11.0", 1),
+        *phases,
+        StageProgress(3, 0, 0, 2),
+        StageProgress(3, 1, 0, 2),
+        epochs[0],
+        StageProgress(4, 0, 0, 2),
+        StageProgress(4, 0, 1, 2),
+        StageProgress(4, 1, 1, 2),
+        epochs[1],
+        PhaseEnded("training", 40.0, 1.0, 0.1),
+        PhaseEnded("application", 60.0, 1.0, 0.1),
+        *(task(number) for number in range(NUM_TASKS)),
+        *(ExecutorRecord(str(number), "here", 1, 0.0) for number in range(NUM_TASKS)),
+        SamplesAccounted(8000, num_trained, 2, 0, 8000 - num_trained, 0, 1000, 1000),
+        PhaseEnded("cluster_end", 1.0, 0.0, 0.0),
+        RunEnded("ok"),
+    ]
+
+
+def drive_cluster(listener: Listener, records: list[Record]) -> None:
+    listener.run_started(SPREAD, 0, 1)
+    for record in records:
+        if isinstance(record, RunEnded):
+            listener.run_ended(SPREAD, record)
+        else:
+            listener.recorded(SPREAD, record)
+    listener.close()
+
+
+def words_on(screen: io.StringIO) -> str:
+    """All that was shown, one after the other, without colours and line breaks."""
+    return " ".join(re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", screen.getvalue()).split())
+
+
+def test_live_table_shows_how_far_a_cluster_is(screen: io.StringIO) -> None:
+    drive_cluster(progress.LiveTable(), cluster_run())
+    shown = words_on(screen)
+    wanted = [
+        "starting the cluster",
+        "cluster up, starting the Spark application",
+        "handing out the data",
+        "warming up",
+        "stage 3",
+        "1 of 2 tasks done",
+        "epoch 2/4",
+        "error 25.00 %",
+        "stage 4",
+        "1 failed",
+        "reading Spark's accounts",
+    ]
+    places = [shown.find(words) for words in wanted]
+    assert -1 not in places, dict(zip(wanted, places, strict=True))
+    assert places == sorted(places)
+    assert "\x1b[31m, 1 failed" in screen.getvalue(), "failed tasks are red"
+    assert "not trained" not in shown
+
+
+def test_live_table_expects_the_end_from_all_epochs_of_a_round(
+    screen: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two epochs took 21 s together, so that the two that are left take as long, not twice as long."""
+    left: list[float] = []
+    monkeypatch.setattr(progress, "_clock", lambda seconds: left.append(seconds) or "then")
+    drive_cluster(progress.LiveTable(), cluster_run())
+    assert max(left) == pytest.approx(21.0)
+
+
+def test_live_table_is_not_drawn_for_each_task(screen: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, drawn = progress.LiveTable(), []
+    draw = table._draw
+    monkeypatch.setattr(table, "_draw", lambda spec: drawn.append(spec) or draw(spec))
+    drive_cluster(table, cluster_run())
+    assert 10 < len(drawn) < 30
+
+
+def test_samples_that_were_left_out_stand_beside_the_status(
+    screen: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drive_cluster(progress.LiveTable(), cluster_run(num_trained=7000))
+    shown = words_on(screen)
+    assert "1,000 of 8,000 samples not trained: theano on 2x1" in shown
+    assert "1,000 of 8,000 samples not trained" in shown.rpartition("last status")[2]
+    drive_cluster(progress.PlainLines(), cluster_run(num_trained=7000))
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "[1/1] theano on 2x1, repeat 1: ok; 1,000 of 8,000 samples not trained"
+
+
+def test_a_run_that_trained_all_does_not_inherit_the_mark(
+    screen: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for listener in (progress.LiveTable(), progress.PlainLines()):
+        for records in (cluster_run(num_trained=7000), cluster_run()):
+            drive_cluster(listener, records)
+    assert "not trained" not in screen.getvalue().rpartition("last status")[2]
+    assert capsys.readouterr().out.endswith("theano on 2x1, repeat 1: ok\n")
+
+
+def test_plain_lines_tell_the_cluster_and_its_failures(capsys: pytest.CaptureFixture[str]) -> None:
+    drive_cluster(progress.PlainLines(now=lambda: 0.0), cluster_run())
+    lines = [line.partition("repeat 1: ")[2] for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "started",
+        "cluster up after 12.3 s",
+        "epoch 2/4, 20.00 s, error 25.00 %, 200 images/s",
+        "stage 4: 0 of 2 tasks done, 1 failed",
+        "epoch 4/4, 20.00 s, error 25.00 %, 200 images/s",
+        "ok",
+    ]
+
+
+def test_plain_lines_tell_a_long_stage_from_time_to_time(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = iter(range(0, 100_000, 2))
+    listener = progress.PlainLines(now=lambda: float(next(clock)))
+    listener.run_started(SPREAD, 0, 1)
+    for done in range(100):
+        listener.recorded(SPREAD, StageProgress(7, done, 0, 100))
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert 5 < len(lines) < 20
+    assert lines[-1].partition("repeat 1: ")[2].startswith("stage 7: ") and "of 100 tasks done" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("master", "words"),
+    [("embedded", "starting the cluster"), ("spark://far:7077", "starting the Spark application")],
+)
+def test_ones_own_cluster_is_not_started(screen: io.StringIO, master: str, words: str) -> None:
+    spec = replace(
+        SPREAD, settings=replace(SPREAD.settings, distribution_options={**OPTIONS, "master": master})
+    )
+    table = progress.LiveTable()
+    table.run_started(spec, 0, 1)
+    table.recorded(spec, PhaseEnded("build", 1.0, None, None))
+    table.close()
+    assert words in screen.getvalue()

@@ -40,6 +40,21 @@ def stored(path: Path, run_id: str) -> list[tuple[int, str]]:
         return [(seq, to_line(record)) for seq, record in reader.records(run_id)]
 
 
+def test_a_study_may_plan_more_when_its_results_are_there(path: Path) -> None:
+    """What follows is stored beside what was planned, and known when the study is begun again."""
+    first, more = specs(backends=("alpha",)), specs(backends=("gamma",))
+    trial_ids = {first[0].trial_id}, {first[0].trial_id, more[0].trial_id}
+    with Writer(path) as writer:
+        assert writer.begin_study(study(first)) == trial_ids[0]
+        assert writer.begin_study(study((*first, *more))) == trial_ids[1]
+        writer.begin_study(study(specs(backends=("beta",)), digest="d2", name="other"))
+    with Writer(path) as writer:
+        assert writer.begin_study(study(first)) == trial_ids[1]
+    with Reader(path) as reader:
+        planned = dict(reader.studies().select("study", "num_planned").iter_rows())
+    assert planned == {"pair": 4, "other": 2}
+
+
 # ---- records survive --------------------------------------------------------------------------------
 
 whole = st.integers(-(2**63), 2**63 - 1)

@@ -15,6 +15,7 @@ verdicts with intervals that may say "undecided".
 start here:
   bakeoff doctor              what works on this machine, and how to mend the rest
   bakeoff run quick           TensorFlow, JAX, PyTorch and Theano in a few minutes
+  bakeoff run quick-distributed   two of them on a small Spark cluster
   bakeoff plan paper          what the 2023 study would run, and how long it may take
   bakeoff run my-study.toml   your own model, data and machine (see docs/studies.md)
 """
@@ -40,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
 
     run = _command(commands, "run", "run", "run a study, or what is missing of it, and report")
     _study(run)
+    _master(run)
     _store(run)
     run.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="look for data sets here before any download"
@@ -58,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
         commands, "plan", "plan", "show what a study would run, in which order, and how long it may take"
     )
     _study(plan)
+    _master(plan)
     _store(plan)
     plan.add_argument("--json", action="store_true", help="print the plan as JSON")
     plan.add_argument("--all", action="store_true", help="list every run instead of the first and last few")
@@ -109,13 +112,18 @@ def parser() -> argparse.ArgumentParser:
         commands, "doctor", "doctor", "say what works on this machine, what is missing and what mends it"
     ).add_argument("--json", action="store_true", help="print JSON")
 
-    env = _command(commands, "env", "env", "list, create or remove the contestants' environments")
+    env = _command(commands, "env", "env", "list, create, remove or pack the contestants' environments")
     actions = env.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", help="environments, their state, size and Python")
     create = actions.add_parser("create", help="create environments now instead of on demand")
-    create.add_argument("names", nargs="+", metavar="NAME", help="tensorflow, jax, torch, theano, vintage")
+    create.add_argument("names", nargs="+", metavar="NAME", help="as `bakeoff env list` names them")
     remove = actions.add_parser("remove", help="delete environments and their compile caches")
     remove.add_argument("names", nargs="+", metavar="NAME", help="as `bakeoff env list` names them")
+    pack = actions.add_parser("pack", help="write an environment to one archive for a cluster's nodes")
+    pack.add_argument("name", metavar="NAME", help="as `bakeoff env list` names it")
+    pack.add_argument(
+        "--output", "-o", type=Path, metavar="FILE", help="a .tar.gz (default: NAME.tar.gz in this folder)"
+    )
 
     data = _command(commands, "data", "data", "list, fetch or verify data sets")
     actions = data.add_subparsers(dest="action", metavar="ACTION", required=True)
@@ -163,6 +171,15 @@ def _study(command: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         dest="overrides",
         help="override a key of the study, e.g. --set epochs=3 --set repeats=5 (may be given again)",
+    )
+
+
+def _master(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--master",
+        metavar="URL",
+        help="run the study's trials on a cluster on this one: spark://HOST:PORT, yarn, k8s://HOST:PORT, or "
+        "embedded, which starts one here (short for --set distribution_options.master=URL)",
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import platform
 import sys
 
 from rich.table import Table
@@ -13,8 +15,9 @@ from bakeoff.errors import BakeoffError
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """List, create or remove; 0 unless something could not be made."""
-    return {"list": _list, "create": _create, "remove": _remove}[arguments.action](arguments)
+    """List, create, remove or pack; 0 unless something could not be made."""
+    actions = {"list": _list, "create": _create, "remove": _remove, "pack": _pack}
+    return actions[arguments.action](arguments)
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -44,6 +47,18 @@ def _remove(arguments: argparse.Namespace) -> int:
     for name in arguments.names:
         environments.remove(name)
         print(f"{name}: removed")
+    return 0
+
+
+def _pack(arguments: argparse.Namespace) -> int:
+    packed = environments.pack(arguments.name, arguments.output, on_progress=_tell)
+    spec = environments.catalogue().get(arguments.name)
+    compiler = ", and g++, with which Theano compiles while it runs" if spec and spec.needs_compiler else ""
+    glibc = os.confstr("CS_GNU_LIBC_VERSION")
+    print(packed)
+    print(f"It needs Linux on {platform.machine()} with {glibc} or newer{compiler}.", file=sys.stderr)
+    print(f"Spark unpacks it with spark.archives={packed}#environment;", file=sys.stderr)
+    print("its interpreter is then ./environment/bin/python.", file=sys.stderr)
     return 0
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
 from bakeoff import machine, plan, study
+from bakeoff.cli.asked import study_of
 from bakeoff.cli.console import console
 from bakeoff.cli.stores import store_path
 from bakeoff.prepare import check_devices
 from bakeoff.store.reader import PastRun, Reader
+from bakeoff.study.naming import key_name, text
 from bakeoff_worker.records import RunSpec
 
 _SHOWN = 12  # runs listed unless --all
@@ -21,27 +26,57 @@ _SHOWN = 12  # runs listed unless --all
 
 def main(arguments: argparse.Namespace) -> int:
     """Print the plan; 0."""
-    chosen = study.load(arguments.study, arguments.overrides)
-    check_devices(trial.settings for trial in chosen.trials)
-    specs = plan.expand(chosen)
-    estimate = plan.estimate(specs, _history(store_path(arguments)))
+    chosen = study_of(arguments)
+    specs, branches = plan.expand(chosen), plan.expand_follow_up(chosen)
+    check_devices(spec.settings for spec in (*specs, *itertools.chain.from_iterable(branches)))
+    history = _history(store_path(arguments))
+    # Which branch will run is known only then: the time is that of the longest.
+    estimates = [plan.estimate((*specs, *branch), history) for branch in branches or ((),)]
+    estimate = max(estimates, key=lambda one: one.total_s or 0.0)
     if arguments.json:
-        runs = [dataclasses.asdict(spec) | {"trial_id": spec.trial_id} for spec in specs]
-        print(
-            json.dumps(
-                {"study": chosen.name, "runs": runs, "estimate": dataclasses.asdict(estimate)}, default=str
-            )
-        )
+        document = {"study": chosen.name, "runs": _plain(specs), "estimate": dataclasses.asdict(estimate)}
+        if chosen.follow_up:
+            document["follow_up"] = {
+                "choose": chosen.follow_up.choose,
+                "changes": chosen.follow_up.changes,
+                "branches": [
+                    {"value": branch.value, "runs": _plain(runs)}
+                    for branch, runs in zip(chosen.follow_up.branches, branches, strict=True)
+                ],
+            }
+        print(json.dumps(document, default=str))
         return 0
     screen = console()
     screen.print(f"[bold]{chosen.title}[/] ({chosen.name})\n{chosen.description.strip()}\n")
     screen.print(
-        f"{len(chosen.trials)} trials × {chosen.repeats} repeats = {len(specs)} runs,"
+        f"{_product(len(chosen.trials), chosen.repeats)},"
         f" in randomized blocks of one repeat each (seed {chosen.seed})"
     )
     screen.print(_order(specs, everything=arguments.all))
-    screen.print(_times(estimate))
+    if chosen.follow_up:
+        screen.print(_then(chosen.follow_up, chosen.repeats), highlight=False, markup=False)
+    on_cluster = any(spec.settings.distribution != "single" for spec in specs)
+    screen.print(_times(estimate, "quick-distributed" if on_cluster else "quick"))
     return 0
+
+
+def _plain(specs: Sequence[RunSpec]) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(spec) | {"trial_id": spec.trial_id} for spec in specs]
+
+
+def _product(trials: int, repeats: int) -> str:
+    return f"{trials} trial{'s' * (trials != 1)} × {repeats} repeats = {trials * repeats} runs"
+
+
+def _then(follow_up: study.FollowUp, repeats: int) -> str:
+    """What comes after all other runs."""
+    values = [text(follow_up.choose, branch.value) for branch in follow_up.branches]
+    changes = ", ".join(f"{key_name(key)} {text(key, value)}" for key, value in follow_up.changes.items())
+    most = max(len(branch.trials) for branch in follow_up.branches)
+    on = f"on {key_name(follow_up.choose)} {values[0]}"
+    if len(values) > 1:
+        on = f"on the better {key_name(follow_up.choose)} ({' or '.join(values)})"
+    return f"then: {_product(most, repeats)} with {changes} {on}"
 
 
 def _order(specs: tuple[RunSpec, ...], *, everything: bool) -> Table:
@@ -52,26 +87,29 @@ def _order(specs: tuple[RunSpec, ...], *, everything: bool) -> Table:
     if not everything and len(listed) > _SHOWN:
         listed = listed[: _SHOWN - 2]
     for number, spec in listed:
-        images = f"{spec.settings.train_images:,}" if spec.settings.train_images else "all"
-        cells = (
-            spec.label,
-            spec.settings.epochs,
-            images,
-            spec.settings.global_batch_size,
-            spec.settings.device,
-        )
+        cells = (spec.label, spec.settings.epochs, _images(spec), _batch(spec), spec.settings.device)
         table.add_row(str(number), str(spec.block + 1), *map(str, cells))
     if len(listed) < len(specs):
         table.add_row("…", "", f"and {len(specs) - len(listed)} more (--all lists them)")
     return table
 
 
-def _times(estimate: plan.Estimate) -> str:
+def _images(spec: RunSpec) -> str:
+    images = f"{spec.settings.train_images:,}" if spec.settings.train_images else "all"
+    return images if spec.settings.data_scale == 1 else f"{images} × {spec.settings.data_scale}"
+
+
+def _batch(spec: RunSpec) -> str:
+    per_task = spec.settings.distribution_options.get("batch_size_per_task")
+    return str(spec.settings.global_batch_size) if per_task is None else f"{per_task} a task"
+
+
+def _times(estimate: plan.Estimate, quick: str) -> str:
     unknown = [trial for trial in estimate.trials if trial.run_s is None]
     if estimate.total_s is None or estimate.low_s is None or estimate.high_s is None:
         return (
             "time: nothing is known yet: the store has no run on this machine that is like these.\n"
-            "`bakeoff run quick` takes minutes; after it this plan can be estimated."
+            f"`bakeoff run {quick}` takes minutes; after it this plan can be estimated."
         )
     lines = [
         f"time: about {_span(estimate.total_s)} ({_span(estimate.low_s)} to {_span(estimate.high_s)}), "

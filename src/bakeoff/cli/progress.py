@@ -2,7 +2,8 @@
 
 Everything is drawn when a record arrives, while the contestant waits for its answer. Nothing ticks in
 between, since a clock hand that moves during an epoch would cost that epoch CPU time; so the display
-tells when a run should end rather than how long is left.
+tells when a run should end rather than how long is left. A cluster's progress does come while it trains, once
+a second where it has changed: a drawing takes some milliseconds of one core.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 
@@ -29,6 +31,8 @@ from bakeoff_worker.records import (
     RunSpec,
     RunStarted,
     RunWarning,
+    SamplesAccounted,
+    StageProgress,
     kind_of,
 )
 
@@ -39,8 +43,14 @@ _NEXT_PHASE = {
     "data": "building",
     "build": "first step (compiling)",
     "first_step": "training",
+    "cluster": "cluster up, starting the Spark application",
+    "context": "application up, handing out the data",
+    "warm_up": "training",
     "training": "ending",
+    "application": "reading Spark's accounts",
+    "cluster_end": "ending",
 }
+_STAGE_LINES_S = 15.0  # how far apart lines about a stage are where no table is drawn
 
 
 def listener(*, quiet: bool, as_json: bool) -> Listener:
@@ -74,28 +84,49 @@ class JsonLines(Listener):
 
 
 class PlainLines(Listener):
-    """A line when a run starts and ends, and about ten in between."""
+    """A line when a run starts and ends, and about ten in between; on a cluster also how far a stage is."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
         self._head = ""
+        self._epoch = 0
+        self._num_failed = 0
+        self._said_at = 0.0
+        self._samples: SamplesAccounted | None = None
 
     def run_started(self, spec: RunSpec, index: int, total: int) -> None:
         """Position, label, repeat."""
         self._head = f"[{index + 1}/{total}] {spec.label}, repeat {spec.repeat + 1}"
-        print(f"{self._head}: started", flush=True)
+        self._epoch, self._num_failed, self._samples = 0, 0, None
+        self._say("started")
 
     def recorded(self, spec: RunSpec, record: Record) -> None:
-        """Every epoch of a short run, every tenth part of a long one; warnings always."""
+        """Every epoch of a short run, every tenth part of a long one; failed tasks and warnings always."""
         if isinstance(record, EpochRecord):
             every = max(1, spec.settings.epochs // 10)
-            if record.epoch % every == 0 or record.epoch == spec.settings.epochs:
-                print(f"{self._head}: {_epoch_words(spec, record)}", flush=True)
+            if record.epoch // every > self._epoch // every or record.epoch == spec.settings.epochs:
+                self._say(_epoch_words(spec, record))
+            self._epoch = record.epoch
+        elif isinstance(record, StageProgress):
+            failed_more = record.num_failed > self._num_failed
+            if failed_more or self._now() - self._said_at >= _STAGE_LINES_S:
+                self._say(f"stage {record.stage}: {_tasks_words(record)}")
+            self._num_failed = record.num_failed
+        elif isinstance(record, PhaseEnded) and record.name == "cluster":
+            self._say(f"cluster up after {record.wall_s:.1f} s")
+        elif isinstance(record, SamplesAccounted):
+            self._samples = record
         elif isinstance(record, RunWarning):
-            print(f"{self._head}: warning: {record.message}", flush=True)
+            self._say(f"warning: {record.message}")
 
     def run_ended(self, spec: RunSpec, ended: RunEnded) -> None:
-        """Status and reason."""
-        print(f"{self._head}: {ended.status}{': ' + ended.reason if ended.reason else ''}", flush=True)
+        """Status and reason, and whether samples were left out."""
+        words = ended.status + (f": {ended.reason}" if ended.reason else "")
+        self._say("; ".join(filter(None, (words, _untrained(self._samples)))))
+
+    def _say(self, words: str) -> None:
+        self._said_at = self._now()
+        print(f"{self._head}: {words}", flush=True)
 
 
 class LiveTable(Listener):
@@ -107,12 +138,16 @@ class LiveTable(Listener):
         self._index, self._total = 0, 1
         self._run_began = time.monotonic()
         self._phase = ""
+        self._stage: StageProgress | None = None
+        self._samples: SamplesAccounted | None = None
         self._epoch: EpochRecord | None = None
-        self._lines: dict[str, tuple[int, EpochRecord | None, str]] = {}
+        self._num_new_epochs = 1  # a record of a cluster may close several
+        self._lines: dict[str, tuple[int, EpochRecord | None, Text]] = {}
 
     def run_started(self, spec: RunSpec, index: int, total: int) -> None:
         """Start the display with the first run."""
-        self._index, self._total, self._epoch = index, total, None
+        self._index, self._total = index, total
+        self._epoch, self._stage, self._samples = None, None, None
         self._run_began, self._phase = time.monotonic(), "starting"
         if index == 0:
             self._began = time.monotonic()
@@ -120,11 +155,19 @@ class LiveTable(Listener):
         self._draw(spec)
 
     def recorded(self, spec: RunSpec, record: Record) -> None:
-        """Redraw, while the contestant waits."""
+        """Redraw, while the contestant waits; not for each task of a cluster, which come by the hundred."""
         if isinstance(record, EpochRecord):
+            self._num_new_epochs = record.epoch - (self._epoch.epoch if self._epoch else 0)
             self._epoch = record
+        elif isinstance(record, StageProgress):
+            self._stage = record
         elif isinstance(record, PhaseEnded):
-            self._phase = _NEXT_PHASE.get(record.name, self._phase)
+            self._phase = _next_phase(spec, record.name, self._phase)
+            if record.name == "training":
+                self._stage = None
+        elif isinstance(record, SamplesAccounted):
+            self._samples = record
+            return
         elif isinstance(record, RunWarning):
             self._live.console.print(f"[yellow]warning[/] {spec.label}: {record.message}")
         elif not isinstance(record, RunStarted):
@@ -133,11 +176,15 @@ class LiveTable(Listener):
 
     def run_ended(self, spec: RunSpec, ended: RunEnded) -> None:
         """Move the run to the contestants' lines."""
-        done = self._lines.get(spec.label, (0, None, ""))[0]
-        self._lines[spec.label] = (done + 1, self._epoch, ended.status)
+        done = self._lines[spec.label][0] if spec.label in self._lines else 0
+        status = Text(ended.status, _STATUS_STYLES.get(ended.status, "red"))
+        untrained = _untrained(self._samples)
         if ended.status != "ok":
-            style = _STATUS_STYLES.get(ended.status, "red")
-            self._live.console.print(Text.assemble((ended.status, style), f" {spec.label}: {ended.reason}"))
+            self._live.console.print(Text.assemble(status, f" {spec.label}: {ended.reason}"))
+        if untrained:
+            self._live.console.print(Text.assemble((untrained, "yellow"), f": {spec.label}"))
+            status = Text.assemble(status, ("; " + untrained, "yellow"))
+        self._lines[spec.label] = (done + 1, self._epoch, status)
         self._index += 1
         self._draw(None)
 
@@ -168,16 +215,23 @@ class LiveTable(Listener):
             epochs, done = spec.settings.epochs, self._epoch.epoch if self._epoch else 0
             words = _epoch_words(spec, self._epoch) if self._epoch else self._phase
             if self._epoch and done < epochs:
-                per_epoch_s = self._epoch.train_s + self._epoch.evaluation_s
+                per_epoch_s = (self._epoch.train_s + self._epoch.evaluation_s) / max(1, self._num_new_epochs)
                 words += f", ends about {_clock(per_epoch_s * (epochs - done))}"
+            if self._epoch and self._phase != "training":
+                words += f", {self._phase}"
             grid.add_row(f"{spec.label}", _bar(done, epochs), f"repeat {spec.repeat + 1}: {words}")
+            if self._stage is not None:
+                failed = f", {self._stage.num_failed} failed" if self._stage.num_failed else ""
+                tasks = Text.assemble(_tasks_words(self._stage, with_failed=False), (failed, "red"))
+                bar = _bar(self._stage.num_done, self._stage.num_tasks)
+                grid.add_row(f"  stage {self._stage.stage}", bar, tasks)
         lines = Table(box=None, header_style="dim", padding=(0, 2))
         for title in ("contestant", "runs", "last error", "images/s", "last status"):
             lines.add_column(title, justify="left" if title in ("contestant", "last status") else "right")
         for label, (done, epoch, status) in self._lines.items():
             error = f"{100 * epoch.validation_error:.2f} %" if epoch else ""
             speed = f"{epoch.num_images / epoch.train_s:,.0f}" if epoch else ""
-            lines.add_row(label, str(done), error, speed, Text(status, _STATUS_STYLES.get(status, "red")))
+            lines.add_row(label, str(done), error, speed, status)
         self._live.update(Group(grid, lines) if self._lines else grid, refresh=True)
 
 
@@ -187,6 +241,29 @@ def _epoch_words(spec: RunSpec, epoch: EpochRecord) -> str:
         f"epoch {epoch.epoch}/{spec.settings.epochs}, {epoch.train_s:.2f} s, "
         f"error {100 * epoch.validation_error:.2f} %, {speed:,.0f} images/s"
     )
+
+
+def _next_phase(spec: RunSpec, ended: str, now: str) -> str:
+    """What a run does after a phase."""
+    options = spec.settings.distribution_options
+    if ended == "build" and options:
+        embedded = options.get("master") == "embedded"
+        return "starting the cluster" if embedded else "starting the Spark application"
+    if ended == "parallelize":
+        return "warming up" if options.get("executors") == "warm" else "training"
+    return _NEXT_PHASE.get(ended, now)
+
+
+def _tasks_words(stage: StageProgress, with_failed: bool = True) -> str:
+    failed = f", {stage.num_failed} failed" if with_failed and stage.num_failed else ""
+    return f"{stage.num_done} of {stage.num_tasks} tasks done{failed}"
+
+
+def _untrained(samples: SamplesAccounted | None) -> str:
+    """What must stand beside a run that trained less than it was asked to; nothing beside any other."""
+    if samples is None or samples.num_trained >= samples.num_asked:
+        return ""
+    return f"{samples.num_asked - samples.num_trained:,} of {samples.num_asked:,} samples not trained"
 
 
 def _bar(done: int, total: int) -> ProgressBar:

@@ -7,14 +7,15 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 
-from bakeoff import session, study
+from bakeoff import session
 from bakeoff.cli import downloads, progress, summary
+from bakeoff.cli.asked import study_of
 from bakeoff.cli.stores import store_path
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Run what is missing of the study; 0 if all of its runs are in the store and ended well, else 1."""
-    chosen = study.load(arguments.study, arguments.overrides)
+    chosen = study_of(arguments)
     store = store_path(arguments)
     tell = _teller(arguments)
     with closing(progress.listener(quiet=arguments.quiet, as_json=arguments.json)) as listener:

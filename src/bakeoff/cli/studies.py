@@ -19,7 +19,7 @@ def main(arguments: argparse.Namespace) -> int:
         table.add_column(title, justify="right" if title == "runs" else "left")
     for name in study.builtin_names():
         loaded = study.load(name)
-        table.add_row(name, str(len(plan.expand(loaded))), loaded.title)
+        table.add_row(name, str(plan.num_runs(loaded)), loaded.title)
     screen = console()
     screen.print(table)
     store = store_path(arguments)

@@ -1,5 +1,6 @@
 """Arrays in, numbers out: summaries, paired comparisons, plateaus, warm-up. See docs/statistics.md."""
 
+from bakeoff.stats.choice import Choice, choose_fastest
 from bakeoff.stats.comparison import (
     FASTER,
     MIN_PAIRS,
@@ -22,10 +23,12 @@ __all__ = [
     "SLOWER",
     "TOO_FEW",
     "UNDECIDED",
+    "Choice",
     "Difference",
     "Plateau",
     "Ratio",
     "Summary",
+    "choose_fastest",
     "mean_interval",
     "pair",
     "paired_difference",

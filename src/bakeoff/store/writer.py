@@ -136,8 +136,12 @@ class Writer:
 
     # ---- studies and runs ---------------------------------------------------------------------------
 
-    def begin_study(self, study: StudyRow) -> None:
-        """Store a study and what it plans; one stored before is only noted as begun again."""
+    def begin_study(self, study: StudyRow) -> frozenset[str]:
+        """Store a study and what it plans; the trial_ids of all that it plans by now.
+
+        A study stored before is noted as begun again, and may plan more than it did: what follows the
+        other runs is known only when these have ended.
+        """
         trials = {spec.trial_id: spec for spec in study.specs}
         with self._storing(f"study {study.name}"), transaction(self._connection):
             self._insert("studies", study.digest, study.name, study.title, _json(study.document))
@@ -149,6 +153,10 @@ class Writer:
                 )
             for spec in study.specs:
                 self._insert("planned", study.digest, spec.trial_id, spec.repeat, spec.seed)
+            rows = self._connection.execute(
+                "SELECT DISTINCT trial_id FROM planned WHERE study_digest = ?", (study.digest,)
+            )
+            return frozenset(trial_id for (trial_id,) in rows)
 
     def begin_run(
         self,
