@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import re
 import runpy
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -330,13 +331,17 @@ def test_a_budget_is_stacked_in_its_order_to_a_hundred_percent() -> None:
     assert chart["layer"][0]["encoding"]["y"]["sort"] == ["b", "a"]
 
 
-def test_parts_without_time_are_left_out_and_narrow_ones_have_no_number() -> None:
+def test_parts_without_time_are_left_out() -> None:
     shares = {"a": {"training": 0.96, "gc": 0.04, "failed": 0.0, "exchange": None}}
     rows = data_of(figures.time_budget(budget_of(shares)), "part")
-    assert [(row["part"], row["label"]) for row in rows] == [
-        ("Training", 96),
-        ("Garbage collection outside Python", None),
-    ]
+    assert [row["part"] for row in rows] == ["Training", "Garbage collection outside Python"]
+
+
+@pytest.mark.parametrize(("width", "numbers"), [(640, ["60 %", "36 %"]), (90, ["60 %"])])
+def test_a_number_is_written_where_it_fits(width: int, numbers: list[str]) -> None:
+    spec = figures.time_budget(budget_of({"a": {"training": 0.6, "import": 0.36, "gc": 0.04}})).to_dict()
+    svg = vl_convert.vegalite_to_svg({**spec, "width": width}, show_warnings=True)
+    assert re.findall(r">(\d+ %)<", svg) == numbers
 
 
 def test_a_budget_may_name_its_parts_or_title_them_or_have_parts_of_its_own() -> None:

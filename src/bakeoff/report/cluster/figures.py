@@ -347,8 +347,7 @@ def time_budget(budget: pl.DataFrame) -> Figure:
         stop=(100 * stop).round(3),
         shown=pl.Series(_SHARE.texts(known["share"]), dtype=pl.String) + " %",
         core_s=pl.Series(_SECONDS.texts(known["core_s"]), dtype=pl.String),
-        # Where a number fits into its surface; elsewhere the tooltip has it.
-        label=pl.when(share >= 0.06).then((100 * share).round(0).cast(pl.Int64)),
+        label=(100 * share).round(0).cast(pl.Int64),
         idle=pl.col("part").is_in([TITLES[part] for part in IDLE]),
     )
     pick = alt.selection_point(name="pick", fields=["part"], bind="legend", toggle="true")
@@ -368,7 +367,9 @@ def time_budget(budget: pl.DataFrame) -> Figure:
             alt.Tooltip("core_s:N", title="core-seconds"),
         ],
     )
-    labelled = base.transform_filter("isValid(datum.label)").transform_calculate(
+    # Where a number fits into its surface, 30 pixels; elsewhere the tooltip has it.
+    fits = "(datum.stop - datum.start) * width > 3000"
+    labelled = base.transform_filter(fits).transform_calculate(
         middle="(datum.start + datum.stop) / 2", words="datum.label + ' %'"
     )
     labels = labelled.mark_text(fontSize=11, aria=False).encode(
