@@ -281,8 +281,9 @@ def test_a_run_that_went_well_has_no_signs() -> None:
     assert layers_of(chart, "point") == layers_of(chart, "tick") == []
 
 
-def test_executors_that_were_never_reported_are_drawn_by_their_tasks() -> None:
-    chart = figures.timeline(tasks_of(task(2, 5), task(2, 4)), executors_of())
+@pytest.mark.parametrize("executors", [executors_of(), pl.DataFrame()], ids=["no rows", "no columns"])
+def test_executors_that_were_never_reported_are_drawn_by_their_tasks(executors: pl.DataFrame) -> None:
+    chart = figures.timeline(tasks_of(task(2, 5), task(2, 4)), executors)
     assert [row["lane"] for row in data_of(chart, "until")] == ["executor 0 · core 1", "executor 0 · core 2"]
 
 

@@ -82,6 +82,14 @@ _INSIDE = (
 )
 # The same with what a warm-up trains, which is undone.
 _DRAWN = ("worker_start", "import", "data", "build", "training", "warm_up", "exchange")
+# What a timeline needs to know of executors.
+_EXECUTOR: Mapping[str, Any] = {
+    "executor": pl.String,
+    "num_cores": pl.Int64,
+    "added_s": pl.Float64,
+    "removed_s": pl.Float64,
+    "removed_reason": pl.String,
+}
 _SECONDS = Metric("task_s", "Task time", "s")
 _TOTAL = Metric("total_s", "Total time since launch", "s")
 _SHARE = Metric("share", "Share of core time", "%", factor=100, max_decimals=1)
@@ -125,6 +133,8 @@ def timeline(tasks: pl.DataFrame, executors: pl.DataFrame, task_cpus: int = 1) -
     task_cpus: cores that each task takes; an executor's rows are its cores, or its slots if more than one.
     """
     placed = lanes(_plain(tasks), task_cpus).filter(pl.col("lane").is_not_null())
+    if not executors.columns:  # nothing is known of them
+        executors = pl.DataFrame(schema=_EXECUTOR)
     times = pl.concat([placed["finished_s"], executors["added_s"], executors["removed_s"]])
     end = float(times.cast(pl.Float64).max() or 1.0)  # type: ignore[arg-type]
     rows = _rows(placed, executors, end, task_cpus)
@@ -696,7 +706,7 @@ def _intervals(frame: pl.DataFrame, metric: Metric) -> pl.Series:
 
 def _row(column: str, names: Sequence[str]) -> alt.Y:
     """A row for each name, in this order."""
-    return alt.Y(f"{column}:N", title=None, sort=list(names), axis=alt.Axis(grid=False))
+    return alt.Y(f"{column}:N", title=None, sort=list(names), axis=alt.Axis(grid=False, labelLimit=330))
 
 
 def _seconds(column: str, title: str) -> alt.X:
