@@ -5,6 +5,7 @@
     find(name)                 the environment if it is there
     list_environments()        what is on this machine
     remove(name)               give the disk space back
+    pack(name, output)         one archive with interpreter and all, for a cluster's nodes
     java.find(spark)           the Java that an environment with Spark runs on
 
 An environment ``java`` is made where this machine has no fitting Java; studies know nothing of it.
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Literal
 
 from bakeoff import cache
-from bakeoff.environments import blas, creation, foreign, java
+from bakeoff.environments import blas, creation, foreign, java, packing
 from bakeoff.environments.catalogue import (
     JAVA,
     MODULES,
@@ -47,6 +48,7 @@ __all__ = [
     "find",
     "java",
     "list_environments",
+    "pack",
     "remove",
 ]
 
@@ -165,6 +167,36 @@ def remove(name: str) -> None:
         )
     for home in homes:
         creation.delete(home)
+
+
+def pack(
+    name: str,
+    output: Path | None = None,
+    *,
+    request: EnvironmentRequest | None = None,
+    on_progress: Progress | None = None,
+) -> Path:
+    """The environment as an archive that runs on machines without it, made now if need be; see `packing`.
+
+    Spark unpacks it on each node with ``spark.archives=FILE#environment``; the interpreter is then
+    ``environment/bin/python``, and the packages are where they are in the environment. It needs a Linux of
+    this machine's architecture with as new a glibc; for Theano g++, too, which the archive does not have.
+
+    output: a ``.tar.gz``, ``NAME.tar.gz`` in the current folder by default; one that is there is replaced.
+    request, on_progress: as for `ensure`.
+
+    Raises:
+        EnvironmentFailure: it was not made by Bakeoff, can't be made, or can't be packed; says why.
+    """
+    made = ensure(name, request=request, on_progress=on_progress)
+    if made.kind != "managed":
+        whose = "Bakeoff's own interpreter" if made.kind == "own" else "the user's own"
+        raise EnvironmentFailure(
+            f"environment {name} can't be packed: it is {whose}; expected one that Bakeoff made from a lock",
+            "Pack it with conda-pack where it is conda's, or bring a lock and let Bakeoff make it.",
+        )
+    output = (output or Path(f"{name}.tar.gz")).expanduser().absolute()
+    return packing.pack(name, made.scratch.parent, output, on_progress or _silent)
 
 
 def _spec(name: str, request: EnvironmentRequest | None, backend: str | None) -> EnvironmentSpec:
