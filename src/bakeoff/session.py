@@ -77,7 +77,7 @@ def complete(
             )
         conditions = {trial_id: condition_of(one).condition_id for trial_id, one in provisions.items()}
 
-        def run_missing(wanted: Sequence[RunSpec], title: str) -> Tally:
+        def run_missing(wanted: Sequence[RunSpec], title: str, listener: Listener) -> Tally:
             with Reader(writer.path) as reader:
                 left = plan.missing(wanted, reader.done(wanted, conditions))
             tell(f"{title}: {len(left)} of {len(wanted)} runs to do; results go to {writer.path}")
@@ -90,7 +90,7 @@ def complete(
                 listener=listener,
             )
 
-        tally = run_missing(specs, study.title)
+        tally = run_missing(specs, study.title, listener)
         if study.follow_up is None:
             return tally
         branch = _chosen_before(study.follow_up, planned)
@@ -105,7 +105,8 @@ def complete(
                 return tally
             branch = choice.index
             writer.begin_study(study_row(study, (*specs, *branches[branch])))
-        then = run_missing(branches[branch], f"then {_changes(study.follow_up)}")
+        counted_on = _CountedOn(listener, sum(tally.counts.values()))
+        then = run_missing(branches[branch], f"then {_changes(study.follow_up)}", counted_on)
         return Tally(dict(Counter(tally.counts) + Counter(then.counts)))
 
 
@@ -201,3 +202,22 @@ class _Each(Listener):
     def run_ended(self, spec: RunSpec, ended: RunEnded) -> None:
         """The end."""
         self._on_record(spec, ended)
+
+
+class _CountedOn(Listener):
+    """Tells another listener of runs that come after `num_before` others, and are counted on from them."""
+
+    def __init__(self, listener: Listener, num_before: int) -> None:
+        self._listener, self._num_before = listener, num_before
+
+    def run_started(self, spec: RunSpec, index: int, total: int) -> None:
+        """The number goes on."""
+        self._listener.run_started(spec, index + self._num_before, total + self._num_before)
+
+    def recorded(self, spec: RunSpec, record: Record) -> None:
+        """As it is."""
+        self._listener.recorded(spec, record)
+
+    def run_ended(self, spec: RunSpec, ended: RunEnded) -> None:
+        """As it is."""
+        self._listener.run_ended(spec, ended)

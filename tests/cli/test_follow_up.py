@@ -249,6 +249,9 @@ def test_the_program_plans_runs_and_resumes_what_follows(program: Any) -> None:
     assert all(len(branch["runs"]) == 2 for branch in plan["follow_up"]["branches"])
 
     done = program("run", "real.toml", "--no-report", "--json")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    numbers = [(e["index"], e["total"]) for e in events if e["event"] == "run_started"]
+    assert numbers == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 6), (5, 6)], "runs are counted on"
     assert "epoch s 0.0 goes on: " in done.stderr and "too few repeats to say" in done.stderr
     runs = program.runs()
     assert runs["status"].to_list() == ["ok"] * 6

@@ -92,6 +92,12 @@ def test_an_option_that_no_trial_takes_is_a_mistake(mistakes: Mistakes) -> None:
     ]
 
 
+def test_an_override_may_leave_one_machine_alone(load_text: Load) -> None:
+    text = "[defaults]\ndistribution_options.rounds = 2\n" + MIXED
+    (only,) = load_text(text, "matrix={}", "backend=theano").trials
+    assert only.settings.distribution == "single"
+
+
 def test_a_misspelled_one_is_found_though_one_machine_has_none(mistakes: Mistakes) -> None:
     assert mistakes(MIXED, "distribution_options.layuot=2x2") == [
         "--set distribution_options.layuot: distribution `elephas` has no option `layuot`; it has "

@@ -137,6 +137,17 @@ def test_an_override_reaches_composite_axes_and_extra_trials(load_text: Load) ->
     assert len(load_text(text, "backend=fake", "epochs=4", "train_images=500").trials) == 1
 
 
+def test_a_step_that_an_override_empties_is_still_a_step(load_text: Load) -> None:
+    text = """
+    [defaults]
+    backend = "jax"
+    [matrix]
+    way = [{ epochs = 1 }, { epochs = 2 }, { epochs = 2, jit = false }]
+    """
+    assert labels(load_text(text, "epochs=5")) == ["jit default", "jit off"]
+    assert labels(load_text(text, "epochs=5", "jit=true")) == ["jax"]
+
+
 def test_an_overridden_option_table_replaces_the_axes_of_its_options() -> None:
     study = load("sweep", ["model_options={dense = [10]}", "backend=jax"])
     assert {tuple(trial.settings.model_options["dense"]) for trial in study.trials} == {(10,)}

@@ -65,7 +65,11 @@ def _plain(specs: Sequence[RunSpec]) -> list[dict[str, Any]]:
 
 
 def _product(trials: int, repeats: int) -> str:
-    return f"{trials} trial{'s' * (trials != 1)} × {repeats} repeats = {trials * repeats} runs"
+    plural = {number: "" if number == 1 else "s" for number in (trials, repeats, trials * repeats)}
+    return (
+        f"{trials} trial{plural[trials]} × {repeats} repeat{plural[repeats]} = "
+        f"{trials * repeats} run{plural[trials * repeats]}"
+    )
 
 
 def _then(follow_up: study.FollowUp, repeats: int) -> str:

@@ -56,12 +56,16 @@ class Document:
             return f"--set {self.overridden[prefix]}" + _steps(place[len(prefix) :])
         return f"{self.name}: {path_of(place)}"
 
+    def is_override(self, place: Place) -> bool:
+        """Whether what stands there came by an override."""
+        return self._overriding(place) is not None
+
     def path(self, text: str, place: Place) -> Path:
         """Absolute path of one given at this place, relative to the file, or if by override to where we are.
 
         Links stay: the interpreter of a virtual environment is one, and means its environment.
         """
-        base = Path.cwd() if self._overriding(place) is not None else self.directory
+        base = Path.cwd() if self.is_override(place) else self.directory
         return absolute(base / os.path.expanduser(text))  # noqa: PTH111  (Path's raises for unknown users)
 
     def _overriding(self, place: Place) -> Place | None:

@@ -88,11 +88,14 @@ def applicable(row: Row) -> Row:
 
 
 def _check_applied(defaults: Row, rows: Sequence[Row], problems: Problems) -> None:
-    """An option that no trial takes is a mistake after all."""
+    """An option that no trial takes is a mistake after all, unless an override took the trials away."""
+    document = problems.document
     idle = [
         value
         for key, value in defaults.items()
-        if key.startswith("distribution_options.") and not any(key in row for row in rows)
+        if key.startswith("distribution_options.")
+        and not any(key in row for row in rows)
+        and (not document.overridden or document.is_override(value.place))
     ]
     on_cluster = names(name for name, options in DISTRIBUTIONS.items() if options)
     for value in idle if "distribution" not in problems.broken else ():

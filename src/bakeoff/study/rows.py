@@ -114,6 +114,7 @@ def _read_axis(name: str, values: object, place: Place, problems: Problems) -> A
         return Axis(place, frozenset(), ())
     if not values:
         problems.add(place, "expected at least one value; got none")
+    given: list[Row] = []  # as the file has them, to be compared with each other
     rows: list[Row] = []
     for index, value in enumerate(values):
         here = (*place, index)
@@ -123,13 +124,15 @@ def _read_axis(name: str, values: object, place: Place, problems: Problems) -> A
             row = read_row({table: {option: value}}, here, problems, skip=2)
         else:
             row = read_row({table: value}, here, problems, skip=1)
-        same = next((i for i, other in enumerate(rows) if row and _values(other) == _values(row)), None)
+        same = next((i for i, other in enumerate(given) if row and _values(other) == _values(row)), None)
+        given.append(row)
         if same is not None:
             problems.add(here, f"repeats {path_of((*place, same))}")
-            row = {}
-        rows.append(without_forced(row, problems.document.forced))
+        elif row:
+            rows.append(without_forced(row, problems.document.forced))
     keys = frozenset(key for row in rows for key in row)
-    return Axis(place, keys, tuple(row for row in rows if row))
+    # A step that an override has emptied is still one, beside steps that change something else.
+    return Axis(place, keys, tuple(rows) if keys else ())
 
 
 def _values(row: Row) -> dict[str, Any]:
