@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 NO_VALUE = "–"
 
@@ -31,6 +31,11 @@ class Metric:
     def heading(self) -> str:
         """Label with unit: ``Training time (s)``."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
+
+    @property
+    def in_minutes(self) -> Metric:
+        """A metric of seconds, in minutes."""
+        return replace(self, unit="min", factor=self.factor / 60)
 
     def shown(self, value: float) -> float:
         """A stored value in the shown unit."""
@@ -101,6 +106,15 @@ _ALL = (
     Metric("validation_error", "Validation error", "%", factor=100, max_decimals=2),
     Metric("validation_loss", "Validation loss", "", max_decimals=4),
     Metric("train_loss", "Training loss", "", max_decimals=4),
+    # Of runs on a cluster.
+    Metric("total_s", "Total since launch", "s"),
+    Metric("median_task_s", "Median task", "s"),
+    Metric("task_s", "Task time", "s"),
+    Metric("gc_s", "Garbage collection per task", "ms", factor=1000, max_decimals=1),
+    Metric("core_s", "Core time", "core-s"),
+    Metric("cpu_s", "CPU time", "s"),
+    Metric("share", "Share", "%", factor=100, max_decimals=1, lower_is_better=None),
+    Metric("bytes", "Size", "MiB", factor=1 / 2**20, max_decimals=1),
     Metric("train_accuracy", "Training accuracy", "%", factor=100, lower_is_better=False, max_decimals=2),
 )
 

@@ -9,7 +9,8 @@ figures           Altair charts, for notebooks
 from bakeoff.report import figures
 from bakeoff.report.frames import Frames, read
 from bakeoff.report.page import Options, render
-from bakeoff.report.tables import Table, tables, terminal_summary, to_latex, to_markdown
+from bakeoff.report.summaries import tables, terminal_summary
+from bakeoff.report.tables import Table, to_latex, to_markdown
 
 __all__ = [
     "Frames",

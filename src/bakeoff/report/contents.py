@@ -15,7 +15,17 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bakeoff import stats
-from bakeoff.report.frames import Frames, Selection, backend_rank, plain, select
+from bakeoff.report.frames import (
+    MARK,
+    Frames,
+    Selection,
+    backend_rank,
+    distributed,
+    marked,
+    plain,
+    select,
+    short_of_samples,
+)
 
 FAILED = ("failed", "timeout", "out_of_memory", "killed", "garbage")
 
@@ -29,8 +39,8 @@ _SEPARATOR = " · "
 class Contestant:
     """One trial in a report.
 
-    name: for people, unique in its section. short: the same, without what its race says already.
-    axes: its values of the section's swept settings.
+    name: for people, unique in its section; it ends with a dagger where samples were silently skipped.
+    short: the same, without what its race says already. axes: its values of the section's swept settings.
     """
 
     trial_id: str
@@ -39,6 +49,11 @@ class Contestant:
     backend: str
     environment: str
     axes: Mapping[str, Any]
+
+    @property
+    def is_short(self) -> bool:
+        """Whether some run of it trained fewer samples than it was asked to."""
+        return self.name.endswith(MARK)
 
 
 @dataclass(frozen=True)
@@ -184,10 +199,17 @@ def _section(
 ) -> Section:
     first = attempts.unique("trial_id", keep="first", maintain_order=True)
     rows = sorted(first.iter_rows(named=True), key=lambda row: (backend_rank(row["backend"]), row["label"]))
-    settings = {row["trial_id"]: _flat(row) for row in rows}
+    ok = selection.ok.join(first.select("trial_id"), on="trial_id", how="semi", maintain_order="left")
+    observed = observed_of(frames.facts, ok.select("run_id"))
+    seen = {
+        trial_id: observed.get(run_id, {}) for run_id, trial_id in ok.select("run_id", "trial_id").iter_rows()
+    }
+    settings = {row["trial_id"]: as_computed(flat(row), seen.get(row["trial_id"], {})) for row in rows}
     axes = _axes([(f"{row['backend']} {row['environment']}", settings[row["trial_id"]]) for row in rows])
     drop = {dataset, model, _stem(dataset), _stem(model)}
     names = _names([(row["trial_id"], row["label"]) for row in rows], drop)
+    short = set(short_of_samples(attempts)["trial_id"])
+    names = {trial_id: marked(name, trial_id in short) for trial_id, name in names.items()}
     contestants = [
         Contestant(
             trial_id=row["trial_id"],
@@ -203,11 +225,8 @@ def _section(
         {"trial_id": list(names), "contestant": list(names.values())},
         schema={"trial_id": pl.String, "contestant": pl.String},
     )
-    mine = attempts.select("trial_id").unique()
-    ok = selection.ok.join(mine, on="trial_id", how="semi", maintain_order="left")
     ok = ok.join(naming, on="trial_id", maintain_order="left")
     good = ok.select("run_id", "contestant")
-    observed = _observed(frames.facts, good)
     cache = [observed.get(run_id, {}).get("compile_cache") for run_id in ok["run_id"]]
     ok = ok.with_columns(cache=pl.Series(cache, dtype=pl.String))
     epochs = frames.epochs.join(good, on="run_id", maintain_order="left")
@@ -224,7 +243,7 @@ def _section(
     )
 
 
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+def flat(row: Mapping[str, Any]) -> dict[str, Any]:
     """A run's settings, tables opened: ``model_options.filters``."""
     found: dict[str, Any] = {}
     for column, value in row.items():
@@ -238,6 +257,20 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def as_computed(settings: Mapping[str, Any], observed: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by what they computed, so that those who did the same can be compared.
+
+    Elephas averages by itself since its release 2, in synchronous mode, what an older one averages only
+    with the published correction.
+    """
+    found = dict(settings)
+    major = str((observed.get("elephas") or {}).get("version", "")).partition(".")[0]
+    synchronous = settings.get("distribution_options.mode") == "synchronous"
+    if synchronous and major.isdecimal() and int(major) >= 2:
+        found["distribution_options.merge"] = "averaged"
+    return found
+
+
 def _axes(trials: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, tuple[Any, ...]]:
     """Settings of which some backend has several values; what differs between backends only names them."""
     keys = sorted({key for _, one in trials for key in one} - _OPTION_TABLES)
@@ -245,11 +278,19 @@ def _axes(trials: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, tuple[An
     for key in keys:
         by_backend: dict[str, set[str]] = {}
         for backend, one in trials:
-            by_backend.setdefault(backend, set()).add(json.dumps(one.get(key)))
+            if _applies(key, one):
+                by_backend.setdefault(backend, set()).add(json.dumps(one.get(key)))
         if any(len(values) > 1 for values in by_backend.values()):
             values = {json.dumps(one.get(key)): one.get(key) for _, one in trials}
             found[key] = tuple(sorted(values.values(), key=_rank))
     return found
+
+
+def _applies(key: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a setting means anything beside the others: a layout does on a cluster only."""
+    if key == "global_batch_size":
+        return bool(settings.get("distribution", "single") == "single")
+    return not key.startswith("distribution_options.") or key in settings
 
 
 def _rank(value: Any) -> tuple[int, Any]:
@@ -281,13 +322,16 @@ def _races(
 ) -> list[Race]:
     """Contestants with equal settings race each other; the race with the most common settings comes first.
 
-    Where no two have equal settings (one backend under several), all of them race.
+    Where no two have equal settings (one backend under several), all of them race. But one machine and
+    a cluster never do: what their training times include differs, so that `cluster` compares them.
     """
     groups: dict[str, list[Contestant]] = {}
     for contestant in contestants:
         groups.setdefault(json.dumps([contestant.axes[key] for key in axes]), []).append(contestant)
     if len(groups) == len(contestants):
-        groups = {"": list(contestants)}
+        groups = {}
+        for contestant in contestants:
+            groups.setdefault(str(contestant.axes.get("distribution")), []).append(contestant)
     if len(groups) > 1:
         common = {key: _commonest([c.axes.get(key) for c in contestants]) for key in axes}
         shared = {
@@ -305,7 +349,9 @@ def _races(
     for members in groups.values():
         if len(groups) > 1:
             members = _shortened(members)
-        setting = ", ".join(f"{_axis_name(key)} {plain(members[0].axes[key])}" for key in axes)
+        setting = ", ".join(
+            f"{_axis_name(key)} {plain(members[0].axes[key])}" for key in axes if _common(key, members)
+        )
         races.append(
             Race(
                 setting=setting if len(groups) > 1 else "",
@@ -318,10 +364,20 @@ def _races(
     return races
 
 
+def _common(key: str, members: Sequence[Contestant]) -> bool:
+    """Whether an axis says something of a race as a whole."""
+    values = [one.axes[key] for one in members]
+    if key.startswith("distribution_options."):
+        return None not in values and all(value == values[0] for value in values)
+    if key == "global_batch_size" and members[0].axes.get("distribution", "single") != "single":
+        return False
+    return all(value == values[0] for value in values)
+
+
 def line_name(contestant: Contestant) -> str:
-    """The backend, with its environment where the label says so."""
+    """The backend, with its environment where the label says so, and with the dagger."""
     long = f"{contestant.backend} ({contestant.environment})"
-    return long if long in contestant.name else contestant.backend
+    return marked(long if long in contestant.name else contestant.backend, contestant.is_short)
 
 
 def _shortened(members: Sequence[Contestant]) -> list[Contestant]:
@@ -358,7 +414,7 @@ def _compare(
     num_images: Mapping[str, int | None],
 ) -> Comparison:
     def paired(column: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        of_a, of_b = _by_block(by_trial[a.trial_id], column), _by_block(by_trial[b.trial_id], column)
+        of_a, of_b = by_block(by_trial[a.trial_id], column), by_block(by_trial[b.trial_id], column)
         return stats.pair(of_a[0], of_a[1], of_b[0], of_b[1])
 
     time = stats.paired_ratio(*paired("train_s"))
@@ -371,7 +427,7 @@ def _compare(
     return Comparison(a, b, time, error)
 
 
-def _by_block(runs: pl.DataFrame, column: str) -> tuple[list[int], list[float]]:
+def by_block(runs: pl.DataFrame, column: str) -> tuple[list[int], list[float]]:
     """Blocks and values of one contestant's runs; the last one counts where a block was run again."""
     values = (float("nan") if value is None else float(value) for value in runs[column])
     last = dict(zip(runs["block"].to_list(), values, strict=True))
@@ -384,7 +440,7 @@ def _of(frame: pl.DataFrame, contestants: Sequence[Contestant]) -> pl.DataFrame:
     return mine.with_columns(pl.col("contestant").replace(names))
 
 
-def _observed(facts: pl.DataFrame, runs: pl.DataFrame) -> dict[str, dict[str, Any]]:
+def observed_of(facts: pl.DataFrame, runs: pl.DataFrame) -> dict[str, dict[str, Any]]:
     """By run, what was seen to run."""
     if not len(facts):
         return {}
@@ -403,11 +459,13 @@ def parsed(text: str | None) -> dict[str, Any]:
 
 def _notes(sections: Sequence[Section], frames: Frames) -> tuple[str, ...]:
     notes = []
-    if any(len(section.runs) for section in sections):
+    ran = [len(distributed(section.runs)) for section in sections if len(section.runs)]
+    if ran:
         notes.append(
             "Within a repeat all contestants start from the same weights and see the same batches in the "
             "same order; dropout draws from each backend's own generator, so that errors agree in "
             "distribution, not digit by digit."
+            + (" On a cluster each shard has batches of its own." if any(ran) else "")
         )
     notes += [note for section in sections for note in (*_weights(section, frames), *_epoch_notes(section))]
     return tuple(notes)
@@ -437,12 +495,14 @@ def _weights(section: Section, frames: Frames) -> list[str]:
 def _epoch_notes(section: Section) -> list[str]:
     """What the epochs of the main race show: two-valued times, warm-up, numbers that are none."""
     found = []
+    spread = set(distributed(section.runs)["trial_id"])
     for contestant in section.races[0].contestants:
         epochs = section.epochs.filter(contestant=contestant.name)
         if not len(epochs):
             continue
         times = error_table(epochs, "train_s")
-        if contestant.backend == "tensorflow" and (levels := stats.two_valued(times)):
+        of_fit = contestant.backend == "tensorflow" and contestant.trial_id not in spread
+        if of_fit and (levels := stats.two_valued(times)):
             found.append(
                 f"On {section.title} {contestant.name}'s epochs take one of two times, about "
                 f"{levels[0]:.3g} s or {levels[1]:.3g} s, in random order: under fit the end of an epoch "

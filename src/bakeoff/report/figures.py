@@ -598,7 +598,9 @@ def _per_epoch(epochs: pl.DataFrame, column: str, **extra: pl.Expr) -> pl.DataFr
         high=((pl.col("mean") + pl.col("sd")) * metric.factor).round_sig_figs(5),
         shown=pl.Series(metric.texts(frame["mean"]), dtype=pl.String),
         spread=pl.Series(metric.texts(frame["sd"]), dtype=pl.String),
-        marked=(pl.col("epoch") - 1) % every == 0,
+        # Where the error was not measured after each epoch, every point is marked: there are few.
+        marked=((pl.col("epoch") - 1) % every == 0)
+        | (pl.len().over("contestant") < pl.col("epoch").max().over("contestant")),
     ).drop("sd")
 
 

@@ -26,6 +26,10 @@ class Source(Protocol):
     def epochs(self, study: str | None = None) -> pl.DataFrame: ...
     def facts(self, study: str | None = None) -> pl.DataFrame: ...
     def warnings(self, study: str | None = None) -> pl.DataFrame: ...
+    def phases(self, study: str | None = None) -> pl.DataFrame: ...
+    def tasks(self, study: str | None = None) -> pl.DataFrame: ...
+    def executors(self, study: str | None = None) -> pl.DataFrame: ...
+    def samples(self, study: str | None = None) -> pl.DataFrame: ...
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,9 @@ class Frames:
     """Everything that the store knows of one study; columns as in ``docs/store.md``.
 
     runs: one row per run. epochs: one row per epoch. facts, warnings: may be empty. num_planned: runs
-    that the study asks for; None if unknown. others: names of the store's other studies.
+    that the study asks for; None if unknown. others: names of the store's other studies. document: the
+    whole study as JSON; empty if unknown. phases, tasks, executors, samples: of runs on a cluster; empty
+    where none was distributed.
     """
 
     study: str
@@ -44,6 +50,11 @@ class Frames:
     title: str = ""
     num_planned: int | None = None
     others: tuple[str, ...] = ()
+    document: str = ""
+    phases: pl.DataFrame = field(default_factory=pl.DataFrame)
+    tasks: pl.DataFrame = field(default_factory=pl.DataFrame)
+    executors: pl.DataFrame = field(default_factory=pl.DataFrame)
+    samples: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
 def read(source: Source | Frames, study: str | None = None) -> Frames:
@@ -61,16 +72,44 @@ def read(source: Source | Frames, study: str | None = None) -> Frames:
     chosen = study or names[0]
     row = studies.filter((pl.col("study") == chosen) | pl.col("digest").str.starts_with(chosen)).head(1)
     name = row["study"][0] if len(row) else chosen
+    runs = source.runs(chosen)
+    of_clusters = ("phases", "tasks", "executors", "samples") if len(distributed(runs)) else ()
     return Frames(
         study=name,
-        runs=source.runs(chosen),
+        runs=runs,
         epochs=source.epochs(chosen),
         facts=source.facts(chosen),
         warnings=source.warnings(chosen),
         title=row["title"][0] or "" if len(row) else "",
         num_planned=row["num_planned"][0] if len(row) else None,
         others=tuple(other for other in names if other != name),
+        document=row["document"][0] or "" if len(row) and "document" in row.columns else "",
+        **{frame: getattr(source, frame)(chosen) for frame in of_clusters},
     )
+
+
+def distributed(runs: pl.DataFrame) -> pl.DataFrame:
+    """The runs whose work was spread over a cluster."""
+    column = "settings.distribution"
+    return runs.filter(pl.col(column) != "single") if column in runs.columns else runs.clear()
+
+
+# Stands behind the name of whoever did not train all the samples that it was given.
+MARK = "†"
+MARK_NOTE = f"{MARK} Some of the samples that it was given were silently left out of its training."
+
+
+def short_of_samples(runs: pl.DataFrame) -> pl.DataFrame:
+    """The runs that trained fewer samples than they were asked to, without saying so."""
+    if not {"samples_asked", "samples_trained", "samples_skipped"} <= set(runs.columns):
+        return runs.clear()
+    skipped = pl.col("samples_skipped") > 0
+    return runs.filter(skipped | (pl.col("samples_trained") < pl.col("samples_asked")))
+
+
+def marked(name: str, mark: bool) -> str:
+    """The name, with the mark where it belongs."""
+    return f"{name} {MARK}" if mark else name
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 import json
 import os
 import shlex
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,8 +24,10 @@ from bakeoff.errors import ReportError
 from bakeoff.metrics import METRICS
 from bakeoff.report import figures as draw
 from bakeoff.report import tables
+from bakeoff.report.cluster import figures as cluster_figures
+from bakeoff.report.cluster import said
 from bakeoff.report.contents import Contents, Section, compose, line_name
-from bakeoff.report.frames import Frames, Source, plain, read
+from bakeoff.report.frames import MARK, MARK_NOTE, Frames, Source, marked, plain, read
 
 FIGURE_FORMATS = ("svg", "png")
 # The study's own windows, in epochs.
@@ -78,6 +81,7 @@ class Part:
     tables: tuple[tables.Table, ...]
     setting: str = ""
     empty: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 def render(
@@ -119,29 +123,46 @@ def render(
 
 
 def _parts(contents: Contents) -> Iterator[Part]:
-    """Sections with their figures and tables, numbered through."""
-    num_figures = 0
+    """Sections with their figures and tables, numbered through, and what was distributed after each."""
+    numbers = itertools.count(1)
+    sayings = said.say(contents)
     for index, section in enumerate(contents.sections, 1):
         anchor = f"section-{index}"
         if not len(section.runs):
             yield Part(anchor, section.title, (), (), (), empty="No run on this data set has ended well yet.")
             continue
         plateaus = tables.plateaus(section)
-        drawn = []
-        for name, chart, caption, alt in _section_figures(section, plateaus):
-            num_figures += 1
-            drawn.append(Figure(num_figures, f"{num_figures:02d}-{name}", chart, caption, alt))
-        found = [tables.summary(section), tables.plateau_table(section, plateaus)]
+        drawn = _numbered(_with_mark(_section_figures(section, plateaus)), numbers)
+        found = [tables.summary(section)]
+        if not _only_at_the_end(section.epochs_of(section.races[0])):
+            found.append(tables.plateau_table(section, plateaus))
         if any(race.comparisons for race in section.races):
             found.insert(0, tables.verdicts(section))
         yield Part(
             anchor=anchor,
             title=section.title,
             verdicts=tuple(_headline(section)),
-            figures=tuple(drawn),
+            figures=drawn,
             tables=tuple(found),
             setting=section.races[0].setting,
         )
+        if section.title in sayings.sections:
+            yield _part(f"{anchor}-cluster", sayings.sections[section.title], numbers)
+    if sayings.conclusions:
+        yield _part("conclusions", sayings.conclusions, numbers)
+
+
+def _part(anchor: str, found: said.Said, numbers: Iterator[int]) -> Part:
+    drawn = _numbered(found.figures, numbers)
+    return Part(anchor, found.title, found.verdicts, drawn, found.tables, remarks=found.remarks)
+
+
+def _numbered(drawn: Iterable[Drawn], numbers: Iterator[int]) -> tuple[Figure, ...]:
+    """Figures with the next numbers."""
+    return tuple(
+        Figure(number, f"{number:02d}-{name}", chart, caption, alt)
+        for (name, chart, caption, alt), number in zip(drawn, numbers, strict=False)
+    )
 
 
 def _headline(section: Section) -> list[tuple[str, str]]:
@@ -163,6 +184,7 @@ def _section_figures(section: Section, plateaus: Mapping[str, Any]) -> Iterator[
     names = ", ".join(contestant.short for contestant in race.contestants)
     where = section.title + (f" ({race.setting})" if race.setting else "")
     palette = draw.Palette.of((one.short, one.backend) for one in race.contestants)
+    any_short = any(one.is_short for one in race.contestants)
     if len(runs):
         ratios = [
             (one.first.short, one.second.short, one.time)
@@ -176,7 +198,8 @@ def _section_figures(section: Section, plateaus: Mapping[str, Any]) -> Iterator[
                 f"How many times faster the first of each pair trains on {where}: ratio of training times "
                 "paired by block, geometric mean and 95 % interval. Filled: the verdict is that one is "
                 "faster. Hollow: undecided, or too few repeats to say.",
-                f"Ratios of training times of {len(ratios)} pairs; the values are in the table of verdicts.",
+                f"Ratios of training times of {marked(f'{len(ratios)} pairs', any_short)}; the values are in "
+                "the table of verdicts.",
             )
         yield (
             "times",
@@ -187,7 +210,7 @@ def _section_figures(section: Section, plateaus: Mapping[str, Any]) -> Iterator[
             "over all cores.",
             f"Times of {names}; the values are in the table of results.",
         )
-    if len(epochs):
+    if len(epochs) and not _only_at_the_end(epochs):
         yield from _epoch_figures(epochs, where, names, palette, plateaus)
     if len(runs) and runs["first_step_s"].is_not_null().any():
         yield (
@@ -198,6 +221,12 @@ def _section_figures(section: Section, plateaus: Mapping[str, Any]) -> Iterator[
             f"Seconds of the first step of {names}; the values are in the table of results.",
         )
     yield from _sweeps(section)
+
+
+def _only_at_the_end(epochs: pl.DataFrame) -> bool:
+    """Whether the error was measured once, after several epochs: a cluster may train them in one go."""
+    per_run = epochs.group_by("run_id").agg(num=pl.len(), last=pl.col("epoch").max())
+    return len(per_run) > 0 and bool(((per_run["num"] == 1) & (per_run["last"] > 1)).all())
 
 
 def _epoch_figures(
@@ -249,6 +278,8 @@ def _epoch_figures(
             "further left was sooner.",
             f"Validation error against training time of {names}. {ends}",
         )
+    counted = epochs.group_by("run_id").agg(num=pl.len(), last=pl.col("epoch").max())
+    if last > 1 and bool((counted["num"] == counted["last"]).all()):  # no record stands for several epochs
         yield (
             "epoch-times",
             draw.epoch_times(epochs, palette),
@@ -270,11 +301,18 @@ def _last_values(epochs: pl.DataFrame) -> str:
 
 
 def _sweeps(section: Section) -> Iterator[Drawn]:
-    for axis, values in section.axes.items():
+    for axis, every in section.axes.items():
+        if axis == "distribution":
+            continue  # one machine and a cluster meet in a part of their own
         contestants = section.swept(axis)
+        own = {plain(one.axes[axis]) for one in contestants}
+        values = [value for value in every if plain(value) in own]
         if len({plain(one.axes[axis]) for one in contestants}) < 2:
             continue
-        lines = {one.trial_id: line_name(one) for one in contestants}
+        # One line for a backend, whichever of its points wears a dagger.
+        lines = {one.trial_id: line_name(one).removesuffix(f" {MARK}") for one in contestants}
+        short = {lines[one.trial_id] for one in contestants if one.is_short}
+        lines = {trial_id: marked(line, line in short) for trial_id, line in lines.items()}
         naming = pl.DataFrame({"trial_id": list(lines), "contestant": list(lines.values())})
         runs = section.runs.drop("contestant").join(naming, on="trial_id", maintain_order="left")
         if not len(runs):
@@ -296,6 +334,12 @@ def _sweeps(section: Section) -> Iterator[Drawn]:
             f"Training time and final error of {', '.join(dict.fromkeys(lines.values()))} for {title} of "
             f"{', '.join(plain(value) for value in values)}; the values are in the table of results.",
         )
+
+
+def _with_mark(drawn: Iterable[Drawn]) -> Iterator[Drawn]:
+    """Captions that say what the dagger means, where a name in the figure has one."""
+    for name, chart, caption, alt in drawn:
+        yield (name, chart, f"{caption} {MARK_NOTE}" if MARK in alt else caption, alt)
 
 
 # ---- how it is written --------------------------------------------------------------------------
@@ -320,6 +364,8 @@ def _html(contents: Contents, parts: Sequence[Part], options: Options, vega: Fut
         lstrip_blocks=True,
     )
     specs = {f"figure-{figure.number}": figure.spec for part in parts for figure in part.figures}
+    spread = any(len(frame) for frame in (contents.frames.tasks, contents.frames.samples))
+    dark = dict(draw.DARK) | (dict(cluster_figures.DARK) if spread else {})
     after = [
         table
         for table in (
@@ -348,7 +394,7 @@ def _html(contents: Contents, parts: Sequence[Part], options: Options, vega: Fut
         css=(folder / "report.css").read_text(encoding="utf-8"),
         js=(folder / "report.js").read_text(encoding="utf-8"),
         vega=vega.result() if specs else "",
-        data=_embedded({"themes": draw.THEMES, "dark": draw.DARK, "locale": draw.LOCALE, "specs": specs}),
+        data=_embedded({"themes": draw.THEMES, "dark": dark, "locale": draw.LOCALE, "specs": specs}),
     )
 
 

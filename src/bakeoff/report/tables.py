@@ -17,19 +17,15 @@ from bakeoff.report.contents import (
     Contents,
     Contestant,
     Section,
-    compose,
     error_table,
     parsed,
 )
-from bakeoff.report.frames import Frames, Source, plain, read
+from bakeoff.report.frames import MARK, MARK_NOTE, marked, plain, short_of_samples
 
 SUMMARY_METRICS = (
     *("train_s", "wall_s", "evaluation_s", "first_step_s", "user_s", "system_s", "device_s"),
     *("throughput_images_per_s", "final_validation_error", "peak_memory_bytes", "device_peak_memory_bytes"),
 )
-
-
-_TERMINAL_METRICS = ("train_s", "wall_s", "first_step_s", "throughput_images_per_s", "final_validation_error")
 
 
 @dataclass(frozen=True)
@@ -42,13 +38,24 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text. name: for file names and anchors. grouped: rows that begin alike belong together."""
+    """Cells as text.
+
+    name: for file names and anchors. grouped: rows that begin alike belong together. remark: what to know
+    when reading it; `note` adds what the dagger means where a cell has one.
+    """
 
     name: str
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     grouped: bool = False
+    remark: str = ""
+
+    @property
+    def note(self) -> str:
+        """What stands below the table; empty where nothing needs to."""
+        daggers = any(MARK in cell for row in self.rows for cell in row)
+        return " ".join(filter(None, (self.remark, MARK_NOTE if daggers else "")))
 
     @property
     def groups(self) -> list[tuple[str, list[tuple[str, ...]]]]:
@@ -68,7 +75,7 @@ class Table:
 def summary(section: Section) -> Table:
     """Mean, interval, spread and range of every metric, for every contestant of a section."""
     rows: list[tuple[str, ...]] = []
-    counts = _counts(section)
+    counts = counts_of(section)
     by_trial = {one.trial_id: section.runs.filter(trial_id=one.trial_id) for one in section.contestants}
     parts = ("mean", "low", "high", "sd", "minimum", "maximum")
     for name in SUMMARY_METRICS:
@@ -76,7 +83,7 @@ def summary(section: Section) -> Table:
         samples = [
             (label, contestant, stats.summarize(values))
             for contestant in section.contestants
-            for label, values in _samples(by_trial[contestant.trial_id], contestant, name)
+            for label, values in samples_of(by_trial[contestant.trial_id], contestant, name)
         ]
         if all(one.num == 0 for *_, one in samples) and name != "train_s":
             continue
@@ -86,12 +93,12 @@ def summary(section: Section) -> Table:
         for (label, contestant, one), variance in zip(samples, variances, strict=True):
             mean, low, high, sd, minimum, maximum = (next(texts) for _ in parts)
             failed, skipped = counts.get(contestant.trial_id, (0, 0))
-            measured = (str(one.num), mean, _interval(low, high), sd, variance, minimum, maximum)
+            measured = (str(one.num), mean, interval_text(low, high), sd, variance, minimum, maximum)
             rows.append((metric.heading, label, *measured, str(failed), str(skipped)))
     numbers = ("Repeats", "Mean", "95 % interval", "SD", "Variance", "Min", "Max", "Failed", "Skipped")
     columns_shown = (Column("Metric", False), Column("Contestant", False), *map(Column, numbers))
     return Table(
-        f"summary-{_slug(section.title)}",
+        f"summary-{slug(section.title)}",
         f"Results on {section.title}",
         columns_shown,
         tuple(rows),
@@ -114,10 +121,10 @@ def verdicts(section: Section) -> Table:
                 one.second.short,
                 one.time.verdict,
                 times[0],
-                _interval(times[1], times[2]),
+                interval_text(times[1], times[2]),
                 str(one.time.num_pairs),
                 differences[0],
-                _interval(differences[1], differences[2]),
+                interval_text(differences[1], differences[2]),
                 differences[3],
             )
             rows.append((race.setting or "main", *cells) if several else cells)
@@ -133,7 +140,7 @@ def verdicts(section: Section) -> Table:
         Column("Test-set SE (pp)"),
     )
     return Table(
-        f"verdicts-{_slug(section.title)}",
+        f"verdicts-{slug(section.title)}",
         f"Pairwise verdicts on {section.title}",
         (Column("Setting", False), *columns) if several else columns,
         tuple(rows),
@@ -157,6 +164,8 @@ def claim_and_numbers(comparison: Comparison) -> tuple[str, str]:
     times = RATIO.texts([ratio.ratio, ratio.low, ratio.high])
     interval = "no interval" if ratio.low is None else f"95 % CI {times[1]}–{times[2]}"
     numbers = f"({interval}, {pairs}); {_error_words(comparison)}"
+    if comparison.first.is_short or comparison.second.is_short:
+        numbers += f"; {MARK} not all of its samples were trained"
     if comparison.time.verdict == stats.FASTER:
         return f"{first} trains {times[0]}× faster than {second}", numbers
     return f"{first} against {second}: {comparison.time.verdict}, ratio of times {times[0]}", numbers
@@ -197,20 +206,21 @@ def plateau_table(section: Section, found: Mapping[str, stats.Plateau]) -> Table
         Column("Remark", False),
     )
     title = f"Where the error stops improving on {section.title}"
-    return Table(f"plateau-{_slug(section.title)}", title, columns, rows)
+    return Table(f"plateau-{slug(section.title)}", title, columns, rows)
 
 
 def troubles(contents: Contents) -> Table:
     """Every run that did not end well: how, why, and the last lines of its output."""
     rows = []
     chosen = contents.selection.chosen
+    short = set(short_of_samples(chosen)["run_id"]) if len(chosen) else set()
     succeeded = set(contents.selection.ok.select("trial_id", "repeat").iter_rows()) if len(chosen) else set()
     for section in contents.sections:
         for row in section.attempts.filter(pl.col("status") != "ok").iter_rows(named=True):
             later = (row["trial_id"], row["repeat"]) in succeeded
             rows.append(
                 (
-                    row["label"],
+                    marked(row["label"], row["run_id"] in short),
                     str(row["repeat"]),
                     row["status"].replace("_", " ") + (", later ok" if later else ""),
                     row["reason"] or NO_VALUE,
@@ -231,8 +241,13 @@ def disturbed(contents: Contents) -> Table:
     """Runs during which the machine did other things too; they count, and are marked."""
     runs = contents.selection.ok
     flagged = runs.filter(pl.col("disturbed")) if "disturbed" in runs.columns else runs.clear()
+    short = set(short_of_samples(flagged)["run_id"]) if len(flagged) else set()
     rows = tuple(
-        (row["label"], str(row["repeat"]), _disturbance(parsed(row["disturbance"])))
+        (
+            marked(row["label"], row["run_id"] in short),
+            str(row["repeat"]),
+            _disturbance(parsed(row["disturbance"])),
+        )
         for row in flagged.iter_rows(named=True)
     )
     columns = (Column("Trial", False), Column("Repeat"), Column("What was seen", False))
@@ -358,57 +373,7 @@ def machines(contents: Contents) -> Table:
     return Table("machine", "Machine", (Column("Property", False), Column("Value", False)), rows)
 
 
-# ---- every table, in other formats --------------------------------------------------------------
-
-
-def tables(source: Source | Frames, study: str | None = None) -> tuple[Table, ...]:
-    """Summary and verdict tables of a study, section by section.
-
-    Raises:
-        StoreError: the store does not know the study.
-    """
-    return tuple(
-        table
-        for section in compose(read(source, study)).sections
-        for table in (summary(section), verdicts(section))
-    )
-
-
-def terminal_summary(
-    source: Source | Frames, study: str | None = None
-) -> list[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
-    """Titles, headings and rows for a terminal: one table of results per section, then its verdicts."""
-    found: list[tuple[str, tuple[str, ...], list[tuple[str, ...]]]] = []
-    for section in compose(read(source, study)).sections:
-        by_trial = {one.trial_id: section.runs.filter(trial_id=one.trial_id) for one in section.contestants}
-        columns = []
-        for name in _TERMINAL_METRICS:
-            # More than one sample: the first step with a cold and with a warm compile cache.
-            samples = [_samples(by_trial[one.trial_id], one, name) for one in section.contestants]
-            means = [[stats.summarize(values).mean for _, values in several] for several in samples]
-            texts = iter(METRICS[name].texts([mean for several in means for mean in several]))
-            columns.append([" / ".join(next(texts) for _ in several) for several in means])
-        counts = _counts(section)
-        rows: list[tuple[str, ...]] = []
-        for index, contestant in enumerate(section.contestants):
-            failed, skipped = counts.get(contestant.trial_id, (0, 0))
-            remarks = [f"{failed} failed"] * bool(failed) + [f"{skipped} skipped"] * bool(skipped)
-            if by_trial[contestant.trial_id]["cache"].n_unique() > 1:
-                remarks.append("first step: cold / warm cache")
-            cells = (column[index] for column in columns)
-            num_ok = len(by_trial[contestant.trial_id])
-            rows.append((contestant.name, str(num_ok), *cells, ", ".join(remarks)))
-        headings = (
-            "Contestant",
-            "Repeats",
-            *(METRICS[name].heading for name in _TERMINAL_METRICS),
-            "Remarks",
-        )
-        found.append((section.title, headings, rows))
-        sentences: list[tuple[str, ...]] = [(sentence(one),) for one in section.races[0].comparisons]
-        if sentences:
-            found.append((f"{section.title}: verdicts", ("Verdict",), sentences))
-    return found
+# ---- in other formats ---------------------------------------------------------------------------
 
 
 def to_markdown(table: Table) -> str:
@@ -417,7 +382,8 @@ def to_markdown(table: Table) -> str:
     rule = ["---:" if column.numeric else "---" for column in table.columns]
     lines = [head, rule, *([_md(cell) for cell in row] for row in table.rows)]
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"**{_md(table.title)}**\n\n{body}\n"
+    note = f"\n{_md(table.note)}\n" if table.note else ""
+    return f"**{_md(table.title)}**\n\n{body}\n{note}"
 
 
 def to_latex(table: Table) -> str:
@@ -439,7 +405,8 @@ def to_latex(table: Table) -> str:
         for number, row in enumerate(rows):
             cells = [_tex(first) if number == 0 else "", *map(_tex, row)]
             lines.append("    " + " & ".join(cells) + r" \\")
-    return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table}", ""])
+    note = [rf"  \par\footnotesize {_tex(table.note)}"] if table.note else []
+    return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", *note, r"\end{table}", ""])
 
 
 # ---- details ------------------------------------------------------------------------------------
@@ -451,7 +418,7 @@ def _values(runs: pl.DataFrame, column: str) -> list[float]:
     return [float(value) for value in runs[column] if value is not None]
 
 
-def _samples(runs: pl.DataFrame, contestant: Contestant, column: str) -> list[tuple[str, list[float]]]:
+def samples_of(runs: pl.DataFrame, contestant: Contestant, column: str) -> list[tuple[str, list[float]]]:
     """One sample of a metric; of the first step one for each state of the compile cache."""
     states = [state for state in ("cold", "warm") if state in runs["cache"].to_list()]
     if column != "first_step_s" or not states:
@@ -461,7 +428,7 @@ def _samples(runs: pl.DataFrame, contestant: Contestant, column: str) -> list[tu
     ]
 
 
-def _counts(section: Section) -> dict[str, tuple[int, int]]:
+def counts_of(section: Section) -> dict[str, tuple[int, int]]:
     """By trial: runs that failed and that were skipped."""
     counted = section.attempts.group_by("trial_id").agg(
         failed=pl.col("status").is_in(FAILED).sum(), skipped=(pl.col("status") == "skipped").sum()
@@ -469,7 +436,7 @@ def _counts(section: Section) -> dict[str, tuple[int, int]]:
     return {trial_id: (failed, skipped) for trial_id, failed, skipped in counted.iter_rows()}
 
 
-def _interval(low: str, high: str) -> str:
+def interval_text(low: str, high: str) -> str:
     return NO_VALUE if NO_VALUE in (low, high) else f"{low} to {high}"
 
 
@@ -517,7 +484,7 @@ def _one_or_many(values: Sequence[str]) -> str:
     return " / ".join(distinct) if len(distinct) <= 3 else f"{len(distinct)} different values"
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
     return re.sub(r"\W+", "-", text.lower()).strip("-") or "table"
 
 
@@ -543,6 +510,7 @@ _TEX: Mapping[str, str] = {
     "×": r"$\times$",
     "·": r"$\cdot$",
     "∞": r"$\infty$",
+    "†": r"$\dagger$",
     "–": "--",
     "\u202f": r"\,",
     "\n": " ",

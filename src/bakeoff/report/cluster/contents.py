@@ -1,0 +1,380 @@
+"""What a report says of one section's distributed runs: who ran where, what came out, who meets whom."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from bakeoff import stats
+from bakeoff.report.cluster import measures
+from bakeoff.report.contents import (
+    Contents,
+    Contestant,
+    Section,
+    as_computed,
+    by_block,
+    flat,
+    observed_of,
+    parsed,
+)
+from bakeoff.report.frames import MARK, distributed, marked
+
+LAYOUT = "distribution_options.layout"
+MERGE = "distribution_options.merge"
+EXECUTORS = "distribution_options.executors"
+# Settings in which one machine and a cluster may differ and still solve the same problem.
+_OF_THE_MACHINE = frozenset({"distribution", "global_batch_size", "threads", "pin_cpus"})
+_SEPARATOR = " · "
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One trial of a section, on a cluster or on one machine.
+
+    settings: all of them, flat, as `as_computed` has them. base: the name without layout and mark. elephas,
+    spark: what was observed, by the last of its runs that said so; empty if none did, as on one machine.
+    """
+
+    contestant: Contestant
+    settings: Mapping[str, Any]
+    base: str
+    elephas: Mapping[str, Any]
+    spark: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Unique in the section, marked where samples were skipped."""
+        return self.contestant.name
+
+    @property
+    def is_distributed(self) -> bool:
+        """Whether it ran on a cluster."""
+        return bool(self.settings.get("distribution", "single") != "single")
+
+    @property
+    def layout(self) -> str:
+        """Nodes and cores on each, ``5 × 4``; empty on one machine."""
+        return str(self.settings.get(LAYOUT) or "").replace("x", " × ")
+
+    @property
+    def at(self) -> str:
+        """The name with its layout, where the name does not say it."""
+        bare = self.name.removesuffix(f" {MARK}")
+        if self.layout in ("", *(part.replace("x", " × ") for part in bare.split(_SEPARATOR))):
+            return self.name
+        return marked(f"{bare}{_SEPARATOR}{self.layout}", self.contestant.is_short)
+
+    @property
+    def placed(self) -> str:
+        """The layout, marked where samples were skipped."""
+        return marked(self.layout, self.contestant.is_short)
+
+    @property
+    def variant(self) -> str:
+        """Whether Elephas merged as its release does, or as corrected; empty on one machine."""
+        words = {"as_released": "as released", "averaged": "corrected: averaged", None: ""}
+        merge = self.elephas.get("merge") or self.settings.get(MERGE)
+        return words.get(merge, str(merge))
+
+    @property
+    def slots(self) -> int | None:
+        """Tasks that run at once."""
+        asked = {
+            key.removeprefix("distribution_options."): value
+            for key, value in self.settings.items()
+            if key.startswith("distribution_options.")
+        }
+        return measures.slots(asked, self.spark) if self.is_distributed else None
+
+    @property
+    def num_cpus(self) -> int | None:
+        """Cores that were really there; None if nobody said."""
+        return self.spark.get("physical_cpus")
+
+
+@dataclass(frozen=True)
+class Between:
+    """Two entrants that differ in one thing, paired by block; ratios are the first's times to the second's.
+
+    train: training seconds. total: seconds from the application's launch to its stop; on one machine, of the
+    whole process. error: difference of final errors.
+    """
+
+    first: Entrant
+    second: Entrant
+    train: stats.Ratio
+    total: stats.Ratio
+    error: stats.Difference
+
+    @property
+    def inverse(self) -> Between:
+        """The same, seen from the second."""
+        return Between(self.second, self.first, self.train.inverse, self.total.inverse, self.error.inverse)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether either skipped samples."""
+        return self.first.contestant.is_short or self.second.contestant.is_short
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The distributed runs of one section, and those on one machine that they compare with.
+
+    runs: all good runs of the section with `contestant`, `layout` and `total_s`; those on a cluster with the
+    columns of `measures.measures`. tasks, executors: of the good runs on a cluster. samples: of all runs.
+    layouts: entrants that differ in their layout alone, the faster first. warmth: cold executors against warm
+    ones. machine: each entrant on a cluster against the same on one machine.
+    """
+
+    section: Section
+    entrants: tuple[Entrant, ...]
+    runs: pl.DataFrame
+    tasks: pl.DataFrame
+    executors: pl.DataFrame
+    samples: pl.DataFrame
+    layouts: tuple[Between, ...]
+    warmth: tuple[Between, ...]
+    machine: tuple[Between, ...]
+
+    @property
+    def distributed(self) -> tuple[Entrant, ...]:
+        """Entrants on a cluster that have good runs."""
+        ran = set(self.runs["trial_id"])
+        return tuple(one for one in self.entrants if one.is_distributed and one.contestant.trial_id in ran)
+
+    def of(self, entrant: Entrant) -> pl.DataFrame:
+        """The entrant's good runs."""
+        return self.runs.filter(trial_id=entrant.contestant.trial_id)
+
+    def values(self, entrant: Entrant, column: str) -> list[float]:
+        """What its good runs have of a column, those that have it."""
+        return [float(value) for value in self.of(entrant)[column] if value is not None]
+
+    def paired(self, first: Entrant, second: Entrant, column: str) -> tuple[Array, Array]:
+        """Values of a column of the blocks in which both ended well."""
+        return _paired(self.of(first), self.of(second), column)
+
+    def shares(self, entrant: Entrant) -> list[dict[str, float]]:
+        """By run: the share of each part of its time; of runs whose time is known."""
+        runs = self.of(entrant).select(measures.PART_COLUMNS.values()).drop_nulls()
+        found = []
+        for row in runs.iter_rows():
+            total = sum(row)
+            if total > 0:
+                found.append(
+                    {name: part / total for name, part in zip(measures.PART_COLUMNS, row, strict=True)}
+                )
+        return found
+
+    def tasks_of(self, entrant: Entrant) -> pl.DataFrame:
+        """Training tasks of its good runs that ended well."""
+        if not len(self.tasks):
+            return self.tasks
+        return self.tasks.filter(
+            pl.col("trial_id") == entrant.contestant.trial_id,
+            pl.col("purpose") == "training",
+            pl.col("task_status") == "ok",
+        )
+
+
+def clusters(contents: Contents) -> Iterator[tuple[Section, Cluster]]:
+    """The sections of which some run on a cluster ended well."""
+    for section in contents.sections:
+        if len(distributed(section.runs)):
+            yield section, cluster(section, contents)
+
+
+def cluster(section: Section, contents: Contents) -> Cluster:
+    """What the report says of a section's distributed runs."""
+    frames = contents.frames
+    good = section.runs.select("run_id", "contestant")
+    observed = observed_of(frames.facts, good)
+    spread = distributed(section.runs)
+    spark = {run_id: found.get("spark") or {} for run_id, found in observed.items()}
+    entrants = tuple(_entrants(section, observed))
+    layouts = {one.contestant.trial_id: one.layout for one in entrants}
+    measured = measures.measures(spread, frames, spark)
+    runs = section.runs.with_columns(
+        layout=pl.col("trial_id").replace_strict(layouts, return_dtype=pl.String)
+    ).join(measured, on="run_id", how="left", maintain_order="left")
+    alone = pl.col("settings.distribution") == "single"
+    runs = runs.with_columns(total_s=pl.when(alone).then("wall_s").otherwise("application_phase_s"))
+    by_trial = {one.contestant.trial_id: runs.filter(trial_id=one.contestant.trial_id) for one in entrants}
+    images = {
+        trial_id: next(
+            (observed.get(run_id, {}).get("num_evaluation_images") for run_id in part["run_id"]), None
+        )
+        for trial_id, part in by_trial.items()
+    }
+
+    def between(first: Entrant, second: Entrant) -> Between:
+        return _between(first, second, by_trial, images)
+
+    apart = [one for one in entrants if one.is_distributed]
+    return Cluster(
+        section=section,
+        entrants=entrants,
+        runs=runs,
+        tasks=_of(frames.tasks, spread, layouts),
+        executors=_of(frames.executors, spread, layouts),
+        samples=_of(frames.samples, distributed(section.attempts), layouts),
+        layouts=tuple(_faster_first(between(a, b)) for a, b in _differing(apart, {LAYOUT})),
+        warmth=tuple(
+            between(*sorted(pair, key=lambda one: str(one.settings.get(EXECUTORS))))  # cold, warm
+            for pair in _differing(apart, {EXECUTORS})
+        ),
+        machine=tuple(
+            between(single, spread_out)
+            for single in entrants
+            if not single.is_distributed
+            for spread_out in apart
+            if _problem(single) == _problem(spread_out)
+        ),
+    )
+
+
+def without(name: str, *parts: str) -> str:
+    """A name without its mark and some of its parts; all of them if nothing would be left."""
+    bare = name.removesuffix(f" {MARK}")
+    kept = [part for part in bare.split(_SEPARATOR) if part not in parts]
+    return _SEPARATOR.join(kept) or bare
+
+
+def _entrants(section: Section, observed: Mapping[str, Mapping[str, Any]]) -> Iterable[Entrant]:
+    rows = {row["trial_id"]: row for row in section.attempts.iter_rows(named=True)}
+    said: dict[str, Mapping[str, Any]] = {}
+    for run_id, trial_id in section.runs.select("run_id", "trial_id").iter_rows():
+        if observed.get(run_id, {}).get("spark") or observed.get(run_id, {}).get("elephas"):
+            said[trial_id] = observed[run_id]
+    for contestant in section.contestants:
+        about = said.get(contestant.trial_id, {})
+        settings = as_computed(flat(rows[contestant.trial_id]), about)
+        settings |= {key: rows[contestant.trial_id][key] for key in ("backend", "environment")}
+        yield Entrant(
+            contestant=contestant,
+            settings=settings,
+            base=without(contestant.name, str(settings.get(LAYOUT)), "one machine"),
+            elephas=about.get("elephas") or {},
+            spark=about.get("spark") or {},
+        )
+
+
+def _differing(entrants: Sequence[Entrant], keys: set[str]) -> Iterator[tuple[Entrant, Entrant]]:
+    """Pairs that differ in these settings and in no other."""
+    for first, second in itertools.combinations(entrants, 2):
+        if _but(first, keys) == _but(second, keys) and _but(first, set()) != _but(second, set()):
+            yield first, second
+
+
+def _but(entrant: Entrant, keys: set[str] | frozenset[str]) -> str:
+    rest = {key: value for key, value in entrant.settings.items() if key not in keys}
+    return json.dumps(rest, sort_keys=True, default=str)
+
+
+def _problem(entrant: Entrant) -> str:
+    """What it was to solve: all settings but those that one machine and a cluster need not share."""
+    options = {key for key in entrant.settings if key.startswith("distribution_options")}
+    return _but(entrant, _OF_THE_MACHINE | options)
+
+
+def _between(
+    first: Entrant, second: Entrant, by_trial: Mapping[str, pl.DataFrame], images: Mapping[str, int | None]
+) -> Between:
+    ids = first.contestant.trial_id, second.contestant.trial_id
+
+    def paired(column: str) -> tuple[Array, Array]:
+        return _paired(by_trial[ids[0]], by_trial[ids[1]], column)
+
+    num_images = images[ids[0]] if images[ids[0]] == images[ids[1]] else None
+    return Between(
+        first,
+        second,
+        train=stats.paired_ratio(*paired("train_s")),
+        total=stats.paired_ratio(*paired("total_s")),
+        error=stats.paired_difference(*paired("final_validation_error"), num_images),
+    )
+
+
+def _paired(first: pl.DataFrame, second: pl.DataFrame, column: str) -> tuple[Array, Array]:
+    a, b = by_block(first, column), by_block(second, column)
+    return stats.pair(a[0], a[1], b[0], b[1])
+
+
+def _faster_first(pair: Between) -> Between:
+    ratio = pair.train.ratio
+    return pair.inverse if ratio is not None and ratio > 1 else pair
+
+
+def _of(frame: pl.DataFrame, runs: pl.DataFrame, layouts: Mapping[str, str]) -> pl.DataFrame:
+    """The rows of these runs, with `contestant` and `layout`."""
+    if not len(frame):
+        return frame
+    names = runs.select("run_id", "contestant", layout=pl.col("trial_id").replace_strict(layouts))
+    return frame.join(names, on="run_id", how="inner", maintain_order="left")
+
+
+# ---- what followed ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FollowUp:
+    """What a study ran after all else, on the better value of one axis.
+
+    choose: the axis. value: what its results speak for. against: by other value, how the times with it
+    compare. ran: the values on which the follow-up has runs. changes: what it changed, for people.
+    """
+
+    choose: str
+    value: Any
+    is_decided: bool
+    against: Mapping[str, stats.Ratio]
+    ran: tuple[Any, ...]
+    changes: str
+    trial_ids: frozenset[str]
+
+
+def follow_up(contents: Contents) -> FollowUp | None:
+    """The study's follow-up, chosen again from the results that the report shows; None if it has none."""
+    plan = parsed(contents.frames.document).get("follow_up")
+    if not plan or not len(contents.selection.ok):
+        return None
+    branches = plan["branches"]
+    columns = ("trial_id", "block", "train_s")
+    seconds = {
+        (trial, block): train_s for trial, block, train_s in contents.selection.ok.select(columns).iter_rows()
+    }
+    times: list[Mapping[Hashable, float]] = [
+        {
+            (branch["compared"][trial], block): train_s
+            for (trial, block), train_s in seconds.items()
+            if trial in branch["compared"] and train_s is not None
+        }
+        for branch in branches
+    ]
+    choice = stats.choose_fastest(times)
+    if choice is None:
+        return None
+    ran = set(contents.selection.ok["label"])
+    labels = [{trial["label"] for trial in branch["trials"]} for branch in branches]
+    own = [mine.difference(*(other for other in labels if other is not mine)) for mine in labels]
+    return FollowUp(
+        choose=plan["choose"],
+        value=branches[choice.index]["value"],
+        is_decided=choice.is_decided,
+        against={str(branches[other]["value"]): ratio for other, ratio in choice.against.items()},
+        ran=tuple(branch["value"] for branch, mine in zip(branches, own, strict=True) if ran & mine),
+        changes=", ".join(
+            f"{key.rpartition('.')[2].replace('_', ' ')} {value}" for key, value in plan["changes"].items()
+        ),
+        trial_ids=frozenset(trial for branch in branches for trial in branch["compared"]),
+    )

@@ -1,0 +1,93 @@
+"""Every table of a study, for other formats; and its results in short, for a terminal."""
+
+from __future__ import annotations
+
+from bakeoff import stats
+from bakeoff.metrics import METRICS
+from bakeoff.report.cluster import said
+from bakeoff.report.contents import Section, compose
+from bakeoff.report.frames import MARK, Frames, Source, read
+from bakeoff.report.tables import Table, counts_of, samples_of, sentence, summary, verdicts
+
+_TERMINAL_METRICS = ("train_s", "wall_s", "first_step_s", "throughput_images_per_s", "final_validation_error")
+
+# A title, headings, and rows.
+InShort = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
+
+
+def tables(source: Source | Frames, study: str | None = None) -> tuple[Table, ...]:
+    """Summary and verdict tables of a study, section by section, each with those of its distributed runs.
+
+    Raises:
+        StoreError: the store does not know the study.
+    """
+    contents = compose(read(source, study))
+    sayings = said.say(contents, with_figures=False)
+    found: list[Table] = []
+    for section in contents.sections:
+        found += [summary(section), verdicts(section)]
+        if section.title in sayings.sections:
+            found += sayings.sections[section.title].tables
+    if sayings.conclusions:
+        found += sayings.conclusions.tables
+    return tuple(found)
+
+
+def terminal_summary(source: Source | Frames, study: str | None = None) -> list[InShort]:
+    """Titles, headings and rows for a terminal: each section's results and verdicts, also on a cluster."""
+    contents = compose(read(source, study))
+    sayings = said.say(contents, with_figures=False)
+    found: list[InShort] = []
+    for section in contents.sections:
+        found.append(_results(section))
+        sentences: list[tuple[str, ...]] = [(sentence(one),) for one in section.races[0].comparisons]
+        if sentences:
+            found.append((f"{section.title}: verdicts", ("Verdict",), sentences))
+        if section.title in sayings.sections:
+            found += _distributed(sayings.sections[section.title])
+    if sayings.conclusions:
+        claims = [(claim,) for claim, _ in sayings.conclusions.verdicts]
+        found.append((sayings.conclusions.title, ("Conclusion",), list[tuple[str, ...]](claims)))
+    return found
+
+
+def _results(section: Section) -> InShort:
+    """One row per contestant: means of what matters most."""
+    by_trial = {one.trial_id: section.runs.filter(trial_id=one.trial_id) for one in section.contestants}
+    columns = []
+    for name in _TERMINAL_METRICS:
+        # More than one sample: the first step with a cold and with a warm compile cache.
+        samples = [samples_of(by_trial[one.trial_id], one, name) for one in section.contestants]
+        means = [[stats.summarize(values).mean for _, values in several] for several in samples]
+        texts = iter(METRICS[name].texts([mean for several in means for mean in several]))
+        columns.append([" / ".join(next(texts) for _ in several) for several in means])
+    counts = counts_of(section)
+    rows: list[tuple[str, ...]] = []
+    for index, contestant in enumerate(section.contestants):
+        failed, skipped = counts.get(contestant.trial_id, (0, 0))
+        remarks = [f"{failed} failed"] * bool(failed) + [f"{skipped} skipped"] * bool(skipped)
+        if by_trial[contestant.trial_id]["cache"].n_unique() > 1:
+            remarks.append("first step: cold / warm cache")
+        if contestant.is_short:
+            remarks.append(f"{MARK} some samples silently left out")
+        cells = (column[index] for column in columns)
+        num_ok = len(by_trial[contestant.trial_id])
+        rows.append((contestant.name, str(num_ok), *cells, ", ".join(remarks)))
+    headings = (
+        "Contestant",
+        "Repeats",
+        *(METRICS[name].heading for name in _TERMINAL_METRICS),
+        "Remarks",
+    )
+    return section.title, headings, rows
+
+
+def _distributed(found: said.Said) -> list[InShort]:
+    """One row per contestant on a cluster, then what is to be said of layouts and of one machine."""
+    shown: list[InShort] = []
+    if found.brief is not None:
+        shown.append((found.title, tuple(one.title for one in found.brief.columns), list(found.brief.rows)))
+    if found.verdicts:
+        sentences: list[tuple[str, ...]] = [(" ".join(verdict),) for verdict in found.verdicts]
+        shown.append((f"{found.title}: verdicts", ("Verdict",), sentences))
+    return shown
