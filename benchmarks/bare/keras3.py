@@ -1,7 +1,6 @@
 """The study's network in plain Keras 3, backend by ``KERAS_BACKEND``: ``python keras3.py SETTINGS.json``."""
 
 import keras
-import serve
 from keras import layers
 
 
@@ -26,4 +25,7 @@ def build(image_shape):
     return model
 
 
-serve.serve(build)
+if __name__ == "__main__":
+    import serve
+
+    serve.serve(build)

@@ -68,15 +68,28 @@ def prepare(
         except (DatasetError, MachineError) as failure:
             tell(f"{failure.message}\n{failure.hint}")
             parquet_of[key] = failure
+    java_of: dict[str, Path | BakeoffError] = {}
+    for name in dict.fromkeys(one.environment for one in settings.values() if one.distribution != "single"):
+        try:
+            java_of[name] = environments.java.find(_spark(name), tell).home
+        except EnvironmentFailure as failure:
+            tell(f"{failure.message}\n{failure.hint}")
+            java_of[name] = failure
     return {
         trial_id: _provision(
             one,
             environment_of[one.environment, one.backend],
             data_of[_data_key(one)],
             parquet_of.get(_data_key(one)) if _reads_parquet(one) else None,
+            java_of[one.environment] if one.distribution != "single" else None,
         )
         for trial_id, one in settings.items()
     }
+
+
+def _spark(environment: str) -> str:
+    """What tells which Spark an environment has; of those that a study brings nothing is known."""
+    return environment if environment in environments.catalogue() else "3.5"
 
 
 class _DataKey(NamedTuple):
@@ -103,16 +116,19 @@ def _provision(
     environment: Environment | BakeoffError,
     data: Prepared | BakeoffError,
     parquet: Path | BakeoffError | None,
+    java: Path | BakeoffError | None,
 ) -> Provision | BakeoffError:
-    """What a trial runs on; the environment's failure goes before the data's."""
+    """What a trial runs on; the environment's failure goes before Java's, and that before the data's."""
     if isinstance(environment, BakeoffError):
         return environment
+    if isinstance(java, BakeoffError):
+        return java
     if isinstance(data, BakeoffError):
         return data
     if isinstance(parquet, BakeoffError):
         return parquet
     model_file = None if settings.model in MODELS else Path(settings.model)
-    return Provision(environment, data.path, model_file, parquet)
+    return Provision(environment, data.path, model_file, parquet, java)
 
 
 def check_devices(settings: Iterable[TrialSettings]) -> None:

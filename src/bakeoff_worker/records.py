@@ -137,6 +137,7 @@ class RunPaths:
     parquet: folder of Parquet files with the training images, if a cluster's executors read them.
     java: home of the Java that a Spark driver starts; None where there is no cluster.
     folder: private to the run and removed when it is over, however it ends.
+    evidence: file for what the contestant computes, where it is to be verified instead of timed.
     """
 
     dataset: str
@@ -146,6 +147,7 @@ class RunPaths:
     parquet: Optional[str] = None
     java: Optional[str] = None
     folder: Optional[str] = None
+    evidence: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -253,6 +255,8 @@ class TaskRecord:
     result_bytes: size of the serialized result. shuffle_*: moving data between executors; broadcast lies
         in python_s (first use of the weights).
     worker_start_s: run_s less python_s: start of the Python process, its data pipe, its result.
+    process_s: age of the Python process at our first line, where the task is its first; 0 where it served
+        others before.
     python_s: wall seconds inside our wrapper around the task, of which import_s (framework and Elephas),
         data_s (reading the partition into arrays), build_s (model rebuilt, compiled and loaded with
         weights), train_s (inside the framework's training calls), exchange_s (parameter server).
@@ -287,6 +291,7 @@ class TaskRecord:
     shuffle_write_bytes: Optional[int] = None
     shuffle_write_s: Optional[float] = None
     worker_start_s: Optional[float] = None
+    process_s: Optional[float] = None
     python_s: Optional[float] = None
     import_s: Optional[float] = None
     data_s: Optional[float] = None

@@ -1,6 +1,6 @@
 """Spark's event log and the figures that the tasks took themselves, joined by the attempt's id."""
 
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Iterable, List, Sequence, Set, Tuple
 
 from bakeoff_worker.distribution.elephas.task import Figures
 from bakeoff_worker.distribution.spark import eventlog
@@ -13,7 +13,7 @@ _FROM_SPARK = (
 )
 _FROM_PYTHON = (
     *("python_s", "import_s", "data_s", "build_s", "train_s", "exchange_s", "python_user_s"),
-    *("python_system_s", "num_samples", "num_trained", "num_epochs", "python_peak_bytes", "pid"),
+    *("python_system_s", "process_s", "num_samples", "num_trained", "num_epochs", "python_peak_bytes", "pid"),
 )
 
 
@@ -67,7 +67,7 @@ def executors(account: eventlog.Account) -> List[ExecutorRecord]:
 
 
 def samples(
-    account: Optional[eventlog.Account],
+    account: eventlog.Account,
     figures: Iterable[Figures],
     warm_up: Set[int],
     num_asked: int,
@@ -78,7 +78,7 @@ def samples(
     epochs_per_job: epochs that one training job trains.
     """
     kept: Dict[Tuple[int, int], Figures] = {}
-    failed = {one.task_id for one in account.tasks if one.status != "ok"} if account else set()
+    failed = {one.task_id for one in account.tasks if one.status != "ok"}
     for one in figures:
         if one["stage"] not in warm_up and one["task_id"] not in failed:
             kept[one["stage"], one["partition"]] = one

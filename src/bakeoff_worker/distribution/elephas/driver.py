@@ -288,7 +288,7 @@ def _round(
         return sum(value * weight for value, weight in known) / total if total else float("nan")
 
     def cpu(own: Optional[float], key: str) -> Optional[float]:
-        return None if own is None else own + sum(one[key] for one in figures)
+        return None if own is None else own + sum(one[key] or 0.0 for one in figures)
 
     loss, accuracy = result
     return EpochRecord(
@@ -326,18 +326,15 @@ def _properties(run: _Run, master: str, events: str, own: Dict[str, str]) -> Dic
         # Training starts with all slots, whatever has registered first.
         "spark.scheduler.minRegisteredResourcesRatio": "1.0",
         "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
         "spark.dynamicAllocation.enabled": "false",
         "spark.eventLog.dir": "file://" + events,
     }
     properties.update(eventlog.CONF)
     if options["python_memory_mib"]:
         properties["spark.executor.pyspark.memory"] = "{}m".format(options["python_memory_mib"])
-    python = sys.executable
     if options["archive"]:
         properties["spark.archives"] = options["archive"] + "#environment"
-        python = "./environment/bin/python"
-    properties["spark.pyspark.python"] = python
-    properties["spark.pyspark.driver.python"] = sys.executable
     for name, value in _executor_variables(run).items():
         properties["spark.executorEnv." + name] = value
     properties.update(own)
@@ -367,6 +364,9 @@ def _environment(run: _Run) -> None:
         os.environ["JAVA_HOME"] = run.job.paths.java
     if run.options["master"] == "embedded":
         os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"  # Elephas's parameter server binds to it, too
+    archive = run.options["archive"]
+    os.environ["PYSPARK_PYTHON"] = "./environment/bin/python" if archive else sys.executable
+    os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     os.environ.pop("SPARK_HOME", None)  # the environment's own Spark, not one that lies about
 
 
@@ -505,7 +505,11 @@ def _is_python_error(line: str) -> bool:
 
 def _emit_accounts(run: _Run, events: str, figures: List[Figures], channel: Channel) -> None:
     """Every task and executor of the application, and what became of the samples."""
-    account = eventlog.read(events)
+    try:
+        account = eventlog.read(events)
+    except eventlog.EventLogError as error:
+        channel.emit(RunWarning("what Spark did is not known: {}".format(error)))
+        return
     for task in accounts.tasks(account, figures, run.warm_up_stages):
         channel.emit(task)
     for executor in accounts.executors(account):

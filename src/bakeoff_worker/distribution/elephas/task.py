@@ -11,8 +11,9 @@ import os
 import pickle
 import sys
 import time
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List
 
+from bakeoff_worker import clock, probe
 from bakeoff_worker.records import RunPaths, TrialSettings
 
 _started: List[str] = []  # the backend that this Python process has been set up for
@@ -77,8 +78,7 @@ class RecordedWorker:
         """What Elephas's worker yields for one partition."""
         from pyspark import TaskContext
 
-        task = _Task()
-        cold = self.setup.settings.backend not in _started
+        task = _Task(is_first=self.setup.settings.backend not in _started)
         with task.timing("import_s"):
             self.setup.start()
             worker = pickle.loads(self.worker)
@@ -91,7 +91,6 @@ class RecordedWorker:
             task_id=context.taskAttemptId(),
             stage=context.stageId(),
             partition=context.partitionId(),
-            cold=cold,
             pid=os.getpid(),
         )
         self.figures.add([figures])
@@ -100,20 +99,23 @@ class RecordedWorker:
 class _Task:
     """Clocks and counts of one task; `figures` has seconds by part, and counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_first: bool) -> None:
         self._began = time.perf_counter()
-        self._cpu = _cpu_s()
+        self._cpu = clock.cpu_s()
+        process_s = clock.since_process_start_s() if is_first else 0.0
         self.figures: Figures = dict.fromkeys(("import_s", "data_s", "build_s", "train_s", "exchange_s"), 0.0)
-        self.figures.update(num_samples=0, num_trained=0, num_epochs=0, loss=None, accuracy=None)
+        self.figures.update(
+            process_s=process_s, num_samples=0, num_trained=0, num_epochs=0, loss=None, accuracy=None
+        )
 
     def stop(self) -> Figures:
         """Everything taken, with the totals."""
-        user, system = _cpu_s()
+        (user, system), (user_before, system_before) = clock.cpu_s(), self._cpu
         self.figures.update(
             python_s=time.perf_counter() - self._began,
-            python_user_s=user - self._cpu[0],
-            python_system_s=system - self._cpu[1],
-            python_peak_bytes=_peak_bytes(),
+            python_user_s=None if user is None or user_before is None else user - user_before,
+            python_system_s=None if system is None or system_before is None else system - system_before,
+            python_peak_bytes=probe.peak_memory_bytes(),
         )
         return self.figures
 
@@ -199,16 +201,3 @@ class _Timing:
 
     def __exit__(self, *error: Any) -> None:
         self._figures[self._part] += time.perf_counter() - self._began
-
-
-def _cpu_s() -> Any:
-    import resource
-
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime, usage.ru_stime
-
-
-def _peak_bytes() -> Optional[int]:
-    from bakeoff_worker import probe
-
-    return probe.peak_memory_bytes()

@@ -1,0 +1,163 @@
+"""Real runs on a real embedded cluster, small: a few nodes of a core or two, a thousand images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from bakeoff import environments
+from bakeoff.environments import Environment
+from bakeoff.errors import EnvironmentFailure
+from bakeoff.launchers.base import Launch
+from bakeoff.launchers.local import launch
+from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
+from bakeoff_worker.models.catalogue import MODELS, OPTIMIZERS
+from bakeoff_worker.records import (
+    EpochRecord,
+    ExecutorRecord,
+    Facts,
+    Job,
+    PhaseEnded,
+    Record,
+    RunEnded,
+    RunPaths,
+    RunSpec,
+    RunWarning,
+    SamplesAccounted,
+    TaskRecord,
+    TrialSettings,
+)
+
+HOME = {"tensorflow": "tensorflow_spark", "theano": "theano_spark", "tensorflow1": "vintage_spark"}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """All that one run reported."""
+
+    records: tuple[Record, ...]
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [record for record in self.records if isinstance(record, kind)]
+
+    @property
+    def ended(self) -> RunEnded:
+        (ended,) = self.of(RunEnded)
+        return ended  # type: ignore[no-any-return]
+
+    @property
+    def epochs(self) -> list[EpochRecord]:
+        return self.of(EpochRecord)
+
+    @property
+    def facts(self) -> Facts:
+        (facts,) = self.of(Facts)
+        return facts  # type: ignore[no-any-return]
+
+    @property
+    def warnings(self) -> list[str]:
+        return [warning.message for warning in self.of(RunWarning)]
+
+    @property
+    def phases(self) -> dict[str, PhaseEnded]:
+        return {phase.name: phase for phase in self.of(PhaseEnded)}
+
+    @property
+    def training(self) -> list[TaskRecord]:
+        return [task for task in self.of(TaskRecord) if task.purpose == "training"]
+
+    @property
+    def executors(self) -> list[ExecutorRecord]:
+        return [one for one in self.of(ExecutorRecord) if one.executor != "driver"]
+
+    @property
+    def samples(self) -> SamplesAccounted:
+        (samples,) = self.of(SamplesAccounted)
+        return samples  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def cluster_environment() -> Callable[[str], Environment]:
+    """The environment with Spark of that name, made if need be; skips where Python 3.7 can't be had."""
+
+    def ensure(name: str) -> Environment:
+        try:
+            return environments.ensure(name)
+        except EnvironmentFailure as failure:
+            if name != "vintage_spark":
+                raise
+            pytest.skip(failure.message)
+
+    return ensure
+
+
+Watch = Callable[[Record, int], None]
+
+
+@pytest.fixture
+def spread(
+    tmp_path: Path,
+    dataset: Path,
+    cluster_environment: Callable[[str], Environment],
+    scratch: Callable[[str], Path],
+) -> Iterator[Callable[..., Finished]]:
+    """Runs one job on a cluster: ``spread("tensorflow", options={"layout": "2x1"}, epochs=2)``.
+
+    watch: is given each record and the driver's process id, while the driver waits.
+    """
+
+    def finish(
+        backend: str,
+        *,
+        home: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        java: Path | None = None,
+        environment: Environment | None = None,
+        parquet: Path | None = None,
+        data: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+        watch: Watch | None = None,
+        **settings: Any,
+    ) -> Finished:
+        name = home or HOME[backend]
+        found = environment or cluster_environment(name)
+        found = replace(found, variables={**found.variables, **(variables or {})})
+        chosen = {**DISTRIBUTIONS["elephas"], "layout": "2x1", "batch_size_per_task": 50, **(options or {})}
+        trial = TrialSettings(
+            backend=backend,
+            environment=name,
+            distribution="elephas",
+            distribution_options=chosen,
+            model_options=settings.pop("model_options", {"filters": [8, 4]}),
+            optimizer_options=OPTIMIZERS["adam"],
+            **settings,
+        )
+        assert set(trial.model_options) <= set(MODELS["study_cnn"])
+        paths = RunPaths(
+            dataset=str(data or dataset),
+            model_file=None,
+            scratch=str(scratch(name)),
+            records=str(tmp_path / "records.jsonl"),
+            parquet=str(parquet) if parquet else None,
+            java=str(java or environments.java.find("3.5").home),
+        )
+        Path(paths.records).unlink(missing_ok=True)
+        job = Job(RunSpec(trial, backend, 0, 0, 0, seed=7), paths)
+        records = []
+        driver = 0
+        for record in launch(Launch(job, found, tmp_path / "log")):
+            records.append(record)
+            driver = getattr(record, "pid", driver) if record.__class__.__name__ == "RunStarted" else driver
+            if watch is not None:
+                watch(record, driver)
+        return Finished(tuple(records))
+
+    before = {process.pid for process in psutil.Process().children(recursive=True)}
+    yield finish
+    left = [one for one in psutil.Process().children(recursive=True) if one.pid not in before]
+    assert not left, f"left over: {[one.cmdline() for one in left]}"

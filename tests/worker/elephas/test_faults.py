@@ -1,0 +1,139 @@
+"""What goes wrong on a cluster becomes a status with its reason, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bakeoff_worker.records import PhaseEnded, StageProgress
+
+pytestmark = pytest.mark.slow
+
+
+def descendants(driver: int, word: str) -> list[psutil.Process]:
+    """The driver's descendants with that word in their command."""
+    found = []
+    for process in psutil.Process(driver).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any(word in part for part in process.cmdline()):
+                found.append(process)
+    return found
+
+
+class Once:
+    """Does something to the cluster once, when its training has begun."""
+
+    def __init__(self, deed):
+        self.deed, self.done = deed, False
+
+    def __call__(self, record, driver):
+        if isinstance(record, StageProgress) and not self.done:
+            self.done = True
+            self.deed(driver)
+
+
+def test_an_executor_killed_in_training_is_replaced_and_counted(spread):
+    strike = Once(lambda driver: descendants(driver, "CoarseGrainedExecutorBackend")[0].kill())
+    found = spread("tensorflow", options={"mode": "synchronous"}, epochs=2, watch=strike)
+    assert strike.done
+    assert found.ended.status == "ok", found.ended
+    assert found.samples.num_trained == 2 * 1000, "what the lost executor had begun was trained again"
+    lost = [one for one in found.executors if one.removed_s is not None]
+    assert len(lost) == 1
+    assert lost[0].removed_reason
+    assert any(task.status == "ExecutorLostFailure" for task in found.training)
+    assert any("lost 1 executor" in message for message in found.warnings)
+
+
+def test_a_python_worker_without_memory(spread):
+    options = {"mode": "synchronous", "layout": "1x1", "python_memory_mib": 200}
+    found = spread("tensorflow", options=options, epochs=1)
+    assert found.ended.status in ("out_of_memory", "failed"), found.ended
+    assert "200" in found.ended.reason or "Memory" in found.ended.reason or found.ended.last_lines
+    assert found.ended.status == "out_of_memory", (found.ended.reason, found.ended.last_lines[-1500:])
+    assert any(task.status != "ok" for task in found.training), "Spark's own retries are in the records"
+
+
+def test_a_lost_parameter_server(spread):
+    def strike(driver: int) -> None:
+        server = [
+            process
+            for process in psutil.Process(driver).children()
+            if process.cmdline() == psutil.Process(driver).cmdline()
+        ]
+        assert len(server) == 1
+        server[0].kill()
+
+    found = spread("tensorflow", options={"mode": "asynchronous"}, epochs=2, watch=Once(strike))
+    assert found.ended.status == "failed", found.ended
+    assert "refused" in found.ended.reason, found.ended.reason
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a disk that is full")
+def test_a_full_disk_on_an_executor(spread, tmp_path):
+    from bakeoff import datasets
+
+    mounted: list[Path] = []
+
+    def fill(record, driver):
+        if isinstance(record, PhaseEnded) and record.name == "cluster":
+            local = Path(psutil.Process(driver).cwd()) / "spark" / "node-0" / "local"
+            done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", local], check=False)
+            if done.returncode == 0:
+                mounted.append(local)
+
+    prepared = datasets.ensure("mnist")
+    try:
+        found = spread(
+            "tensorflow",
+            options={"mode": "synchronous", "layout": "1x1", "data_source": "parquet"},
+            data=prepared.path,
+            parquet=datasets.parquet_files(prepared),
+            train_images=2000,
+            evaluation_images=100,
+            epochs=1,
+            watch=fill,
+        )
+    finally:
+        for local in mounted:
+            subprocess.run(["umount", "-l", local], check=False)
+    if not mounted:
+        pytest.skip("this machine lets nobody mount a file system")
+    assert found.ended.status == "failed", found.ended
+    assert "No space left on device" in found.ended.reason, found.ended.reason
+
+
+def test_a_driver_that_dies_leaves_nothing(spread):
+    folder: list[Path] = []
+
+    def strike(driver: int) -> None:
+        folder.append(Path(psutil.Process(driver).cwd()))
+        psutil.Process(driver).kill()
+
+    found = spread("tensorflow", options={"mode": "synchronous"}, epochs=2, watch=Once(strike))
+    assert found.ended.status == "killed", found.ended
+    deadline = time.monotonic() + 10
+    while folder[0].exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not folder[0].exists()
+
+
+def test_a_master_that_is_not_there_is_said_within_seconds(spread):
+    started = time.monotonic()
+    found = spread("tensorflow", options={"mode": "synchronous", "master": "spark://127.0.0.1:1"}, epochs=1)
+    assert found.ended.status == "failed"
+    assert "no Spark master answers at 127.0.0.1:1" in found.ended.reason
+    assert not found.epochs
+    assert time.monotonic() - started < 60, "most of it the import of the framework"
+
+
+def test_what_a_release_can_not_do_is_declined(spread):
+    found = spread("tensorflow", options={"mode": "synchronous", "merge": "averaged"}, epochs=1)
+    assert found.ended.status == "skipped"
+    assert "averages by itself" in found.ended.reason

@@ -1,0 +1,147 @@
+"""Both contestants through Elephas on a real cluster: what is recorded, and that it adds up."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bakeoff import environments
+from bakeoff_worker.records import StageProgress
+
+pytestmark = pytest.mark.slow
+
+PHASES = ["interpreter", "import", "data", "build", "cluster", "context", "parallelize"]
+ENDING = ["training", "evaluation", "application", "cluster_end", "end"]
+PARTS = ("import_s", "data_s", "build_s", "train_s", "exchange_s")
+
+
+def path_without_java(folder: Path) -> str:
+    """A PATH with every program of this machine's but Java's: links in a folder."""
+    folder.mkdir()
+    for place in reversed(os.environ["PATH"].split(os.pathsep)):
+        for program in Path(place).iterdir() if Path(place).is_dir() else ():
+            if program.name not in ("java", "javac"):
+                (folder / program.name).unlink(missing_ok=True)
+                (folder / program.name).symlink_to(program)
+    return str(folder)
+
+
+def assert_adds_up(found: Any, num_tasks: int) -> None:
+    """Spark's account of each training task and what was taken inside it agree."""
+    assert len(found.training) == num_tasks
+    application_s = found.phases["application"].wall_s
+    for task in found.training:
+        assert task.status == "ok"
+        assert 0 <= task.launched_s < task.finished_s < application_s + 1
+        duration_s = task.finished_s - task.launched_s
+        assert task.python_s <= task.run_s + 0.05, "our function runs inside Spark's task"
+        parts_s = task.run_s + task.deserialize_s + task.serialize_s
+        assert parts_s + task.getting_result_s + task.scheduler_delay_s == pytest.approx(duration_s, abs=0.05)
+        assert sum(getattr(task, part) for part in PARTS) <= task.python_s + 0.01
+        assert task.worker_start_s == pytest.approx(task.run_s - task.python_s, abs=0.05)
+        assert task.train_s > 0
+        assert 0 < task.python_user_s + task.python_system_s < 4 * task.python_s + 1
+        assert task.jvm_cpu_s < task.run_s
+        assert task.python_peak_bytes > 50e6
+        assert task.result_bytes > 0
+    assert found.samples.num_trained == sum(task.num_trained for task in found.training)
+    assert sum(epoch.num_images for epoch in found.epochs) == found.samples.num_trained
+
+
+def test_todays_pair_first_of_all_with_java_hidden(spread, tmp_path, monkeypatch):
+    hidden = path_without_java(tmp_path / "bin")
+    monkeypatch.setenv("PATH", hidden)
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    assert shutil.which("java") is None
+    java = environments.java.find("tensorflow_spark")
+    assert java.origin == "packaged"
+    found = spread(
+        "tensorflow",
+        options={"mode": "synchronous", "executors": "warm"},
+        java=java.home,
+        variables={"PATH": hidden},
+        epochs=3,
+    )
+    assert found.ended.status == "ok", found.ended
+    assert list(found.phases) == [*PHASES, "warm_up", *ENDING]
+    assert [epoch.epoch for epoch in found.epochs] == [1, 2, 3]
+    assert found.epochs[-1].validation_loss < found.epochs[0].validation_loss
+    assert found.samples.num_asked == found.samples.num_trained == 3 * 1000
+    assert_adds_up(found, num_tasks=2 * 3)
+    assert all(task.import_s < 0.1 for task in found.training), "warm executors have imported"
+    assert {one.num_cores for one in found.executors} == {1}
+    assert len(found.executors) == 2
+    observed = found.facts.observed
+    assert observed["spark"]["java"].startswith("17")
+    assert observed["spark"]["layout"] == "2x1"
+    assert observed["spark"]["threads_per_task"] == 1
+    assert observed["elephas"]["version"] == "7.3.0"
+    assert any("averaged" in sentence for sentence in observed["elephas"]["arithmetic"])
+    assert "secret" not in str(found.facts)
+    assert found.of(StageProgress)
+    assert not found.warnings
+
+
+def test_the_studys_pair_asynchronously(spread):
+    for backend in ("tensorflow1", "theano"):
+        found = spread(backend, home="vintage_spark", options={"layout": "1x2"}, epochs=2)
+        assert found.ended.status == "ok", found.ended
+        assert list(found.phases) == [*PHASES, *ENDING]
+        assert [epoch.epoch for epoch in found.epochs] == [2], "one job trains all epochs"
+        assert found.samples.num_trained == 2 * 1000
+        assert_adds_up(found, num_tasks=2)
+        assert all(task.num_epochs == 2 and task.exchange_s > 0 for task in found.training)
+        assert len(found.executors) == 1
+        assert found.facts.observed["elephas"]["version"] == "0.4.5"
+        assert found.epochs[0].user_s > 0
+
+
+def test_theano_on_one_python_as_released_and_corrected(spread):
+    errors = {}
+    for merge in ("as_released", "averaged"):
+        options = {"mode": "synchronous", "merge": merge, "rounds": 2}
+        found = spread("theano", options=options, epochs=2)
+        assert found.ended.status == "ok", found.ended
+        assert [epoch.epoch for epoch in found.epochs] == [1, 2]
+        assert_adds_up(found, num_tasks=2 * 2)
+        said = " ".join(found.facts.observed["elephas"]["arithmetic"])
+        assert ("summed, not averaged" in said) == (merge == "as_released")
+        assert found.facts.observed["elephas"]["corrected"] == (merge == "averaged")
+        errors[merge] = found.epochs[0].validation_loss
+    assert errors["as_released"] != pytest.approx(errors["averaged"], rel=1e-3)
+
+
+def test_executors_read_parquet_files(spread, tmp_path, dataset):
+    from bakeoff import datasets
+
+    prepared = datasets.ensure("mnist")
+    found = spread(
+        "tensorflow",
+        options={"mode": "synchronous", "data_source": "parquet"},
+        data=prepared.path,
+        parquet=datasets.parquet_files(prepared),
+        train_images=1000,
+        evaluation_images=300,
+        epochs=1,
+    )
+    assert found.ended.status == "ok", found.ended
+    assert found.samples.num_trained == 1000, "those of the run's subset and no others"
+    assert found.samples.smallest_partition < found.samples.largest_partition
+    assert sum(task.shuffle_read_bytes for task in found.training) > 0
+    assert found.epochs[0].validation_error < 0.9
+
+
+def test_skipped_samples_are_counted_and_said(spread):
+    options = {"mode": "synchronous", "layout": "1x2", "batch_size_per_task": 500}
+    found = spread("tensorflow", options=options, epochs=1)
+    assert found.ended.status == "ok", found.ended
+    samples = found.samples
+    assert (samples.num_asked, samples.num_trained, samples.num_skipped) == (1000, 0, 1000)
+    assert samples.num_skipped_partitions == samples.num_partitions == 2
+    assert any("no larger than a batch of 500" in message for message in found.warnings)
+    assert math.isnan(found.epochs[0].train_loss)
