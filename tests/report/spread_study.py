@@ -26,6 +26,7 @@ from bakeoff_worker.records import (
     SamplesAccounted,
     TaskRecord,
     TrialSettings,
+    to_line,
 )
 
 DIGEST = "5" * 64
@@ -136,10 +137,11 @@ def records(trial: Trial, slower: float) -> Iterator[Record]:
                 tasks.append(
                     TaskRecord(
                         number, 0, index, failed, task_id, "training", "0", "127.0.0.1",
-                        "ExecutorLostFailure", now, now + 1.0,
+                        "ExecutorLostFailure", now + failed, now + failed + 1.0,
                     )
                 )  # fmt: skip
                 task_id += 1
+            launched = now + (trial.num_failed if index == 0 and number == 1 else 0)  # a second for each
             length = (trial.task_s + index * trial.step_s) * slower
             cold = number == 1 and asked["executors"] == "cold"
             start_s, import_s = (START_S, IMPORT_S) if cold else (0.0, 0.0)
@@ -148,13 +150,14 @@ def records(trial: Trial, slower: float) -> Iterator[Record]:
             tasks.append(
                 TaskRecord(
                     number, 0, index, trial.num_failed if index == 0 and number == 1 else 0, task_id,
-                    "training", str(index % nodes), "127.0.0.1", "ok", now, now + length,
+                    "training", str(index % nodes), "127.0.0.1", "ok", launched, launched + length,
                     run_s=length - 0.3, deserialize_s=0.1, serialize_s=0.05, getting_result_s=0.05,
                     scheduler_delay_s=0.1, gc_s=trial.gc_s, jvm_cpu_s=0.05, result_bytes=2**20,
                     shuffle_read_bytes=2**20, shuffle_wait_s=0.01, worker_start_s=start_s, python_s=python_s,
                     import_s=import_s, data_s=0.25, build_s=BUILD_S, train_s=inside, exchange_s=0.25,
                     python_user_s=length / 4, python_system_s=0.0, num_samples=per_epoch,
-                    num_trained=per_epoch * epochs, num_epochs=epochs, python_peak_bytes=2**29, pid=100 + index,
+                    num_trained=per_epoch * epochs, num_epochs=epochs, python_peak_bytes=2**29,
+                    pid=100 + index,
                 )
             )  # fmt: skip
             task_id += 1
@@ -237,8 +240,9 @@ def write(
                 environment={"name": spec.settings.environment},
                 command=("bakeoff", "run", "spread"),
             )
-            for seq, record in enumerate(records(trial, 1 + 0.01 * spec.repeat)):
-                writer.append(run, seq, record)
+            lines = map(to_line, records(trial, 1 + 0.01 * spec.repeat))
+            writer.spool_path(run).write_text("".join(f"{line}\n" for line in lines))
+            writer.ingest(run)  # all at once, as after a crash
             wall_s = trial.train_s * (1 + 0.01 * spec.repeat) + 4.0 if trial.is_single else 100.0
             writer.end_run(run, RunEnded("ok"), disturbance={"disturbed": False}, wall_s=wall_s)
     return path

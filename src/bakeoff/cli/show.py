@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from rich.table import Table
@@ -12,6 +12,7 @@ from rich.table import Table
 from bakeoff.cli import summary
 from bakeoff.cli.console import console
 from bakeoff.cli.stores import chosen_study, store_path
+from bakeoff.report.frames import MARK_NOTE, marked, short_of_samples
 from bakeoff.store.reader import Reader
 
 
@@ -25,13 +26,16 @@ def main(arguments: argparse.Namespace) -> int:
         sys.stdout.write(runs.write_json())
         print()
     elif arguments.runs:
-        console().print(_run_table(runs.iter_rows(named=True)))
+        short = set(short_of_samples(runs)["run_id"])
+        console().print(_run_table(runs.iter_rows(named=True), short))
+        if short:
+            console().print(MARK_NOTE)
     else:
         summary.print_summary(path, study)
     return 0
 
 
-def _run_table(rows: Iterable[dict[str, Any]]) -> Table:
+def _run_table(rows: Iterable[dict[str, Any]], short: Collection[str]) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 2))
     for title in (
         "trial",
@@ -51,7 +55,7 @@ def _run_table(rows: Iterable[dict[str, Any]]) -> Table:
     for row in rows:
         error = row["final_validation_error"]
         table.add_row(
-            row["label"],
+            marked(row["label"], row["run_id"] in short),
             str(row["repeat"] + 1),
             str(row["attempt"]),
             row["status"],
