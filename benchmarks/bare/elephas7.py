@@ -1,4 +1,4 @@
-"""The study's network on a Spark cluster through Elephas 7, without Bakeoff: ``python elephas7.py SETTINGS.json``.
+"""The study's network on Spark through Elephas 7, without Bakeoff: ``python elephas7.py SETTINGS.json``.
 
 Once warm, each line on standard input is one call of `fit` of one epoch, answered by its seconds on
 standard output. The cluster, its secret and the data are named in the settings.

@@ -1,4 +1,4 @@
-"""Keeps a standalone Spark cluster up until standard input ends: ``python standalone.py NODES CORES FOLDER JAVA``.
+"""A standalone cluster, up until standard input ends: ``python standalone.py NODES CORES FOLDER JAVA``.
 
 Says its master and the properties that an application on it needs, as a line of JSON. Run with the
 interpreter of an environment that has Spark and with Bakeoff's worker package on the path.
@@ -14,9 +14,8 @@ from bakeoff_worker.distribution.spark import cluster
 def main():
     """Start, say, wait, stop."""
     nodes, cores, folder, java = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
-    with cluster.start(
-        layout=(nodes, cores), folder=folder, java=java, executor_memory_mib=1024, secret=secrets.token_hex(16)
-    ) as up:
+    secret = secrets.token_hex(16)
+    with cluster.start((nodes, cores), folder, java, executor_memory_mib=2048, secret=secret) as up:
         print(json.dumps({"master": up.master_url, "properties": dict(up.conf)}), flush=True)
         sys.stdin.read()
 

@@ -66,8 +66,10 @@ def launch(request: Launch) -> Generator[Record, None, None]:
             os.close(ring)
         try:
             ended = yield from _follow(request, child, doorbell)
-            if ended.status == "killed" and _oom_kills() > oom_kills:
-                ended = RunEnded("out_of_memory", "the system's out-of-memory killer ended the process")
+            if ended.status in ("killed", "failed") and _oom_kills() > oom_kills:
+                # The process itself, or one that it had started: on a cluster, an executor's.
+                reason = "the system's out-of-memory killer ended a process of the run"
+                ended = RunEnded("out_of_memory", f"{reason}. {ended.reason}", ended.last_lines)
             if ended.status != "ok" and not ended.last_lines:
                 ended = RunEnded(ended.status, ended.reason, last_lines(request.log))
         finally:

@@ -6,6 +6,7 @@ the training runs.
 """
 
 import os
+import re
 import secrets
 import sys
 import threading
@@ -481,26 +482,28 @@ class _Progress:
         )
 
 
+# What Python, the dynamic linker and the JVM say when memory is refused.
+_NO_MEMORY = ("MemoryError", "OutOfMemoryError", "Cannot allocate memory", "failed to map segment")
+
+
 def _failure(error: Exception) -> RunFailed:
-    """Spark's failure in a line, its status by what caused it, and the lines that said so."""
-    text = "{}\n{}".format(error, traceback.format_exc())
-    causes = [line.strip() for line in str(error).splitlines() if line.strip()]
-    spark = [line for line in causes if "Job aborted" in line or line.startswith("Caused by")]
-    python = [line for line in causes if _is_python_error(line)]
-    reason = (spark or ["{}: {}".format(type(error).__name__, causes[0] if causes else "")])[0]
-    if python and python[-1] not in reason:
-        reason += "; in the task: " + python[-1]
-    status = "failed"
-    if any(word in text for word in ("MemoryError", "OutOfMemoryError", "Cannot allocate memory")):
-        status = "out_of_memory"
+    """Spark's failure in a line, its status by what caused it, and the lines that said so.
+
+    Spark's message has the stack of the task's Python, then that of the JVM: the last line of the first says
+    what happened.
+    """
+    text = str(error)
+    if "SparkException" not in text:
+        reason = "{}: {}".format(type(error).__name__, text)
+        return RunFailed(reason[:1000], last_lines=traceback.format_exc()[-4000:])
+    lines = [line.strip() for line in text.splitlines()]
+    spark = next(line for line in lines if "SparkException" in line).partition("SparkException: ")[2]
+    python = [line for line in lines if re.match(r"[A-Za-z_.]+(Error|Exception|Exit)\b", line)]
+    caused = [line for line in lines if line.startswith("Caused by: ")]
+    cause = (python or caused or [""])[-1]
+    reason = spark if cause in spark else "{}: {}".format(spark.split(": org.apache")[0], cause)
+    status = "out_of_memory" if any(word in text for word in _NO_MEMORY) else "failed"
     return RunFailed(reason[:1000], status, text[-4000:])
-
-
-def _is_python_error(line: str) -> bool:
-    head = line.split(":")[0]
-    return (
-        bool(head) and head.replace(".", "").replace("_", "").isalnum() and head.endswith(("Error", "Exit"))
-    )
 
 
 def _emit_accounts(run: _Run, events: str, figures: List[Figures], channel: Channel) -> None:
