@@ -1,5 +1,6 @@
-"""Arrays in, numbers out: summaries, paired comparisons, plateaus, warm-up. See docs/statistics.md."""
+"""Arrays in, numbers out: summaries, comparisons, verdicts, ranking, warm-up. See docs/statistics.md."""
 
+from bakeoff.stats.break_even import BreakEven, Costs, break_even
 from bakeoff.stats.choice import Choice, choose_fastest
 from bakeoff.stats.comparison import (
     FASTER,
@@ -13,28 +14,63 @@ from bakeoff.stats.comparison import (
     paired_difference,
     paired_ratio,
 )
+from bakeoff.stats.error_difference import ErrorDifference, error_difference, error_difference_by_image
 from bakeoff.stats.plateau import Plateau, plateau
+from bakeoff.stats.ranking import Ranking, rank
+from bakeoff.stats.rules import Rules
 from bakeoff.stats.steady import two_valued, warm_up_epochs
 from bakeoff.stats.summary import Summary, mean_interval, summarize
+from bakeoff.stats.target import TargetComparison, compare_to_target, time_to_target
+from bakeoff.stats.verdicts import (
+    FASTER_AT_WORSE_ERROR,
+    PRACTICALLY_EQUAL,
+    SLOWER_AT_BETTER_ERROR,
+    TimeRatio,
+    Verdict,
+    judge,
+    time_ratio,
+)
+from bakeoff.stats.warm_up import WarmUp, warm_up
 
 __all__ = [
     "FASTER",
+    "FASTER_AT_WORSE_ERROR",
     "MIN_PAIRS",
+    "PRACTICALLY_EQUAL",
     "SLOWER",
+    "SLOWER_AT_BETTER_ERROR",
     "TOO_FEW",
     "UNDECIDED",
+    "BreakEven",
     "Choice",
+    "Costs",
     "Difference",
+    "ErrorDifference",
     "Plateau",
+    "Ranking",
     "Ratio",
+    "Rules",
     "Summary",
+    "TargetComparison",
+    "TimeRatio",
+    "Verdict",
+    "WarmUp",
+    "break_even",
     "choose_fastest",
+    "compare_to_target",
+    "error_difference",
+    "error_difference_by_image",
+    "judge",
     "mean_interval",
     "pair",
     "paired_difference",
     "paired_ratio",
     "plateau",
+    "rank",
     "summarize",
+    "time_ratio",
+    "time_to_target",
     "two_valued",
+    "warm_up",
     "warm_up_epochs",
 ]

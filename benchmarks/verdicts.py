@@ -1,0 +1,438 @@
+"""Do verdicts hold? Simulated runs with known truth, through the statistics that users get.
+
+    make bench-verdicts
+
+Prints error rates, coverage, power and numbers of blocks; see docs/benchmarks.md. Same seed, same figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import math
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff import stats
+from benchmarks.goals import Figure, conclude
+
+Array = NDArray[np.float64]
+
+NOISE = 0.03  # standard deviation of a block's log ratio
+MOST_BLOCKS = 60
+FIXED_BLOCKS = (3, 5, 8, 12, 20, 40)
+FIXED, SEQUENTIAL = stats.Rules(), stats.Rules(is_sequential=True)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How the times of two equally fast contestants vary.
+
+    draw: log times, shape (2, num_studies, num_blocks). is_plain: log ratios are neither skewed nor
+    heavy-tailed, so that coverage is to be 95 %, neither less nor more. is_unequal: the contestants differ in
+    how their times vary. is_limit: no goal applies; it shows where the method ends.
+    """
+
+    draw: Callable[[np.random.Generator, int, int], Array]
+    is_plain: bool = False
+    is_unequal: bool = False
+    is_limit: bool = False
+
+
+def in_random_order(slots: Array, random: np.random.Generator) -> Array:
+    """Log times in the order of runs, (num_studies, num_blocks, 2), to those by contestant."""
+    first = random.integers(0, 2, slots.shape[:2])[..., None]
+    a = np.take_along_axis(slots, first, axis=2)[..., 0]
+    return np.stack([a, slots.sum(axis=2) - a])
+
+
+def normal(random: np.random.Generator, num: int, blocks: int) -> Array:
+    return random.normal(0, 1, (2, num, blocks))
+
+
+def heavy_tailed(random: np.random.Generator, num: int, blocks: int) -> Array:
+    return random.standard_t(3, (2, num, blocks))
+
+
+def skewed(random: np.random.Generator, num: int, blocks: int) -> Array:
+    """Log times are exponential: never much faster than usual, sometimes much slower."""
+    return random.exponential(1, (2, num, blocks))
+
+
+def unequally_skewed(random: np.random.Generator, num: int, blocks: int) -> Array:
+    """Log times are lognormal (skewness 1.75), those of one twice as wide: log ratios have skewness 1.1."""
+    return np.exp(random.normal(0, 0.5, (2, num, blocks))) * np.array([2.0, 1.0])[:, None, None]
+
+
+def outliers(random: np.random.Generator, num: int, blocks: int) -> Array:
+    """One run in twenty takes six standard deviations longer, whoever's it is."""
+    return normal(random, num, blocks) + 6 * (random.random((2, num, blocks)) < 0.05)
+
+
+def drifting(random: np.random.Generator, num: int, blocks: int) -> Array:
+    """The machine slows down by ten standard deviations while the study runs."""
+    slots = random.normal(0, 1, (num, 2 * blocks)) + np.linspace(0, 10, 2 * blocks)
+    return in_random_order(slots.reshape(num, blocks, 2), random)
+
+
+def autocorrelated(random: np.random.Generator, num: int, blocks: int) -> Array:
+    """The machine's mood lasts some ten runs, and varies twice as much as runs do by themselves."""
+    mood = np.empty((num, 2 * blocks))
+    mood[:, 0] = random.normal(0, 1, num)
+    for slot in range(1, 2 * blocks):
+        mood[:, slot] = 0.9 * mood[:, slot - 1] + math.sqrt(1 - 0.81) * random.normal(0, 1, num)
+    slots = 2 * mood + random.normal(0, 1, mood.shape)
+    return in_random_order(slots.reshape(num, blocks, 2), random)
+
+
+def everything(random: np.random.Generator, num: int, blocks: int) -> Array:
+    """Drift, moods, skew and outliers together."""
+    logs = autocorrelated(random, num, blocks) + skewed(random, num, blocks)
+    logs += 6 * (random.random(logs.shape) < 0.05)
+    return logs + np.linspace(0, 10, blocks)
+
+
+def outliers_of_one(random: np.random.Generator, num: int, blocks: int) -> Array:
+    """One run in twenty takes six standard deviations longer, of one contestant alone."""
+    logs = normal(random, num, blocks)
+    logs[0] += 6 * math.sqrt(2) * (random.random((num, blocks)) < 0.05)
+    return logs
+
+
+def skew_of_one(random: np.random.Generator, num: int, blocks: int) -> Array:
+    """Exponential log times, of one contestant alone: skewness 2."""
+    return np.stack([random.exponential(1, (num, blocks)), np.zeros((num, blocks))])
+
+
+def order_alone(random: np.random.Generator, num: int, blocks: int) -> Array:
+    """A block's second run is slower by ten times what else varies: log ratios have two values."""
+    return in_random_order(random.normal(0, 0.1, (num, blocks, 2)) + np.array([0.0, 1.0]), random)
+
+
+def moods_of_one(random: np.random.Generator, num: int, blocks: int) -> Array:
+    """One contestant has moods of its own, which last a block or two: pairing cannot cancel them."""
+    logs = normal(random, num, blocks)
+    for block in range(1, blocks):
+        logs[0, :, block] = 0.5 * logs[0, :, block - 1] + math.sqrt(0.75) * logs[0, :, block]
+    return logs
+
+
+NOISES: Mapping[str, Noise] = {
+    "normal": Noise(normal, is_plain=True),
+    "drifting": Noise(drifting, is_plain=True),
+    "autocorrelated": Noise(autocorrelated, is_plain=True),
+    "heavy-tailed": Noise(heavy_tailed),
+    "outliers": Noise(outliers),
+    "skewed": Noise(skewed),
+    "unequally skewed": Noise(unequally_skewed, is_unequal=True),
+    "everything": Noise(everything),
+    "limit: outliers of one": Noise(outliers_of_one, is_limit=True),
+    "limit: skew of one": Noise(skew_of_one, is_limit=True),
+    "limit: order alone": Noise(order_alone, is_limit=True),
+    "limit: moods of one": Noise(moods_of_one, is_limit=True),
+}
+
+
+def draw(noise: Noise, random: np.random.Generator, num: int, blocks: int, sd: float = NOISE) -> Array:
+    """Log ratios, shape (num_studies, num_blocks), with mean 0 and the given standard deviation over all."""
+    a, b = noise.draw(random, num, blocks)
+    return (a - b - (a - b).mean()) * (sd / (a - b).std())
+
+
+def running(logs: Array) -> tuple[Array, Array]:
+    """Mean and standard error of log ratios after each block from the second on, all studies in one go."""
+    count = np.arange(1, logs.shape[1] + 1)
+    mean = np.cumsum(logs, axis=1) / count
+    square = np.cumsum(logs**2, axis=1) - count * mean**2
+    return mean[:, 1:], np.sqrt(np.maximum(square[:, 1:], 0) / (count[1:] - 1) / count[1:])
+
+
+def kinds(mean: Array, se: Array, rules: stats.Rules) -> NDArray[np.int8]:
+    """Verdicts by block from the second on: -1 faster, 1 slower, 2 practically equal, 0 none yet."""
+    half = critical(rules, mean.shape[1] + 1) * se
+    found = np.where(np.abs(mean) > half, np.sign(mean), 0)
+    return np.where(np.abs(mean) + half < rules.log_margin, 2, found).astype(np.int8)
+
+
+def critical(rules: stats.Rules, most: int) -> Array:
+    """Critical values by block from the second on; infinite where nothing is decided yet."""
+    blocks = range(2, most + 1)
+    return np.array([rules.critical_value(num) if num >= rules.min_blocks else math.inf for num in blocks])
+
+
+def agree(random: np.random.Generator) -> None:
+    """Stop unless `kinds` says what `stats.judge` says, which is what users get, at each look."""
+    number = {stats.FASTER: -1, stats.SLOWER: 1, stats.PRACTICALLY_EQUAL: 2}
+    for rules in (FIXED, SEQUENTIAL):
+        for difference, sd in ((0.0, 0.01), (0.03, 0.03), (0.005, 0.004)):
+            logs = draw(NOISES["normal"], random, 12, 24, sd) + difference
+            fast = kinds(*running(logs), rules)
+            for study, blocks in itertools.product(range(12), range(2, 25)):
+                times = np.exp(logs[study, :blocks])
+                slow = number.get(stats.judge(times, np.ones(blocks), None, rules).kind, 0)
+                if slow != fast[study, blocks - 2]:
+                    raise SystemExit(f"error: {fast[study, blocks - 2]} here, {slow} by stats.judge")
+
+
+def first_decision(kind: NDArray[np.int8], sought: Callable[[NDArray[np.int8]], NDArray[np.bool_]]) -> Array:
+    """Blocks until the first decision of the kind sought; infinite if it never came."""
+    hits = sought(kind)
+    return np.where(hits.any(axis=1), hits.argmax(axis=1) + 2.0, math.inf)
+
+
+def pair_verdicts(random: np.random.Generator, num: int) -> list[Figure]:
+    """Coverage and wrong verdicts of a pair that is equally fast, by kind of noise."""
+    print(
+        f"\n{'coverage of the 95 % interval, by blocks':<42}" + "".join(f"{one:>6}" for one in FIXED_BLOCKS),
+        end="",
+    )
+    print("   any look   wrong verdict: fixed  at any look")
+    plain, other, wrong_fixed, wrong_ever = list[float](), list[float](), list[float](), list[float]()
+    at = np.array(FIXED_BLOCKS) - 2
+    unequal = 0.0
+    for name, noise in NOISES.items():
+        mean, se = running(draw(noise, random, num, MOST_BLOCKS))
+        covers = (np.abs(mean) <= critical(FIXED, MOST_BLOCKS) * se)[:, at].mean(axis=0).tolist()
+        always = float((np.abs(mean) <= critical(SEQUENTIAL, MOST_BLOCKS) * se).all(axis=1).mean())
+        single = float((np.abs(kinds(mean, se, FIXED)) == 1)[:, at].mean(axis=0).max())
+        ever = float((np.abs(kinds(mean, se, SEQUENTIAL)) == 1).any(axis=1).mean())
+        row = "".join(f"{100 * one:6.1f}" for one in covers)
+        print(f"  {name:<40}{row}{100 * always:11.1f}{100 * single:23.1f}{100 * ever:13.1f}")
+        if not noise.is_limit:
+            (plain if noise.is_plain else other).extend(covers)
+            wrong_ever.append(ever)
+            if noise.is_unequal:
+                unequal = max(unequal, single)
+            else:
+                wrong_fixed.append(single)
+    return [
+        at_most("wrong verdict, fixed", max(wrong_fixed), 0.05, num),
+        Figure(f"{percent(unequal)} with unequal skew"),
+        at_most("at the worst look", max(wrong_ever), 0.05, num),
+        within(f"coverage {percent(min(plain))} to {percent(max(plain))}", plain, (0.94, 0.96), num),
+        at_least("with skew or outliers", min(other), 0.93, num),
+    ]
+
+
+def equality(random: np.random.Generator, num: int) -> list[Figure]:
+    """How often a pair that differs by the margin is called practically equal; how soon an equal one is."""
+    print("\ncalled practically equal, though the difference is the margin of 2 %, at any of 60 looks")
+    worst = 0.0
+    for name, noise in NOISES.items():
+        logs = draw(noise, random, num, MOST_BLOCKS, 0.015) + SEQUENTIAL.log_margin
+        wrong = float((kinds(*running(logs), SEQUENTIAL) == 2).any(axis=1).mean())
+        print(f"  {name:<40}{100 * wrong:6.1f} %")
+        worst = worst if noise.is_limit else max(worst, wrong)
+    print("blocks until equal contestants are called practically equal: median, nine in ten")
+    for sd in (0.01, 0.02, 0.03):
+        kind = kinds(*running(draw(NOISES["normal"], random, num // 20, 200, sd)), SEQUENTIAL)
+        print(f"  noise {percent(sd):<34}{blocks_needed(first_decision(kind, lambda one: one == 2))}")
+    return [at_most("wrongly equal", worst, 0.05, num)]
+
+
+def power(random: np.random.Generator, num: int) -> list[Figure]:
+    """How often and how soon a true difference is found, and how good projections are."""
+    logs = draw(NOISES["normal"], random, num, 20) - math.log(1.03)
+    found = float((first_decision(kinds(*running(logs), SEQUENTIAL), lambda one: one == -1) <= 20).mean())
+    print("\nblocks until the faster one is called so: median, nine in ten")
+    needed = ""
+    for percents, sd in itertools.product((3, 10, 100), (0.03, 0.06, 0.07)):
+        logs = draw(NOISES["normal"], random, num // 20, 400, sd) - math.log1p(percents / 100)
+        words = blocks_needed(first_decision(kinds(*running(logs), SEQUENTIAL), lambda one: one == -1))
+        print(f"  {percents:>3} % faster, noise {percent(sd):<21}{words}")
+        if percents == 3 and sd > 0.03:
+            needed += f"{' and ' if needed else ''}{words.split()[-1]} at {percent(sd)}"
+    ratios = []
+    for logs in draw(NOISES["normal"], random, 300, 400, 0.06) - math.log(1.05):
+        verdict = stats.judge(np.exp(logs[:12]), np.ones(12), None, SEQUENTIAL)
+        if verdict.more_blocks is not None:
+            decided = first_decision(kinds(*running(logs[None, :]), SEQUENTIAL)[:, 11:], lambda one: one != 0)
+            ratios.append(float(decided[0] - 1) / verdict.more_blocks)
+    spread = np.quantile(ratios, [0.1, 0.5, 0.9])
+    print(f"\n5 % faster, noise 6 %: of {len(ratios)} studies undecided after 12 blocks, blocks then needed")
+    print(f"÷ blocks projected: median {spread[1]:.2f}, eight in ten {spread[0]:.2f} to {spread[2]:.2f}")
+    return [
+        at_least("3 % found at noise 3 % within 20 blocks in", found, 0.9, num),
+        Figure(f"nine in ten within {needed} noise"),
+    ]
+
+
+def blocks_needed(blocks: Array) -> str:
+    middle, most = np.quantile(blocks, [0.5, 0.9], method="higher")
+    return f"{middle:.0f}, {most:.0f}"
+
+
+def rankings(random: np.random.Generator, num: int) -> list[Figure]:
+    """Five contestants, three of them equal, one 20 % and one 50 % slower: pairs wrongly told apart."""
+    speeds = np.log([1.0, 1.0, 1.0, 1.2, 1.5])
+    equal = {(a, b) for a in range(3) for b in range(3)}
+    wrong_fixed = wrong_ever = 0
+    for _ in range(num):
+        logs = speeds[:, None] + random.normal(0, NOISE, (5, 20)) + random.normal(0, 0.1, 20)
+        wrong_fixed += bool(equal & stats.rank(np.exp(logs[:, :8]), FIXED).faster)
+        looks = range(6, 21)
+        wrong_ever += any(equal & stats.rank(np.exp(logs[:, :look]), SEQUENTIAL).faster for look in looks)
+    shares = f"{percent(wrong_fixed / num)} (8 blocks), {percent(wrong_ever / num)} (any of 15 looks)"
+    print(f"\nfive contestants, three equal: any of these told apart in {shares}")
+    return [at_most("wrong ranking", max(wrong_fixed, wrong_ever) / num, 0.05, num)]
+
+
+def errors(random: np.random.Generator, num: int) -> list[Figure]:
+    """Contestants that err alike in the long run: does the interval hold over seeds and over test sets?"""
+    counts = dict.fromkeys(("by image", "by image, any look", "binomial"), 0)
+    claims, sizes = 0, list[float]()
+    no_margin = dataclasses.replace(FIXED, error_margin=0.0)
+    for _ in range(num):
+        wrong_a, wrong_b = outcomes(random, blocks=20, images=1000)
+        known = stats.error_difference_by_image(wrong_a[:6], wrong_b[:6], no_margin)
+        rough = stats.error_difference(
+            wrong_a[:6].mean(axis=1), wrong_b[:6].mean(axis=1), no_margin, num_test_images=1000
+        )
+        counts["by image"] += covers(known)
+        counts["binomial"] += covers(rough)
+        counts["by image, any look"] += all(
+            covers(stats.error_difference_by_image(wrong_a[:look], wrong_b[:look], SEQUENTIAL))
+            for look in (6, 8, 10, 13, 16, 20)
+        )
+        claims += known.high is not None and known.high < 0
+        sizes.append((known.test_set_se or 0) / (rough.test_set_se or 1))
+    shares = {name: count / num for name, count in counts.items()}
+    words = ", ".join(f"{name} {percent(share)}" for name, share in shares.items())
+    print(f"\ncoverage of the error's interval over seeds and test sets (1,000 images): {words}")
+    print(
+        f"wrongly non-inferior by image: {percent(claims / num)}; standard error by image ÷ binomial: ",
+        end="",
+    )
+    print(f"{np.median(sizes):.2f}")
+    lowest = min(shares.values())
+    return [
+        at_least("coverage for errors", lowest, 0.94, num),
+        at_most("wrongly non-inferior", claims / num, 0.05, num),
+    ]
+
+
+def covers(difference: stats.ErrorDifference) -> bool:
+    return (
+        difference.low is not None and difference.high is not None and difference.low <= 0 <= difference.high
+    )
+
+
+def outcomes(random: np.random.Generator, blocks: int, images: int) -> tuple[Array, Array]:
+    """Who errs on which image in which block: some images are hard, some for one contestant alone.
+
+    Two arrays of shape (num_blocks, num_images). About 7 % are wrong. Seeds matter as well: by run, and by
+    chance on each image.
+    """
+    hard = random.normal(-3.5, 2, images)
+    logits = [
+        hard
+        + random.normal(0, 1, images)
+        + random.normal(0, 0.15, (blocks, 1))
+        + random.normal(0, 0.5, (blocks, images))
+        for _ in range(2)
+    ]
+    a, b = (random.random(one.shape) < 1 / (1 + np.exp(-one)) for one in logits)
+    return a.astype(float), b.astype(float)
+
+
+def break_evens(random: np.random.Generator, num: int) -> list[Figure]:
+    """Start-up 20 s against 4 s, epochs of 1.0 s against 1.4 s: both take as long at 40 epochs."""
+    hits = 0
+    for _ in range(num):
+        sides = []
+        for once, epoch in ((20.0, 1.0), (4.0, 1.4)):
+            level = np.exp(random.normal(0, 0.03, (8, 1)))
+            epochs = epoch * level * np.exp(random.normal(0, 0.02, (8, 20)))
+            sides.append(stats.Costs(once * np.exp(random.normal(0, 0.05, 8)), epochs))
+        found = stats.break_even(sides[0], sides[1], max_epochs=120)
+        hits += found.low is not None and found.low <= 40 <= (found.high or math.inf)
+    print(f"\nbreak-even point within its interval in {percent(hits / num)} (8 blocks)")
+    return [at_least("break-even covered in", hits / num, 0.94, num)]
+
+
+def warm_ups(random: np.random.Generator, num: int) -> list[Figure]:
+    """The rule for one run, and MSER-5 beside it, on runs without a warm-up and with one."""
+    print("\nwarm-up found where there is none: the rule, MSER, MSER-5; one slow epoch found by the rule")
+    worst = 0.0
+    for name, epochs in itertools.product(("normal", "two lengths"), (10, 20, 50, 200)):
+        false, found = np.zeros(3), 0
+        for _ in range(num):
+            times = np.exp(random.normal(0, 0.03, epochs))
+            if name == "two lengths":
+                times *= random.choice([1.0, 1.6], epochs, p=[0.6, 0.4])
+            rule = stats.warm_up(times)
+            false += [rule is not None and rule.num_epochs > 0, mser(times, 1) > 0, mser(times, 5) > 0]
+            rule = stats.warm_up(np.concatenate([[2 * times.max()], times[1:]]))
+            found += rule is not None and rule.num_epochs == 1
+        shares = "".join(f"{100 * one:7.1f} %" for one in (*(false / num), found / num))
+        print(f"  {name + f', {epochs} epochs':<30}{shares}")
+        if name == "normal":
+            worst = max(worst, float(false[0]) / num)
+    return [at_most("false warm-up", worst, 0.05, num)]
+
+
+def mser(times: Array, size: int) -> int:
+    """Epochs that White's rule cuts off, in batches of `size`; up to half."""
+    batches = times[: len(times) // size * size].reshape(-1, size).mean(axis=1)
+    rest = [batches[cut:] for cut in range(len(batches) // 2 + 1)]
+    return size * int(np.argmin([one.var() / len(one) if len(one) > 1 else math.inf for one in rest]))
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def at_most(what: str, share: float, goal: float, num: int) -> Figure:
+    """A share with its goal; two standard errors of the simulation are forgiven."""
+    return Figure(f"{what} {percent(share)}", f"≤ {100 * goal:.0f} %", share <= goal + forgiven(goal, num))
+
+
+def at_least(what: str, share: float, goal: float, num: int) -> Figure:
+    """As `at_most`, the other way round."""
+    return Figure(f"{what} {percent(share)}", f"≥ {100 * goal:.0f} %", share >= goal - forgiven(goal, num))
+
+
+def within(text: str, shares: list[float], goal: tuple[float, float], num: int) -> Figure:
+    """Shares that are all to lie between two goals."""
+    low, high = goal
+    met = min(shares) >= low - forgiven(low, num) and max(shares) <= high + forgiven(high, num)
+    return Figure(text, f"{100 * low:.0f}–{100 * high:.0f} %", met)
+
+
+def forgiven(goal: float, num: int) -> float:
+    """Two standard errors of a share among so many simulated studies: 0.2 points of 5 % among 40,000."""
+    return 2 * math.sqrt(goal * (1 - goal) / num)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--studies", type=int, default=40_000, help="simulated studies for each figure of a pair"
+    )
+    parser.add_argument("--seed", type=int, default=20261124)
+    options = parser.parse_args(arguments)
+    random = np.random.default_rng(options.seed)
+    num, few = options.studies, max(options.studies // 20, 20)
+    agree(random)
+    print("stats.judge says what is counted below")
+    figures = [
+        *pair_verdicts(random, num),
+        *equality(random, num),
+        *power(random, num),
+        *rankings(random, few),
+        *errors(random, few),
+        *break_evens(random, few),
+        *warm_ups(random, few),
+    ]
+    return conclude("verdicts", figures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""Difference of two contestants' error rates, with both of its uncertainties: seed, and finite test set."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bakeoff.stats.rules import Rules
+from bakeoff.stats.summary import Values
+
+
+@dataclass(frozen=True)
+class ErrorDifference:
+    """Difference of a's and b's error rates, a fraction: mean over blocks; below 0, a errs less.
+
+    difference: None without a block. low, high: interval over both sources of chance; None below two blocks.
+    num_blocks: blocks that counted. seed_se: standard error from the repeats (initial weights, order of
+    batches, dropout); None below two blocks. test_set_se: standard error from the finite test set, which no
+    repeating shows; None where its size is unknown, and then the interval leaves it out. is_paired_by_image:
+    whether it is that of the contestants on the same images, or an upper bound of it that takes them as
+    independent.
+    """
+
+    difference: float | None
+    low: float | None
+    high: float | None
+    num_blocks: int
+    seed_se: float | None
+    test_set_se: float | None
+    is_paired_by_image: bool = False
+
+    @property
+    def inverse(self) -> ErrorDifference:
+        """The same, seen from b."""
+        return replace(
+            self,
+            difference=None if self.difference is None else -self.difference,
+            low=None if self.high is None else -self.high,
+            high=None if self.low is None else -self.low,
+        )
+
+    def half_width(self, rules: Rules, num_blocks: int) -> float:
+        """Half of the interval's width if there were that many blocks, with the noise seen so far.
+
+        Squares of the two sources' own half widths are added: Zou and Donner (2008), Construction of
+        confidence limits about effect measures (MOVER), Statist. Med. 27. The seeds' is Student's or the
+        sequential one, the test set's is normal: it was drawn once, and is the same at every look.
+        """
+        if self.seed_se is None:
+            return math.inf
+        critical = rules.critical_value(num_blocks)
+        if math.isinf(critical):
+            return math.inf
+        seed = critical * self.seed_se * math.sqrt(self.num_blocks / num_blocks)
+        return math.hypot(seed, rules.normal_quantile * (self.test_set_se or 0.0))
+
+
+def error_difference(
+    errors_a: Values, errors_b: Values, rules: Rules | None = None, *, num_test_images: int | None = None
+) -> ErrorDifference:
+    """How a's error rates differ from b's, block by block; error rates as fractions, shape (num_blocks,).
+
+    The test set's share is binomial, and takes the two contestants as independent. Both are measured on the
+    same images and err on many of the same, so that the true share is smaller: an upper bound, often too
+    wide to show non-inferiority (`error_difference_by_image` measures it). One right and one wrong image
+    are added to each contestant's, so that an error of 0 is not taken for certain: Agresti and Caffo (2000),
+    Simple and effective confidence intervals for proportions, Am. Statist. 54.
+    """
+    a, b = np.asarray(errors_a, dtype=float), np.asarray(errors_b, dtype=float)
+    if a.shape != b.shape or a.ndim != 1:
+        raise ValueError(f"expected two one-dimensional arrays of one length; got {a.shape}, {b.shape}")
+    usable = np.isfinite(a) & np.isfinite(b)
+    a, b = a[usable], b[usable]
+    test_set_se = None
+    if num_test_images and len(a):
+        means = [float(np.sort(errors).mean()) for errors in (a, b)]  # sorted: row order must not matter
+        rates = [(mean * num_test_images + 1) / (num_test_images + 2) for mean in means]
+        test_set_se = math.sqrt(sum(rate * (1 - rate) for rate in rates) / (num_test_images + 2))
+    return _build(np.sort(a - b), test_set_se, False, rules or Rules())
+
+
+def error_difference_by_image(
+    wrong_a: ArrayLike, wrong_b: ArrayLike, rules: Rules | None = None
+) -> ErrorDifference:
+    """How a's error rates differ from b's, from each image's outcome; see `ErrorDifference`.
+
+    wrong_a, wrong_b: whether the run of a block erred on a test image, shape (num_blocks, num_test_images),
+    with the same blocks and images in the same order. Runs and images are crossed and both random: variances
+    of such a two-way layout without replication are those of Cornfield and Tukey (1956), Average values of
+    mean squares in factorials, Ann. Math. Statist. 27. The mean over images of each run gives the seeds'
+    share, what is peculiar to one run on one image included; the test set's is what images have in common
+    over the runs. Two images are added, one on which only a errs and one on which only b does, so that
+    contestants that never disagree are not taken for equal on images not seen: after Agresti and Min (2005),
+    Simple improved confidence intervals for comparing matched proportions, Statist. Med. 24.
+    """
+    a, b = np.asarray(wrong_a, dtype=float), np.asarray(wrong_b, dtype=float)
+    if a.shape != b.shape or a.ndim != 2:
+        raise ValueError(
+            f"expected two arrays of one shape (num_blocks, num_images); got {a.shape}, {b.shape}"
+        )
+    table = a - b
+    num_blocks, num_images = table.shape
+    if num_blocks == 0 or num_images < 2:
+        raise ValueError(f"expected at least one block and two images; got {table.shape}")
+    by_run, by_image = table.mean(axis=1), table.mean(axis=0)
+    of_images = _variance(np.concatenate([by_image, [1.0, -1.0]]))
+    if num_blocks > 1:
+        residual = table - by_run[:, None] - by_image[None, :] + table.mean()
+        peculiar = float((residual**2).sum()) / ((num_blocks - 1) * (num_images - 1))
+        of_images = max(of_images - peculiar / num_blocks, 2.0 / (num_images + 2))
+    return _build(np.sort(by_run), math.sqrt(of_images / (num_images + 2)), True, rules or Rules())
+
+
+def _variance(values: NDArray[np.float64]) -> float:
+    return float(values.var(ddof=1))
+
+
+def _build(
+    differences: NDArray[np.float64], test_set_se: float | None, is_paired: bool, rules: Rules
+) -> ErrorDifference:
+    num = len(differences)
+    if num == 0:
+        return ErrorDifference(None, None, None, 0, None, None, is_paired)
+    mean = float(differences.mean())
+    seed_se = math.sqrt(_variance(differences) / num) if num > 1 else None
+    known = ErrorDifference(mean, None, None, num, seed_se, test_set_se, is_paired)
+    if seed_se is None:
+        return known
+    half = known.half_width(rules, num)
+    if math.isinf(half):
+        return known
+    return replace(known, low=mean - half, high=mean + half)
