@@ -19,6 +19,10 @@ from typing import Any
 
 import pytest
 
+sys.path.append(str(Path(__file__).parent))  # spread_study serves several test files
+
+import spread_study
+
 from bakeoff.report import Frames, render
 
 
@@ -245,6 +249,33 @@ def test_every_figure_is_drawn(
     look(browser, page, width, dark)
     assert browser.evaluate("document.querySelectorAll('.chart').length") == 18
     assert browser.evaluate("document.documentElement.dataset.theme") == ("dark" if dark else "light")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 390])
+def test_distributed_runs_are_drawn(browser: Browser, pages: Path, width: int, dark: bool) -> None:
+    page = pages / "spread.html"
+    if not page.exists():
+        trials = [
+            spread_study.Trial(
+                backend,
+                layout,
+                skipped=150 if layout == "4x5" else 0,
+                num_failed=1,
+                label=label,
+                changes=changes,
+            )
+            for backend in ("theano", "tensorflow1")
+            for layout in ("5x4", "4x5", "")
+            for scale in ((1, 4) if layout != "4x5" else (1,))
+            for changes in [{"environment": "vintage_spark", "data_scale": scale}]
+            for label in [f"mnist · {backend} · {layout or 'one machine'} · data scale {scale}"]
+        ]
+        render(spread_study.frames(pages / "spread.sqlite", trials), page)
+    look(browser, page, width, dark)
+    drawn = browser.evaluate("[...document.querySelectorAll('#section-1-cluster .chart')].length")
+    assert drawn == 5 + 4  # totals, tasks, budget, speed-up, data scale; and four timelines
 
 
 @pytest.mark.slow

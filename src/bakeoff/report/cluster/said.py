@@ -256,9 +256,7 @@ def _to_draw(cluster: Cluster) -> list[Entrant]:
 
 
 def _speed_up(cluster: Cluster) -> pl.DataFrame:
-    several = len({pair.first.contestant.trial_id for pair in cluster.machine}) > len(
-        {pair.first.contestant.backend for pair in cluster.machine}
-    )
+    several = len({pair.second.name for pair in cluster.machine}) < len(cluster.machine)
     rows = [
         {
             "contestant": marked(pair.second.base, pair.second.contestant.is_short)

@@ -122,6 +122,7 @@ def task_times(cluster: Cluster) -> Table:
         for _, tasks in every
     ]
     shown = in_minutes(time, [value for values in quantiles for value in values])
+    unit = {"s": "seconds", "min": "minutes"}[shown.unit]
     texts = iter(shown.texts([value for values in quantiles for value in values]))
     collections = [stats.summarize(tasks["gc_s"].drop_nulls().to_list()) for _, tasks in every]
     collected = iter(
@@ -143,7 +144,7 @@ def task_times(cluster: Cluster) -> Table:
     )
     return Table(
         f"tasks-{slug(cluster.section.title)}",
-        f"Training tasks on {cluster.section.title}: {shown.unit} from launch to finish, all runs together",
+        f"Training tasks on {cluster.section.title}: {unit} from launch to finish, all runs together",
         columns,
         tuple(rows),
         remark="Attempts that failed are not in it. Spark counts a collection once for every task that ran "

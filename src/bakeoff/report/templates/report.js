@@ -27,7 +27,17 @@
     return found;
   }
 
+  // Long names beside rows leave half of a narrow page to what is drawn.
+  function shorten(node, most) {
+    if (Array.isArray(node)) node.forEach((item) => shorten(item, most));
+    else if (node && typeof node === "object") {
+      if (node.labelLimit > most) node.labelLimit = most;
+      Object.values(node).forEach((item) => shorten(item, most));
+    }
+  }
+
   function fit(spec, page, width) {
+    for (const part of [spec.encoding, spec.layer]) shorten(part, Math.floor(width / 2));
     if (page.legend) {
       const columns = Math.max(1, Math.floor(width / (page.legend + 56)));
       spec.config.legend = { ...spec.config.legend, columns };
