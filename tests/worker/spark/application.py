@@ -52,7 +52,9 @@ def context(request, up, **more):
     conf.setAll([(name.replace("_", "."), value) for name, value in more.items()])
     started = time.time()
     made = SparkContext(conf=conf)
-    executors = cluster.wait_for_executors(made, request.get("executors", nodes), 90.0)
+    executors = cluster.wait_for_executors(
+        made, request.get("executors", nodes), request.get("patience_s", 120.0)
+    )
     say(reached="application", seconds=time.time() - started, executors=executors)
     return made
 

@@ -95,10 +95,14 @@ def stat(pid: int) -> list[str]:
 
 
 def members(session: int) -> list[int]:
-    """Living processes of a session."""
+    """Processes of a session of which a thread still lives."""
     pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     found = [(pid, fields) for pid in pids if (fields := stat(pid))]
-    return [pid for pid, fields in found if int(fields[3]) == session and fields[0] not in "ZX"]
+    return [
+        pid
+        for pid, fields in found
+        if int(fields[3]) == session and (fields[0] not in "ZX" or int(fields[17]) > 1)
+    ]
 
 
 def sockets(pids: list[int]) -> set[str]:

@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from importlib import util
@@ -87,10 +88,14 @@ class EmbeddedCluster:
         self.stop()
 
     def stop(self) -> float:
-        """Wall seconds that it took to end every process of the cluster; a second call changes nothing."""
+        """Wall seconds that it took to end every process of the cluster, and the driver's JVM.
+
+        A second call does nothing, and says the same.
+        """
         if self._stopped_s is not None:
             return self._stopped_s
         started = time.monotonic()
+        end_driver_jvm()
         below = _descendants(self.pids)  # executors and their Python processes, if an application still runs
         for daemon in reversed(self._daemons):
             daemon.terminate()
@@ -230,14 +235,38 @@ def wait_for_executors(context: Any, num_executors: int, timeout_s: float) -> Tu
     )
 
 
+def end_driver_jvm(timeout_s: float = 10.0) -> None:
+    """End the JVM that pyspark started for this process, if any; it outlives the contexts that lived in it.
+
+    Left alone, it would leave some time after this process, still removing its temporary files.
+    """
+    pyspark: Any = sys.modules.get("pyspark.context")
+    gateway: Any = pyspark.SparkContext._gateway if pyspark is not None else None
+    process = getattr(gateway, "proc", None)
+    if process is None:
+        return
+    with contextlib.suppress(Exception):  # it may be gone already
+        gateway.shutdown()
+    with contextlib.suppress(OSError):
+        process.stdin.close()  # which it takes for the end of its parent
+    try:
+        process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    pyspark.SparkContext._gateway = pyspark.SparkContext._jvm = None  # a next context starts anew
+
+
 def _executors(context: Any) -> Tuple[Executor, ...]:
     """What Spark's status store has; the driver is not one of them."""
     rows = context._jsc.sc().statusStore().executorList(True)
     found = []
     for index in range(rows.size()):
         row = rows.apply(index)
-        if row.id() != "driver":
-            found.append(Executor(row.id(), row.hostPort().rpartition(":")[0], row.totalCores()))
+        host, _, port = row.hostPort().rpartition(":")
+        # The port is not known before its block manager is up, without which it takes no task.
+        if row.id() != "driver" and host and port.isdigit():
+            found.append(Executor(row.id(), host, row.totalCores()))
     return tuple(found)
 
 

@@ -1,7 +1,7 @@
 """Spark's own account of an application, read from its event log: JSON lines, one file or a rolled folder.
 
-Read here are the logs of Spark 3.4 and 3.5. Spark gives durations in milliseconds but for CPU time and shuffle
-write time, which are nanoseconds; here all are seconds.
+Read here are the logs of Spark 3.4 and 3.5. Spark gives durations in milliseconds but for CPU time and
+shuffle write time, which are nanoseconds; here all are seconds.
 """
 
 import json
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Set, Tuple
 
 # What an application must be told for a log that `read` understands and that has all of it. To follow the
-# memory of an executor's process tree, Spark 3 runs pgrep for each process of it, 10 ms of CPU a time: seldom.
+# memory of an executor's process tree, Spark 3 runs pgrep for each process of it, 10 ms of CPU each: seldom.
 CONF: Dict[str, str] = {
     "spark.eventLog.enabled": "true",
     "spark.eventLog.rolling.enabled": "false",

@@ -91,7 +91,7 @@ def watch(*folders: str) -> Watch:
 # ---- the guardian itself ------------------------------------------------------------------------
 
 # Fields of /proc/PID/stat, counted from the third.
-_STATE, _SESSION, _START = 0, 3, 19
+_STATE, _SESSION, _THREADS, _START = 0, 3, 17, 19
 
 
 def _guard(session: int, since: str, folders: Sequence[str]) -> None:
@@ -128,10 +128,15 @@ def _members(session: int, since: str) -> List[int]:
         pid
         for pid, stat in processes.items()
         if int(stat[_SESSION]) == session
-        and stat[_STATE] not in "ZX"
+        and _lives(stat)
         and int(stat[_START]) >= int(since)
         and pid != os.getpid()
     ]
+
+
+def _lives(stat: List[str]) -> bool:
+    """A JVM whose first thread is dead already has ports and files open until the others are."""
+    return stat[_STATE] not in "ZX" or int(stat[_THREADS]) > 1
 
 
 def _processes(*pids: int) -> Dict[int, List[str]]:
