@@ -138,7 +138,7 @@ class Witness:
 def main() -> int:
     """Strike as often as asked; 0 if nothing was lost, left, damaged or left undone."""
     arguments = _arguments()
-    _adopt_orphans()
+    adopt_orphans()
     chance = random.Random(arguments.seed)
     print(f"seed {arguments.seed}: {arguments.kills} blows, {arguments.real} of them to TensorFlow runs")
     with tempfile.TemporaryDirectory(prefix="bench-kill-", dir=Path.cwd()) as name:
@@ -264,7 +264,7 @@ def _strike(process: subprocess.Popen[bytes], witness: Witness, blow: Blow) -> b
             return
         if blow.after_records is not None and witness.num_records() < blow.after_records:
             return
-        victims = [process.pid] if blow.victim == "parent" else _workers(process.pid)
+        victims = [process.pid] if blow.victim == "parent" else workers_of(process.pid)
         for pid in victims:  # between two runs there is no worker: the next one is struck
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -274,14 +274,14 @@ def _strike(process: subprocess.Popen[bytes], witness: Witness, blow: Blow) -> b
     return struck
 
 
-def _workers(parent: int) -> list[int]:
+def workers_of(parent: int) -> list[int]:
     """The parent's children that lead a session, which only workers do."""
     with suppress(psutil.NoSuchProcess, ProcessLookupError):
         return [child.pid for child in psutil.Process(parent).children() if os.getsid(child.pid) == child.pid]
     return []
 
 
-def _adopt_orphans() -> None:
+def adopt_orphans() -> None:
     """From now on, whatever our descendants leave behind becomes our child."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from bakeoff import environments
-from bakeoff_worker.records import StageProgress
+from bakeoff_worker.records import EpochRecord, StageProgress
 
 pytestmark = pytest.mark.slow
 
@@ -114,6 +117,36 @@ def test_theano_on_one_python_as_released_and_corrected(spread):
         assert found.facts.observed["elephas"]["corrected"] == (merge == "averaged")
         errors[merge] = found.epochs[0].validation_loss
     assert errors["as_released"] != pytest.approx(errors["averaged"], rel=1e-3)
+
+
+def test_executors_run_the_packed_environment_and_no_other(spread, tmp_path, monkeypatch):
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))  # others use the one there is
+    own = environments.ensure("theano_spark")
+    archive = environments.pack("theano_spark", tmp_path / "packed.tar.gz")
+    home = own.python.parents[2]
+    moved = home.with_name("moved")  # the driver's; what the executors could have known is gone
+    home.rename(moved)
+    here = replace(
+        own,
+        python=moved / own.python.relative_to(home),
+        variables={name: value.replace(str(home), str(moved)) for name, value in own.variables.items()},
+    )
+    programs = set()
+
+    def look(record, driver):
+        if isinstance(record, EpochRecord):  # the application lives, and so do its Python processes
+            for process in psutil.Process(driver).children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if "pyspark.daemon" in process.cmdline():
+                        programs.add((process.exe(), process.cwd()))
+
+    options = {"mode": "synchronous", "merge": "averaged", "layout": "1x1", "archive": str(archive)}
+    found = spread("theano", environment=here, options=options, watch=look)
+    assert found.ended.status == "ok", found.ended
+    assert found.samples.num_trained == found.samples.num_asked
+    assert programs
+    for program, _ in programs:
+        assert "/spark/node-0/" in program, "unpacked below the node's own folder"
 
 
 def test_executors_read_parquet_files(spread, tmp_path, dataset):

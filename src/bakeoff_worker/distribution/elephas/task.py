@@ -45,6 +45,9 @@ class Setup:
         if self.compile_directory == "executor" or not os.path.isdir(scratch):
             scratch = os.path.join(os.getcwd(), "scratch")
             os.makedirs(scratch, exist_ok=True)
+        library = os.environ.get("BAKEOFF_BLAS_LIBRARY")
+        if library:  # relative in a packed environment; Theano compiles in folders of its own
+            os.environ["BAKEOFF_BLAS_LIBRARY"] = os.path.abspath(library)
         paths = RunPaths(self.paths.dataset, None, scratch, self.paths.records)
         backends.load(self.settings.backend)(self.settings, paths).start()
         _started.append(self.settings.backend)
