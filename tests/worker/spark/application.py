@@ -35,7 +35,7 @@ def main(request):
         say(reached="cluster", seconds=up.started_s, master=up.master_url)
         SCENARIOS[request["scenario"]](request, up)
         seconds = up.stop()
-    say(reached="stopped", seconds=seconds, again=up.stop(), environment=dict(os.environ))
+    say(reached="stopped", seconds=seconds, again=up.stop(), variables=sorted(os.environ))
     if watching is not None:
         watching.done()
 

@@ -263,7 +263,7 @@ def test_a_real_cluster_keeps_to_itself(driver, look, home, java):
     stopped = one.reach("stopped")
     assert one.process.wait(60) == 0
     assert 0 < stopped["seconds"] == stopped["again"] < 20
-    assert "SPARK_CONF_DIR" not in stopped["environment"]
+    assert "SPARK_CONF_DIR" not in stopped["variables"]
     assert look.members(one.session) == []
     assert not held & set(look.listening())
     assert list(one.home.iterdir()) == []

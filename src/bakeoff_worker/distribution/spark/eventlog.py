@@ -6,7 +6,6 @@ shuffle write time, which are nanoseconds; here all are seconds.
 
 import json
 import os
-import re
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Set, Tuple
 
@@ -453,7 +452,7 @@ def _measured(info: _Event, metrics: Optional[_Event], succeeded: bool) -> Dict[
 
 
 def _detail(reason: _Event) -> str:
-    """What Spark says about an attempt's end; of a traceback the last line, which says what went wrong."""
+    """What Spark says about an attempt's end; of a trace the line that says what went wrong first."""
     said = next(
         (
             reason[key]
@@ -463,9 +462,15 @@ def _detail(reason: _Event) -> str:
         "",
     )
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    if lines and re.match(r"Traceback \(most recent call last\)", lines[0]):
+    if not lines:
+        return ""
+    if lines[0].startswith("Traceback (most recent call last)"):
         return lines[-1]
-    return lines[0] if lines else ""
+    causes = [line[len(_CAUSE) :] for line in lines if line.startswith(_CAUSE)]
+    return causes[-1] if causes else lines[0]
+
+
+_CAUSE = "Caused by: "
 
 
 def _polled(metrics: Optional[_Event], whose: str) -> Optional[int]:
