@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.stats
 from numpy.typing import NDArray
 
 from bakeoff import stats
@@ -215,8 +216,79 @@ def pair_verdicts(random: np.random.Generator, num: int) -> list[Figure]:
         Figure(f"{percent(unequal)} with unequal skew"),
         at_most("at the worst look", max(wrong_ever), 0.05, num),
         within(f"coverage {percent(min(plain))} to {percent(max(plain))}", plain, (0.94, 0.96), num),
-        at_least("with skew or outliers", min(other), 0.93, num),
+        Figure(
+            f"with skew, outliers or heavy tails {percent(min(other))} to {percent(max(other))}",
+            "≥ 93 %",
+            min(other) >= 0.93 - forgiven(0.93, num),
+        ),
     ]
+
+
+def alternatives(random: np.random.Generator, num: int) -> None:
+    """Coverage of the mean log ratio by other intervals than Student's, for a fixed number of blocks."""
+    methods = {
+        "Student": student,
+        "trimmed": trimmed,
+        "signed ranks": signed_ranks,
+        "bootstrap t": lambda logs: bootstrap_t(logs, random),
+        "BCa": lambda logs: bca(logs, random),
+    }
+    print(f"\n{'coverage of 95 % intervals':<34}" + "".join(f"{name:>14}" for name in methods))
+    for name, blocks in itertools.product(("normal", "outliers", "unequally skewed"), (6, 8, 12, 20)):
+        logs = draw(NOISES[name], random, num, blocks)
+        shares = []
+        for interval in methods.values():
+            low, high = interval(logs)
+            shares.append(float(((low <= 0) & (high >= 0)).mean()))
+        print(f"  {name + f', {blocks} blocks':<32}" + "".join(f"{100 * one:14.1f}" for one in shares))
+
+
+def student(logs: Array) -> tuple[Array, Array]:
+    half = FIXED.critical_value(logs.shape[1]) * logs.std(axis=1, ddof=1) / math.sqrt(logs.shape[1])
+    return logs.mean(axis=1) - half, logs.mean(axis=1) + half
+
+
+def trimmed(logs: Array) -> tuple[Array, Array]:
+    """Yuen's t interval of the mean without a fifth on either side (Yuen 1974, Biometrika 61)."""
+    num = logs.shape[1]
+    cut = num // 5
+    ordered = np.sort(logs, axis=1)
+    middle = ordered[:, cut : num - cut].mean(axis=1)
+    winsorized = np.clip(ordered, ordered[:, [cut]], ordered[:, [num - cut - 1]])
+    kept = num - 2 * cut
+    se = np.sqrt(winsorized.var(axis=1, ddof=1) * (num - 1) / (kept * (kept - 1)))
+    half = FIXED.critical_value(kept) * se
+    return middle - half, middle + half
+
+
+def signed_ranks(logs: Array) -> tuple[Array, Array]:
+    """Wilcoxon's interval about the Hodges-Lehmann estimate: averages of two, by exact ranks."""
+    num = logs.shape[1]
+    counts = np.ones(1)  # of sign patterns by the sum of positive ranks
+    for rank in range(1, num + 1):
+        counts = np.convolve(counts, np.concatenate([[1.0], np.zeros(rank - 1), [1.0]]))
+    cut = max(int(np.searchsorted(np.cumsum(counts) / 2**num, 0.025, side="right")), 1)
+    first, second = np.triu_indices(num)
+    averages = np.sort((logs[:, first] + logs[:, second]) / 2, axis=1)
+    return averages[:, cut - 1], averages[:, -cut]
+
+
+def bootstrap_t(logs: Array, random: np.random.Generator) -> tuple[Array, Array]:
+    """Quantiles of the t statistic from 999 resamples in place of Student's."""
+    num = logs.shape[1]
+    mean, se = logs.mean(axis=1), logs.std(axis=1, ddof=1) / math.sqrt(num)
+    low, high = np.empty(len(logs)), np.empty(len(logs))
+    for index, one in enumerate(logs):
+        again = one[random.integers(0, num, (999, num))]
+        t = (again.mean(axis=1) - mean[index]) / np.maximum(again.std(axis=1, ddof=1), 1e-12) * math.sqrt(num)
+        high[index], low[index] = mean[index] - np.quantile(t, [0.025, 0.975]) * se[index]
+    return low, high
+
+
+def bca(logs: Array, random: np.random.Generator) -> tuple[Array, Array]:
+    """Bias-corrected and accelerated, by SciPy."""
+    found = scipy.stats.bootstrap((logs,), np.mean, n_resamples=999, axis=1, batch=100, rng=random)
+    return found.confidence_interval.low, found.confidence_interval.high
 
 
 def equality(random: np.random.Generator, num: int) -> list[Figure]:
@@ -237,8 +309,20 @@ def equality(random: np.random.Generator, num: int) -> list[Figure]:
 
 def power(random: np.random.Generator, num: int) -> list[Figure]:
     """How often and how soon a true difference is found, and how good projections are."""
-    logs = draw(NOISES["normal"], random, num, 20) - math.log(1.03)
-    found = float((first_decision(kinds(*running(logs), SEQUENTIAL), lambda one: one == -1) <= 20).mean())
+    mean, se = running(draw(NOISES["normal"], random, num, 20) - math.log(1.03))
+    first = first_decision(kinds(mean, se, SEQUENTIAL), lambda one: one == -1)
+    found = float((first <= 20).mean())
+    mixture = float(
+        (np.abs(mean) > np.array([mixture_t(num) for num in range(2, 21)]) * se).any(axis=1).mean()
+    )
+    print(
+        f"\n3 % faster, noise 3 %, within 20 blocks: found in {percent(found)}, by the mixture t-test in ",
+        end="",
+    )
+    print(percent(mixture))
+    stopped = np.flatnonzero(first <= 20)
+    seen = -mean[stopped, first[stopped].astype(int) - 2].mean() / math.log(1.03)
+    print(f"log ratio at the stop ÷ true one, on average: {seen:.2f}")
     print("\nblocks until the faster one is called so: median, nine in ten")
     needed = ""
     for percents, sd in itertools.product((3, 10, 100), (0.03, 0.06, 0.07)):
@@ -260,6 +344,16 @@ def power(random: np.random.Generator, num: int) -> list[Figure]:
         at_least("3 % found at noise 3 % within 20 blocks in", found, 0.9, num),
         Figure(f"nine in ten within {needed} noise"),
     ]
+
+
+def mixture_t(num: int, width: float = 0.5) -> float:
+    """Critical |t| of Lai's (1976) and Wang and Ramdas's (2024) mixture, effects ~ N(0, `width`), at 5 %.
+
+    Widths of 0.25 to 2 were tried: 0.5 has the most power here.
+    """
+    spread = 1 + num * width
+    ratio = (20 * math.sqrt(spread)) ** (2 / num)
+    return math.sqrt((num - 1) * (ratio - 1) / (1 - ratio / spread)) if ratio < spread else math.inf
 
 
 def blocks_needed(blocks: Array) -> str:
@@ -312,7 +406,7 @@ def errors(random: np.random.Generator, num: int) -> list[Figure]:
     lowest = min(shares.values())
     return [
         at_least("coverage for errors", lowest, 0.94, num),
-        at_most("wrongly non-inferior", claims / num, 0.05, num),
+        at_most("wrongly non-inferior", claims / num, 0.025, num),
     ]
 
 
@@ -389,12 +483,12 @@ def percent(share: float) -> str:
 
 def at_most(what: str, share: float, goal: float, num: int) -> Figure:
     """A share with its goal; two standard errors of the simulation are forgiven."""
-    return Figure(f"{what} {percent(share)}", f"≤ {100 * goal:.0f} %", share <= goal + forgiven(goal, num))
+    return Figure(f"{what} {percent(share)}", f"≤ {100 * goal:g} %", share <= goal + forgiven(goal, num))
 
 
 def at_least(what: str, share: float, goal: float, num: int) -> Figure:
     """As `at_most`, the other way round."""
-    return Figure(f"{what} {percent(share)}", f"≥ {100 * goal:.0f} %", share >= goal - forgiven(goal, num))
+    return Figure(f"{what} {percent(share)}", f"≥ {100 * goal:g} %", share >= goal - forgiven(goal, num))
 
 
 def within(text: str, shares: list[float], goal: tuple[float, float], num: int) -> Figure:
@@ -422,8 +516,10 @@ def main(arguments: list[str] | None = None) -> int:
     num, few = options.studies, max(options.studies // 20, 20)
     agree(random)
     print("stats.judge says what is counted below")
+    of_pairs = pair_verdicts(random, num)
+    alternatives(random, few)
     figures = [
-        *pair_verdicts(random, num),
+        *of_pairs,
         *equality(random, num),
         *power(random, num),
         *rankings(random, few),
