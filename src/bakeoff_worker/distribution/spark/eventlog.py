@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Set, Tuple
 
 # What an application must be told for a log that `read` understands and that has all of it. To follow the
-# memory of an executor's process tree, Spark 3 runs pgrep for each process of it, 10 ms of CPU each: seldom.
+# memory of an executor's processes, Spark 3 runs pgrep for each of them: with 5 executors of 4 Python workers
+# some 0.3 s of CPU a time, 2 % of two cores if done every 5 s, a third of them if every 0.5 s. Hence seldom:
+# a short run's executors may have no figure.
 CONF: Dict[str, str] = {
     "spark.eventLog.enabled": "true",
     "spark.eventLog.rolling.enabled": "false",
     "spark.eventLog.compress": "false",
     "spark.eventLog.logStageExecutorMetrics": "true",
     "spark.executor.processTreeMetrics.enabled": "true",
-    "spark.executor.metrics.pollingInterval": "5000",
+    "spark.executor.metrics.pollingInterval": "20000",
 }
 
 
