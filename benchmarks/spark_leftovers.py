@@ -1,9 +1,9 @@
 """``make bench-spark-leftovers``: what a distributed run leaves behind, however it ends.
 
-A small study on an embedded cluster is run to its end, stopped by Ctrl-C, and killed (kill -9 of Bakeoff or of
-its driver) at moments drawn at random between its start and its end. After each, counted are: processes that
-live on (this process adopts what the dead leave behind), ports that are listened on and were not before, and
-files in the folder for temporary files, which is the study's own.
+A small study on an embedded cluster is run to its end, stopped by Ctrl-C, and killed (kill -9 of Bakeoff or
+of its driver) at moments drawn at random between its start and its end. After each are counted: processes
+that live on (this process adopts what the dead leave behind), ports that are listened on and were not before,
+and files in the folder for temporary files, which is the study's own.
 """
 
 from __future__ import annotations
@@ -44,11 +44,12 @@ distribution_options.batch_size_per_task = 50
 
 @dataclass(frozen=True)
 class Left:
-    """What one round left behind: how many of each."""
+    """What one round left behind: how many of each; and whether its blow found what it was meant for."""
 
     processes: int
     ports: int
     files: int
+    struck: bool
 
 
 def main() -> int:
@@ -66,9 +67,11 @@ def main() -> int:
         print(f"undisturbed: {whole_s:.0f} s")
         for _ in range(arguments.interrupts):
             found.append(_round(folder, "Ctrl-C", chance.uniform(1, whole_s), None))
-        for _ in range(arguments.kills):
+        num_killed = 0
+        while num_killed < arguments.kills:  # one that comes too late is drawn again
             victim = chance.choice(("Bakeoff", "the driver"))
             found.append(_round(folder, "kill -9", chance.uniform(1, whole_s), victim))
+            num_killed += found[-1].struck
     processes = sum(one.processes for one in found)
     ports, files = sum(one.ports for one in found), sum(one.files for one in found)
     return conclude(
@@ -88,8 +91,10 @@ def _round(folder: Path, ending: str, after_s: float | None, victim: str | None)
     ports_before = _listening()
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "bakeoff", "run", "leftovers.toml", "--quiet", "--no-report"]
-            + ["--store", str(temporary.with_suffix(".sqlite"))],
+            [
+                *(sys.executable, "-m", "bakeoff", "run", "leftovers.toml", "--quiet", "--no-report"),
+                *("--store", str(temporary.with_suffix(".sqlite"))),
+            ],
             stdout=output,
             stderr=output,
             cwd=folder,
@@ -120,7 +125,7 @@ def _round(folder: Path, ending: str, after_s: float | None, victim: str | None)
     print(
         f"{ending}{when}{late}: {len(living)} processes, {len(ports)} ports, {len(files)} files", flush=True
     )
-    return Left(len(living), len(ports), len(files))
+    return Left(len(living), len(ports), len(files), struck)
 
 
 def _end(process: subprocess.Popen[bytes], after_s: float | None, victim: str | None) -> bool:

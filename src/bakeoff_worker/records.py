@@ -259,7 +259,9 @@ class TaskRecord:
         others before.
     python_s: wall seconds inside our wrapper around the task, of which import_s (framework and Elephas),
         data_s (reading the partition into arrays), build_s (model rebuilt, compiled and loaded with
-        weights), train_s (inside the framework's training calls), exchange_s (parameter server).
+        weights; with Keras 2 also its training function, which is what Theano compiles), train_s (the rest of
+        the framework's training calls; with Keras 3 also tracing in the first of them), exchange_s (the
+        parameter server).
     python_user_s, python_system_s: CPU seconds of the Python process within python_s, all its threads.
     num_samples: rows handed to the task. num_trained: rows x epochs that went through training calls.
     num_epochs: training calls over the whole partition. python_peak_bytes: peak resident memory of the

@@ -139,7 +139,16 @@ def test_an_axis_of_options_is_no_axis_of_one_machine(mistakes: Mistakes) -> Non
         ),
         ('merge = "sum"', 'merge: expected one of `as_released`, `averaged`; got `"sum"`'),
         ("rounds = 0", "rounds: expected a whole number of at least 1; got `0`"),
-        ("rounds = 3", "rounds: 10 epochs can't be split into 3 rounds"),
+        ("rounds = 2", "rounds: Elephas's parameter server serves one fit; got 2 rounds: expected 1"),
+        (
+            'rounds = 3\ndistribution_options.mode = "synchronous"',
+            "rounds: 10 epochs can't be split into 3 rounds",
+        ),
+        (
+            'merge = "averaged"',
+            "merge: `averaged` corrects mode `synchronous` alone; the mode is `asynchronous`",
+        ),
+        ('archive = "env.tar.gz"', "archive: expected an absolute path or a URL; got `env.tar.gz`"),
         ("task_cpus = 3", "task_cpus: 4 cores on a node can't be shared by tasks of 3: expected a divisor"),
         ("python_memory_mib = -1", "python_memory_mib: expected a whole number of at least 0; got `-1`"),
         ("reuse_python_workers = 1", "reuse_python_workers: expected true or false; got `1`"),
@@ -258,7 +267,9 @@ def test_an_environment_is_named_where_a_backend_has_several(load_text: Load) ->
 def test_a_label_says_what_its_value_alone_would_not(
     load_text: Load, option: str, values: str, expected: list[str]
 ) -> None:
-    assert labels(load_text(f"{ELEPHAS}[matrix]\ndistribution_options.{option} = {values}")) == expected
+    mode = "" if option == "mode" else 'distribution_options.mode = "synchronous"\n'
+    text = f"{ELEPHAS}{mode}[matrix]\ndistribution_options.{option} = {values}"
+    assert labels(load_text(text)) == expected
 
 
 def test_variants_read_as_one_would_say_them(load_text: Load) -> None:

@@ -192,7 +192,8 @@ def test_an_override_reaches_the_trials_that_follow(load_text: Load) -> None:
         ),
         (
             THEN + "set.distribution_options.rounds = 4",
-            "$.follow_up.set.distribution_options.rounds: 10 epochs can't be split into 4 rounds",
+            "$.follow_up.set.distribution_options.rounds: Elephas's parameter server serves one fit; got 4 rounds: "
+            "expected 1",
         ),
         (
             THEN + "set.epochs = 10",

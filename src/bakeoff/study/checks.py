@@ -187,6 +187,15 @@ def _check_elephas(settings: Mapping[str, Any], environments: Collection[str], n
     if cores % task_cpus:
         message = f"{cores} cores on a node can't be shared by tasks of {task_cpus}: expected a divisor"
         note(message, "distribution_options.task_cpus", "distribution_options.layout")
+    if options["rounds"] > 1 and options["mode"] != "synchronous":
+        message = f"Elephas's parameter server serves one fit; got {options['rounds']} rounds: expected 1"
+        note(message, "distribution_options.rounds", "distribution_options.mode")
+    if options["merge"] == "averaged" and options["mode"] != "synchronous":
+        message = f"`averaged` corrects mode `synchronous` alone; the mode is `{options['mode']}`"
+        note(message, "distribution_options.merge", "distribution_options.mode")
+    if options["archive"] and "://" not in options["archive"] and not Path(options["archive"]).is_absolute():
+        message = f"expected an absolute path or a URL; got `{options['archive']}`"
+        note(message, "distribution_options.archive")
     if settings["epochs"] % options["rounds"]:
         message = f"{settings['epochs']} epochs can't be split into {options['rounds']} rounds"
         note(message, "distribution_options.rounds", "epochs")

@@ -9,6 +9,7 @@ from typing import Any
 NAMES = {
     "single": "bakeoff_worker.loop",
     "elephas": "bakeoff_worker.distribution.elephas.driver",
+    "verification": "bakeoff_worker.verification",  # asked for by a job's paths, by no study
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+import bakeoff_worker
+from bakeoff import environments
 from bakeoff_worker.records import PhaseEnded, StageProgress
 
 pytestmark = pytest.mark.slow
@@ -131,6 +134,41 @@ def test_a_master_that_is_not_there_is_said_within_seconds(spread):
     assert "no Spark master answers at 127.0.0.1:1" in found.ended.reason
     assert not found.epochs
     assert time.monotonic() - started < 60, "most of it the import of the framework"
+
+
+def test_a_users_own_cluster_serves_and_a_layout_that_does_not_fit_it_is_said(
+    spread, tmp_path, cluster_environment, monkeypatch
+):
+    found = cluster_environment("tensorflow_spark")
+    root = Path(bakeoff_worker.__file__).parents[1]
+    script = root.parent / "benchmarks" / "bare" / "standalone.py"
+    java = environments.java.find("tensorflow_spark").home
+    process = subprocess.Popen(
+        [found.python, script, "2", "1", tmp_path / "cluster", java],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(root)},
+        text=True,
+    )
+    try:
+        master = json.loads(process.stdout.readline())["master"]
+        monkeypatch.setenv(
+            "SPARK_CONF_DIR", str(tmp_path / "cluster" / "conf")
+        )  # the user's, with the secret
+        monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+        options = {"mode": "synchronous", "master": master}
+        fits = spread("tensorflow", options={**options, "layout": "2x1"}, epochs=1)
+        too_large = spread("tensorflow", options={**options, "layout": "5x4"}, epochs=1)
+    finally:
+        process.communicate()
+    assert fits.ended.status == "ok", fits.ended
+    assert "cluster" not in fits.phases
+    assert fits.samples.num_trained == 1000
+    assert fits.facts.observed["spark"]["master"] == master
+    assert too_large.ended.status == "failed"
+    assert "the layout doesn't fit the cluster: 5 executors of 4 cores" in too_large.ended.reason
+    assert "a node of 1 cores" in too_large.ended.reason
+    assert not too_large.epochs
 
 
 def test_what_a_release_can_not_do_is_declined(spread):

@@ -8,6 +8,7 @@ the training runs.
 import os
 import re
 import secrets
+import socket
 import sys
 import threading
 import traceback
@@ -109,6 +110,11 @@ class _Run:
         return len(self.source.order)
 
     @property
+    def python_memory_mib(self) -> int:
+        """Limit of an executor's Python processes together: Spark shares it out among its cores."""
+        return int(self.options["python_memory_mib"]) * self.cores_per_node
+
+    @property
     def rounds(self) -> int:
         """Calls of fit: as many as asked; one an epoch where the release merges after each anyway."""
         if self.options["mode"] == "synchronous" and self.release.merges_every_epoch:
@@ -137,7 +143,7 @@ def _on_cluster(run: _Run, channel: Channel) -> None:
                     layout=(run.num_nodes, run.cores_per_node),
                     folder=run.folder,
                     java=run.job.paths.java,
-                    executor_memory_mib=run.options["executor_memory_mib"] + run.options["python_memory_mib"],
+                    executor_memory_mib=run.options["executor_memory_mib"] + run.python_memory_mib,
                     secret=secrets.token_hex(16),
                 )
             )
@@ -146,6 +152,7 @@ def _on_cluster(run: _Run, channel: Channel) -> None:
         else:
             master, own = run.options["master"], {}
             cluster.reach(master, timeout_s=10.0)
+            stack.callback(cluster.end_driver_jvm)
         _application(run, master, own, channel)
         watch = Stopwatch()
         stack.close()
@@ -192,6 +199,7 @@ def _launch(run: _Run, properties: Dict[str, str]) -> Any:
     context = SparkContext(conf=SparkConf(loadDefaults=True).setAll(list(properties.items())))
     try:
         context.setLogLevel("WARN")
+        cluster.check_layout(context, properties["spark.master"], run.num_nodes)
         cluster.wait_for_executors(context, run.num_nodes, _EXECUTORS_S)
         context.addPyFile(_packed_worker(run.folder))
         run.figures = context.accumulator([], Appended())
@@ -206,6 +214,8 @@ def _train(run: _Run, context: Any, properties: Dict[str, str], channel: Channel
     watch = Stopwatch()
     pairs = _pairs(run, context)
     loop.end_phase(channel, "parallelize", watch.stop())
+    if run.options["mode"] != "synchronous":
+        _check_port()
     setup = run.setup()
     releases.wrap_workers(lambda worker: RecordedWorker(worker, run.figures, setup))
     if run.options["merge"] == "averaged":
@@ -241,6 +251,24 @@ def _train(run: _Run, context: Any, properties: Dict[str, str], channel: Channel
         num_seen = len(taken)
     loop.end_phase(channel, "training", clock.total(training))
     loop.end_phase(channel, "evaluation", clock.total(evaluating))
+
+
+def _check_port() -> None:
+    """Raise RunFailed where another process holds the port that Elephas's parameter server takes."""
+    from elephas.utils.sockets import determine_master
+
+    host = determine_master(_PARAMETER_SERVER_PORT).partition(":")[0]
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probing:
+        probing.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probing.bind((host, _PARAMETER_SERVER_PORT))
+        except OSError as error:
+            raise RunFailed(
+                "Elephas's parameter server needs port {} of {}, which can't be had: {}; stop what listens "
+                "there (another asynchronous run?), or choose mode synchronous".format(
+                    _PARAMETER_SERVER_PORT, host, error.strerror
+                )
+            ) from error
 
 
 def _pairs(run: _Run, context: Any) -> Any:
@@ -333,7 +361,7 @@ def _properties(run: _Run, master: str, events: str, own: Dict[str, str]) -> Dic
     }
     properties.update(eventlog.CONF)
     if options["python_memory_mib"]:
-        properties["spark.executor.pyspark.memory"] = "{}m".format(options["python_memory_mib"])
+        properties["spark.executor.pyspark.memory"] = "{}m".format(run.python_memory_mib)
     if options["archive"]:
         properties["spark.archives"] = options["archive"] + "#environment"
     for name, value in _executor_variables(run).items():
@@ -365,6 +393,8 @@ def _environment(run: _Run) -> None:
         os.environ["JAVA_HOME"] = run.job.paths.java
     if run.options["master"] == "embedded":
         os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"  # Elephas's parameter server binds to it, too
+    else:
+        os.environ["SPARK_LOCAL_DIRS"] = os.path.join(run.folder, "local")  # the driver's; nodes have theirs
     archive = run.options["archive"]
     os.environ["PYSPARK_PYTHON"] = "./environment/bin/python" if archive else sys.executable
     os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
@@ -539,6 +569,13 @@ def _emit_accounts(run: _Run, events: str, figures: List[Figures], channel: Chan
         )
     retries = account.num_retries
     if retries or account.num_lost_executors:
+        if run.options["mode"] != "synchronous":
+            channel.emit(
+                RunWarning(
+                    "what an attempt had sent to the parameter server before it was lost stays in the "
+                    "weights, and was sent again by the next one"
+                )
+            )
         channel.emit(
             RunWarning(
                 "Spark ran {} task attempt{} again and lost {} executor{}; the time it took counts".format(

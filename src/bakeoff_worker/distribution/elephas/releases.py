@@ -35,6 +35,11 @@ class Release:
             raise Skip(
                 "Elephas {}'s socket server mixes bytes and text on Python 3: use http".format(self.version)
             )
+        if options["parameter_server"] == "socket" and options["master"] != "embedded":
+            raise Skip(
+                "Elephas {}'s socket clients look for the server on their own host: use http on a cluster of "
+                "several".format(self.version)
+            )
         if not self.old and frequency == "batch" and mode != "synchronous":
             raise Skip(
                 "Elephas {} can't train per batch: it asks tensorflow.python.keras to slice its arrays, "
@@ -101,6 +106,11 @@ class Release:
                     "after it, each shard weighing the same whatever its size"
                 )
             said.append("the optimizer's state starts anew in every task and is lost with it")
+            averaged = not self.old or options["merge"] == "averaged"
+            said.append(
+                "a shard no larger than one batch trains nothing"
+                + (" and still counts in the average" if averaged else "")
+            )
         else:
             said.append(
                 "each task fetches the weights from the parameter server before every {0}, trains it, and "
@@ -113,7 +123,7 @@ class Release:
                 )
             )
             said.append("the optimizer's state stays with each task over its epochs")
-        said.append("a shard no larger than one batch trains nothing and still counts")
+            said.append("a shard no larger than one batch trains nothing")
         return said
 
 

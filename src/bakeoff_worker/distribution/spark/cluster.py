@@ -195,6 +195,50 @@ def reach(master_url: str, timeout_s: float = 5.0) -> None:
     )
 
 
+def check_layout(context: Any, master_url: str, num_executors: int) -> None:
+    """Pass if a standalone master's nodes are large enough for the executors that the application asks for.
+
+    It asks the master itself, over Spark's own channel, so that a layout that can never fit is said at once.
+    Whether others hold the cores now is for `wait_for_executors`. Other masters (``yarn``, ``k8s://``) pass.
+
+    Raises:
+        ClusterError: they are not; says what the nodes have.
+    """
+    if not master_url.startswith("spark://") or "," in master_url:
+        return
+    host, _, port = master_url[len("spark://") :].rpartition(":")
+    jvm, spark = context._jvm, context._jsc.sc()
+    messages = jvm.org.apache.spark.deploy
+    request = getattr(getattr(messages, "DeployMessages$RequestMasterState$"), "MODULE$")
+    kind = jvm.java.lang.Class.forName("org.apache.spark.deploy.DeployMessages$MasterStateResponse")
+    address = jvm.org.apache.spark.rpc.RpcAddress(host, int(port))
+    master = spark.env().rpcEnv().setupEndpointRef(address, "Master")
+    state = master.askSync(request, jvm.scala.reflect.ClassTag.apply(kind))
+    nodes = [
+        (int(node.cores()), int(node.memory()))
+        for node in state.workers()
+        if node.state().toString() == "ALIVE"
+    ]
+    conf = spark.conf()
+    cores = int(conf.get("spark.executor.cores", "1"))
+    memory_mib = int(conf.getSizeAsMb("spark.executor.memory", "1g"))
+    memory_mib += int(conf.getSizeAsMb("spark.executor.pyspark.memory", "0"))
+    room = sum(min(has_cores // cores, has_mib // memory_mib) for has_cores, has_mib in nodes)
+    if room < num_executors:
+        raise ClusterError(
+            "the layout doesn't fit the cluster: {} executors of {} cores and {} MiB were asked for, there "
+            "is room for {}: {}".format(
+                num_executors,
+                cores,
+                memory_mib,
+                room,
+                ", ".join("a node of {} cores and {} MiB".format(*node) for node in nodes) or "no node",
+            ),
+            "Take a layout with fewer nodes or cores, or less memory (distribution_options.layout, "
+            "executor_memory_mib), or start more workers.",
+        )
+
+
 def wait_for_executors(context: Any, num_executors: int, timeout_s: float) -> Tuple[Executor, ...]:
     """The executors of an application, once as many as asked have registered.
 
