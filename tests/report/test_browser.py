@@ -282,8 +282,10 @@ def test_distributed_runs_are_drawn(browser: Browser, pages: Path, width: int, d
 def test_edge_cases_are_drawn(
     browser: Browser, pages: Path, race: Callable[..., Frames], invented: Callable[..., Frames], trial: Any
 ) -> None:
+    both = [spread_study.Trial("theano", layout) for layout in ("2x1", "")]
     label = "<b>fast</b> & “ünï” · </script><script>console.error('escaped')</script>"
     cases = {
+        "one-spread": spread_study.frames(pages / "one-spread.sqlite", both, repeats=1),
         "one-repeat": race(repeats=1, epochs=3),
         "one-epoch": race(repeats=2, epochs=1),
         "one-contestant": race(backends=("jax",)),

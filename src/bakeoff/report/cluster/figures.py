@@ -509,7 +509,7 @@ def layouts(runs: pl.DataFrame) -> Figure:
     ]
     x = _seconds("value", _TOTAL.heading)
     layers = [
-        interval.encode(x=_seconds("low", _TOTAL.heading), x2="high:Q"),
+        *_if_any(frame, interval.encode(x=_seconds("low", _TOTAL.heading), x2="high:Q")),
         single.mark_point(size=48, strokeWidth=1.4, opacity=1).encode(x=x, tooltip=dots_tooltip),
         means.mark_tick(thickness=3, size=22, opacity=1).encode(x=x, tooltip=mean_tooltip),
     ]
@@ -578,7 +578,7 @@ def speed_up(table: pl.DataFrame) -> Figure:
             alt.Tooltip("num_slots:Q", title="task slots"),
         ],
     )
-    layers += [ends.encode(x=x("low"), x2="high:Q", color=colour), points]
+    layers += [*_if_any(frame, ends.encode(x=x("low"), x2="high:Q", color=colour)), points]
     return _rows_of(layers, names, 30, room=84)
 
 
@@ -659,7 +659,7 @@ def data_scale(table: pl.DataFrame) -> Figure:
         ],
     )
     layers += [
-        interval.encode(y=y("low"), y2="high:Q"),
+        *_if_any(frame, interval.encode(y=y("low"), y2="high:Q")),
         base.mark_line(strokeWidth=1.8).encode(y=y("train_s"), strokeDash=dash),
         points,
     ]
@@ -702,6 +702,11 @@ def _intervals(frame: pl.DataFrame, metric: Metric) -> pl.Series:
     """The intervals of a frame with `low` and `high`, in words."""
     ends = frame.select("low", "high").iter_rows()
     return pl.Series([" to ".join(metric.texts(both)) for both in ends], dtype=pl.String)
+
+
+def _if_any(frame: pl.DataFrame, intervals: alt.Chart) -> list[alt.Chart]:
+    """The layer of intervals, if there is one to draw: Vega complains of a field without values."""
+    return [intervals] if frame["low"].is_not_null().any() else []
 
 
 def _row(column: str, names: Sequence[str]) -> alt.Y:

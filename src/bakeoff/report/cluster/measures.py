@@ -75,12 +75,16 @@ def measures(runs: pl.DataFrame, frames: Frames, spark: Mapping[str, Mapping[str
             seconds = phases.setdefault(run_id, {})
             seconds[name] = seconds.get(name, 0.0) + wall_s
     rows = []
-    for run_id, options in runs.select("run_id", "settings.distribution_options").iter_rows():
+    columns = ("run_id", "settings.distribution_options", "peak_memory_bytes")
+    for run_id, options, own_bytes in runs.select(columns).iter_rows():
         row = {f"{name}_phase_s": phases.get(run_id, {}).get(name) for name in PHASES}
         asked = json.loads(options) if options else {}
         row |= {"run_id": run_id, "slots": slots(asked, spark.get(run_id, {}))}
         row["num_cpus"] = spark.get(run_id, {}).get("physical_cpus")
-        rows.append(row | _of_run(row, tasks.get(run_id), executors.get(run_id), asked))
+        row |= _of_run(row, tasks.get(run_id), executors.get(run_id), asked)
+        # Spark does not poll the Python that started it, which is the run's own process.
+        row["driver_python_bytes"] = row.get("driver_python_bytes") or own_bytes
+        rows.append(row)
     return pl.DataFrame([dict.fromkeys(_COLUMNS) | row for row in rows], schema=dict(_COLUMNS))
 
 

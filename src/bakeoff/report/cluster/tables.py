@@ -227,7 +227,7 @@ def beside(cluster: Cluster) -> Table:
             stats.summarize(runs.filter(trial_id=one.contestant.trial_id)[column].drop_nulls().to_list())
             for one in entrants
         ]
-        if all(not one.num or (metric is _COUNT and not one.maximum) for one in summaries):
+        if not any(one.maximum for one in summaries):  # nothing known, or nothing but zeros
             continue
         texts = iter(
             metric.texts(
