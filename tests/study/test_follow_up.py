@@ -191,9 +191,9 @@ def test_an_override_reaches_the_trials_that_follow(load_text: Load) -> None:
             "follow-up chooses",
         ),
         (
-            THEN + "set.distribution_options.task_cpus = 3",
-            "$.follow_up.set.distribution_options.task_cpus: 4 cores on a node can't be shared by tasks of 3: "
-            "expected a divisor",
+            THEN + 'set.distribution_options.archive = "environment.tar.gz"',
+            "$.follow_up.set.distribution_options.archive: expected an absolute path or a URL; "
+            "got `environment.tar.gz`",
         ),
         (
             THEN + "set.epochs = 10",
