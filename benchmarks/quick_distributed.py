@@ -1,8 +1,7 @@
 """``make bench-quick-distributed``: wall time of ``make quick-distributed`` on a fresh clone.
 
-Cloned into an empty folder, with a home, caches and downloads of its own, all empty. With ``--again`` a second
-clone follows with the first one's downloads (uv's and pip's caches, Bakeoff's data sets), its environments made
-anew. The seconds that clusters take to start and to end are read from the store.
+Cloned into an empty folder, with a home, caches and downloads of its own, all empty. A second clone follows
+the first one's downloads (uv's and pip's caches, Bakeoff's data sets), its environments made anew. The seconds that clusters take to start and to end are read from the store.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-quick-distributed-") as name:
         folder = Path(name)
         figures = [_figure("with downloads", _run(root, folder / "first", folder))]
-        if arguments.again:
+        if not arguments.once:
             shutil.rmtree(folder / ".cache" / "bakeoff" / "environments", ignore_errors=True)
             figures.append(_figure("without", _run(root, folder / "second", folder)))
         with Reader(folder / "first" / "bakeoff.sqlite") as reader:
@@ -81,7 +80,7 @@ def _median(words: str, seconds: Sequence[float]) -> Figure:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench-quick-distributed", description=__doc__)
-    parser.add_argument("--again", action="store_true", help="a second clone, with the first one's downloads")
+    parser.add_argument("--once", action="store_true", help="with downloads only")
     return parser.parse_args()
 
 
