@@ -1,7 +1,8 @@
 """``make bench-quick-distributed``: wall time of ``make quick-distributed`` on a fresh clone.
 
 Cloned into an empty folder, with a home, caches and downloads of its own, all empty. A second clone follows
-the first one's downloads (uv's and pip's caches, Bakeoff's data sets), its environments made anew. The seconds that clusters take to start and to end are read from the store.
+with the first one's downloads (uv's and pip's caches, Bakeoff's data sets), its environments made anew. The
+seconds that clusters take to start and to end are read from the store.
 """
 
 from __future__ import annotations
