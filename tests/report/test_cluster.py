@@ -62,7 +62,7 @@ def test_table_one_has_the_study_s_columns(tmp_path: Path) -> None:
     assert row["Total since launch (s)"] == f"{summary.mean:.2f} ± {summary.sd:.2f}"
     assert row["95 % interval"] == f"{summary.low:.2f} to {summary.high:.2f}"
     assert row["Median task (s)"] == "10.60 ± 0.10"  # 10.5, 10.605, 10.71
-    assert row["Garbage collection per task (ms)"] == "80.0 ± 0.0"
+    assert row["Garbage collection per task (ms)"] == row["Its median over tasks (ms)"] == "80.0 ± 0.0"
     assert row["Final validation error (%)"] == "1.00 ± 0.00"
 
 
@@ -414,6 +414,9 @@ def test_the_terminal_and_the_page_mark_them_too(tmp_path: Path) -> None:
     text = html.unescape(render(shown, tmp_path / "report.html").read_text(encoding="utf-8"))
     captions = re.findall(r"<figcaption.*?</figcaption>", text)
     assert len(captions) > 8
+    timelines = {"†" in one.split(" on mnist")[0]: one for one in captions if "Every task of one run" in one}
+    assert set(timelines) == {True, False}
+    assert MARK_NOTE in timelines[True] and MARK_NOTE not in timelines[False]
     of_the_cluster = [one for one in captions if "slots" in one or "Total time" in one or "tasks" in one]
     assert of_the_cluster and all(MARK_NOTE in one for one in of_the_cluster)
     assert not any(

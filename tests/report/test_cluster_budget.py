@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff.report.cluster.budget import PARTS, driver_alone_s, largest_avoidable, spent
@@ -12,7 +12,7 @@ from bakeoff.report.cluster.budget import PARTS, driver_alone_s, largest_avoidab
 SECONDS = (
     *("run_s", "deserialize_s", "serialize_s", "getting_result_s", "scheduler_delay_s", "gc_s"),
     *("shuffle_wait_s", "shuffle_write_s", "worker_start_s", "python_s", "import_s", "data_s", "build_s"),
-    *("train_s", "exchange_s"),
+    *("train_s", "exchange_s", "process_s"),
 )
 SCHEMA = {
     "purpose": pl.String,
@@ -82,6 +82,18 @@ def test_one_task_by_hand() -> None:
     assert driver_alone_s(tasks(WHOLE), 14.0) == 4.0
 
 
+def test_a_worker_that_served_others_before_is_not_started() -> None:
+    used = {"launched_s": 0.0, "finished_s": 4.0, "run_s": 4.0, "python_s": 3.0, "train_s": 3.0}
+    used |= {"worker_start_s": 1.0, "gc_s": 0.25}
+    for process_s, expected in (
+        (0.0, {"training": 3.0, "gc": 0.25, "other": 0.75}),
+        (0.5, {"training": 3.0, "worker_start": 1.0}),  # its daemon's start comes on top of its own
+        (None, {"training": 3.0, "worker_start": 1.0}),
+    ):
+        found = spent(tasks(used | {"process_s": process_s}), executors(), slots=1, wall_s=4.0)
+        assert nonzero(found) == expected
+
+
 def test_collection_while_python_works_costs_the_slot_nothing() -> None:
     busy = {"launched_s": 0.0, "finished_s": 4.0, "run_s": 4.0, "python_s": 4.0, "train_s": 4.0, "gc_s": 3.0}
     assert nonzero(spent(tasks(busy), executors(), slots=1, wall_s=4.0)) == {"training": 4.0}
@@ -146,6 +158,7 @@ executor_rows = st.tuples(
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(task_rows, max_size=12),
     st.lists(executor_rows, max_size=4),
@@ -162,6 +175,7 @@ def test_parts_add_up_and_are_never_negative_whatever_was_logged(
     assert min(found.values()) >= 0
 
 
+@settings(deadline=None)
 @given(st.lists(task_rows, max_size=8), st.randoms())
 def test_the_order_of_tasks_does_not_matter(rows: list[dict[str, Any]], random: Any) -> None:
     shuffled = random.sample(rows, len(rows))

@@ -7,8 +7,8 @@ The parts of `spent` add up to slots x wall, and none is below zero. They are me
    Spark speculates, they share the slots evenly.
 2. Of a task, Spark's scheduler delay, (de)serialization and result transfer come first, then its run.
 3. Of the run, what was measured inside Python comes first, in the order of `PARTS`, then the start of the
-   Python worker, then the JVM's shuffle and its garbage collection. So collection that goes on while
-   Python trains is no part of its own: it costs the slot nothing.
+   Python worker if it is new, then the JVM's shuffle and its garbage collection. So collection that
+   goes on while Python trains is no part of its own: it costs the slot nothing.
 4. What is left is ``other`` inside tasks. Slots without a task are idle: because their executor is not
    there (``absent``), because others still work (``stragglers``), or because no task runs at all, when the
    driver works alone (``driver``).
@@ -60,6 +60,8 @@ PARTS: tuple[Part, ...] = (
     Part("absent", "Idle: executors not there yet", "keep the application or its executors for several runs"),
 )
 TITLES: Mapping[str, str] = {part.name: part.title for part in PARTS}
+# Seconds of a task before Python: those of a process that served others before are no start of one.
+WORKER_START = pl.when(pl.col("process_s") == 0).then(0.0).otherwise(pl.col("worker_start_s"))
 # Parts of a task that were measured inside Python, and the columns that hold them, first come first served.
 _IN_PYTHON: tuple[tuple[str, str], ...] = (
     ("training", "train_s"),
@@ -135,7 +137,7 @@ def _of_tasks(tasks: pl.DataFrame, length: Array) -> dict[str, Array]:
             seconds = np.where(purpose == "warm_up", 0.0, seconds)
         take(part, seconds, python, run, left)
     take("other", np.inf, python, run, left)
-    take("worker_start", _column(tasks, "worker_start_s"), run, left)
+    take("worker_start", _column(tasks.select(start=WORKER_START), "start"), run, left)
     take("shuffle", _column(tasks, "shuffle_wait_s"), run, left)
     take("shuffle", _column(tasks, "shuffle_write_s"), run, left)
     take("gc", _column(tasks, "gc_s"), run, left)

@@ -158,7 +158,8 @@ def _of_tasks(tasks: pl.DataFrame) -> dict[str, Any]:
         "jvm_cpu_s": _sum(good["jvm_cpu_s"]),
         "result_bytes": _sum(good["result_bytes"]),
         "shuffle_bytes": _sum(good["shuffle_read_bytes"]),
-        **{name: _sum(training[name]) for name in ("worker_start_s", "import_s", "build_s")},
+        "worker_start_s": _sum(training.select(budget.WORKER_START).to_series()),
+        **{name: _sum(training[name]) for name in ("import_s", "build_s")},
     }
 
 

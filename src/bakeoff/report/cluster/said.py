@@ -10,7 +10,7 @@ import polars as pl
 
 from bakeoff import stats
 from bakeoff.report.cluster import conclusions, figures, sentences, tables
-from bakeoff.report.cluster.budget import PARTS
+from bakeoff.report.cluster.budget import PARTS, WORKER_START
 from bakeoff.report.cluster.contents import Cluster, Entrant, cluster, follow_up
 from bakeoff.report.cluster.measures import PART_COLUMNS
 from bakeoff.report.contents import Contents
@@ -67,7 +67,7 @@ def _of_section(found: Cluster, contents: Contents, with_figures: bool) -> Said:
         title=f"{found.section.title} on a cluster",
         verdicts=(*sentences.layout_verdicts(found), *sentences.machine_verdicts(found)),
         remarks=tuple(_remarks(found, contents)),
-        figures=tuple(_with_mark(found, one) for one in drawn),
+        figures=tuple(map(_with_mark, drawn)),
         tables=all_tables(found),
         brief=tables.brief(found),
     )
@@ -124,10 +124,10 @@ def _remarks(cluster: Cluster, contents: Contents) -> Iterator[str]:
     )
 
 
-def _with_mark(cluster: Cluster, drawn: Drawn) -> Drawn:
+def _with_mark(drawn: Drawn) -> Drawn:
+    """With what the dagger means in its caption, where a name in the figure has one."""
     name, chart, caption, alt = drawn
-    short = any(one.contestant.is_short for one in cluster.distributed)
-    return (name, chart, f"{caption} {MARK_NOTE}" if short and MARK not in caption else caption, alt)
+    return (name, chart, f"{caption} {MARK_NOTE}" if MARK in caption + alt else caption, alt)
 
 
 # ---- figures ------------------------------------------------------------------------------------
@@ -183,7 +183,8 @@ def _figures(cluster: Cluster) -> Iterator[Drawn]:
             figures.data_scale(scales),
             f"Training time on {title} against the size of the training set, means with 95 % intervals; "
             "dashed: in proportion.",
-            "Training times by size of the training set; the values are in the table.",
+            f"Training times by size of the training set of {', '.join(scales['contestant'].unique())}; the "
+            "values are in the table.",
         )
 
 
@@ -226,6 +227,7 @@ def _timelines(cluster: Cluster) -> Iterator[Drawn]:
         runs = cluster.of(one).filter(pl.col("run_id").is_in(cluster.tasks["run_id"].unique().to_list()))
         run = runs.sort("total_s")["run_id"][(len(runs) - 1) // 2]
         tasks = cluster.tasks.filter(pl.col("run_id") == run).sort("launched_s")
+        tasks = tasks.with_columns(worker_start_s=WORKER_START)
         executors = cluster.executors
         if len(executors):
             executors = executors.filter(pl.col("run_id") == run)
