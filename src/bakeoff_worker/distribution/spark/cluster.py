@@ -126,7 +126,7 @@ def start(
     java: Optional[str],
     executor_memory_mib: int,
     secret: str,
-    timeout_s: float = 120.0,
+    timeout_s: float = 240.0,
 ) -> EmbeddedCluster:
     """A standalone cluster of ``layout`` (nodes, cores per node), once all its workers have registered.
 
