@@ -49,7 +49,8 @@ def _run(job: records.Job, channel: emit.Channel) -> records.RunEnded:
 
     try:
         # Imports NumPy, whose BLAS sizes its pool when it is loaded.
-        distribution.load(job.spec.settings.distribution).run(job, channel, importing)
+        way = distribution.load("verification" if job.paths.evidence else job.spec.settings.distribution)
+        way.run(job, channel, importing)
     except Skip as skip:
         return records.RunEnded("skipped", str(skip))
     except distribution.RunFailed as failure:

@@ -163,7 +163,7 @@ class KerasBackend(BackendBase):
         for layer in leaves(self.model):
             arrays = []
             for variable, value in zip(layer.weights, layer.get_weights()):
-                name = _base_name(variable)
+                name = base_name(variable)
                 array = _initial(layer, name, value, seed, index=len(covered))
                 covered.add(id(variable))
                 if array is None:
@@ -174,7 +174,7 @@ class KerasBackend(BackendBase):
                 arrays.append(self._own_form(layer, name, array))
             if arrays:
                 layer.set_weights(arrays)
-        own.extend(_base_name(variable) for variable in self.model.weights if id(variable) not in covered)
+        own.extend(base_name(variable) for variable in self.model.weights if id(variable) not in covered)
         return weights.sha256(common), own
 
     def _checked(self, model: Any, input_shape: Tuple[int, ...], num_classes: int) -> Any:
@@ -323,7 +323,7 @@ def leaves(model: Any) -> List[Any]:
     return found
 
 
-def _base_name(variable: Any) -> str:
+def base_name(variable: Any) -> str:
     """``kernel`` of ``conv2d/kernel:0`` and of ``conv2d/kernel_1:0``."""
     name = str(variable.name).split("/")[-1].split(":")[0]
     stem, _, number = name.rpartition("_")
