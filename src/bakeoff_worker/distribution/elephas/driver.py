@@ -6,38 +6,32 @@ the training runs.
 """
 
 import os
-import re
 import secrets
 import socket
-import sys
-import threading
-import traceback
-import zipfile
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-import bakeoff_worker
 from bakeoff_worker import backends, clock, data, loop, probe
 from bakeoff_worker.backends.base import BackendBase, Skip
 from bakeoff_worker.clock import Span, Stopwatch
-from bakeoff_worker.distribution import RunFailed, catalogue
+from bakeoff_worker.distribution import RunFailed
 from bakeoff_worker.distribution.elephas import accounts, releases
 from bakeoff_worker.distribution.elephas import data as rows
-from bakeoff_worker.distribution.elephas.task import Figures, RecordedWorker, Setup
+from bakeoff_worker.distribution.elephas.application import (
+    Progress,
+    executor_variables,
+    failure_of,
+    launch,
+    properties_of,
+    set_environment,
+)
+from bakeoff_worker.distribution.elephas.run import Run
+from bakeoff_worker.distribution.elephas.task import Figures, RecordedWorker
 from bakeoff_worker.distribution.spark import cluster, eventlog, guardian
 from bakeoff_worker.emit import Channel
-from bakeoff_worker.records import (
-    EpochRecord,
-    Job,
-    RunPaths,
-    RunWarning,
-    StageProgress,
-    TrialSettings,
-)
+from bakeoff_worker.records import EpochRecord, Job, RunWarning
 
-_EXECUTORS_S = 120.0  # how long executors may take to come up before the layout counts as unfit
-_PROGRESS_S = 1.0  # how often Spark is asked how far it is; it answers in about a millisecond
 _PARAMETER_SERVER_PORT = 4000  # Elephas's own; the workers of 0.4.5 know no other
 
 
@@ -74,66 +68,14 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     os.makedirs(folder, exist_ok=True)
     watching = guardian.watch(job.paths.folder or folder)
     try:
-        _on_cluster(_Run(job, options, release, backend, source, evaluation, folder), channel)
+        _on_cluster(Run(job, options, release, backend, source, evaluation, folder), channel)
     except cluster.ClusterError as error:
         raise RunFailed(error.message, last_lines=error.hint) from error
     finally:
         watching.done()
 
 
-class _Run:
-    """What the steps of one run share, settled before the cluster is started."""
-
-    def __init__(
-        self,
-        job: Job,
-        options: Dict[str, Any],
-        release: releases.Release,
-        backend: Any,
-        source: data.Source,
-        evaluation: Tuple[Any, Any],
-        folder: str,
-    ) -> None:
-        self.job, self.options, self.release, self.backend = job, options, release, backend
-        self.source, self.evaluation, self.folder = source, evaluation, folder
-        self.settings: TrialSettings = job.spec.settings
-        self.num_nodes, self.cores_per_node = catalogue.layout(options)
-        self.num_slots = catalogue.slots(options)
-        # Tasks side by side, each with every core, would only be in each other's way.
-        self.threads = self.settings.threads or options["task_cpus"]
-        self.figures: Any = None  # Spark's accumulator of what the tasks took
-        self.warm_up_stages: Set[int] = set()
-
-    @property
-    def num_images(self) -> int:
-        """Training images of one epoch."""
-        return len(self.source.order)
-
-    @property
-    def python_memory_mib(self) -> int:
-        """Limit of an executor's Python processes together: Spark shares it out among its cores."""
-        return int(self.options["python_memory_mib"]) * self.cores_per_node
-
-    @property
-    def rounds(self) -> int:
-        """Calls of fit: as many as asked; one an epoch where the release merges after each anyway."""
-        if self.options["mode"] == "synchronous" and self.release.merges_every_epoch:
-            return self.settings.epochs
-        return int(self.options["rounds"])
-
-    @property
-    def epochs_per_round(self) -> int:
-        """Epochs of one call of fit."""
-        return self.settings.epochs // self.rounds
-
-    def setup(self) -> Setup:
-        """How an executor's Python process gets ready."""
-        paths = RunPaths(self.job.paths.dataset, None, self.job.paths.scratch, "")
-        settings = replace(self.settings, threads=self.threads)
-        return Setup(settings, paths, self.options["compile_directory"])
-
-
-def _on_cluster(run: _Run, channel: Channel) -> None:
+def _on_cluster(run: Run, channel: Channel) -> None:
     """Cluster up, application, cluster down; each phase said."""
     with ExitStack() as stack:
         if run.options["master"] == "embedded":
@@ -159,23 +101,23 @@ def _on_cluster(run: _Run, channel: Channel) -> None:
         loop.end_phase(channel, "cluster_end", watch.stop())
 
 
-def _application(run: _Run, master: str, own: Dict[str, str], channel: Channel) -> None:
+def _application(run: Run, master: str, own: Dict[str, str], channel: Channel) -> None:
     """One Spark application from its launch to its stop, then what its event log says of it."""
     events = os.path.join(run.folder, "events")
     os.makedirs(events, exist_ok=True)
-    properties = _properties(run, master, events, own)
-    _environment(run)
+    properties = properties_of(run, master, events, own)
+    set_environment(run)
     lifetime = Stopwatch()
     context = None
     figures: List[Figures] = []
     try:
-        context = _launch(run, properties)
+        context = launch(run, properties)
         loop.end_phase(channel, "context", lifetime.stop())
         _train(run, context, properties, channel)
     except cluster.ClusterError:
         raise
     except Exception as error:
-        raise _failure(error) from error
+        raise failure_of(error) from error
     finally:
         if context is not None:
             figures = list(run.figures.value) if run.figures is not None else []
@@ -184,32 +126,7 @@ def _application(run: _Run, master: str, own: Dict[str, str], channel: Channel) 
             _emit_accounts(run, events, figures, channel)
 
 
-def _launch(run: _Run, properties: Dict[str, str]) -> Any:
-    """The Spark context, with all executors there."""
-    from pyspark import AccumulatorParam, SparkConf, SparkContext
-
-    class Appended(AccumulatorParam):  # type: ignore[misc,unused-ignore]
-        def zero(self, value: List[Figures]) -> List[Figures]:
-            return []
-
-        def addInPlace(self, one: List[Figures], other: List[Figures]) -> List[Figures]:
-            one.extend(other)
-            return one
-
-    context = SparkContext(conf=SparkConf(loadDefaults=True).setAll(list(properties.items())))
-    try:
-        context.setLogLevel("WARN")
-        cluster.check_layout(context, properties["spark.master"], run.num_nodes)
-        cluster.wait_for_executors(context, run.num_nodes, _EXECUTORS_S)
-        context.addPyFile(_packed_worker(run.folder))
-        run.figures = context.accumulator([], Appended())
-    except BaseException:
-        context.stop()
-        raise
-    return context
-
-
-def _train(run: _Run, context: Any, properties: Dict[str, str], channel: Channel) -> None:
+def _train(run: Run, context: Any, properties: Dict[str, str], channel: Channel) -> None:
     """Hand the data over, warm up if asked, then the rounds of fit, evaluated after each."""
     watch = Stopwatch()
     pairs = _pairs(run, context)
@@ -222,7 +139,7 @@ def _train(run: _Run, context: Any, properties: Dict[str, str], channel: Channel
         run.release.correct(run.num_slots)
     metric = run.backend._metric()
     model = run.release.model(run.backend.model, metric, run.options)
-    progress = _Progress(context, channel)
+    progress = Progress(context, channel)
     if run.options["executors"] == "warm":
         watch = Stopwatch()
         with progress:
@@ -271,7 +188,7 @@ def _check_port() -> None:
             ) from error
 
 
-def _pairs(run: _Run, context: Any) -> Any:
+def _pairs(run: Run, context: Any) -> Any:
     """The training rows as an RDD of as many partitions as there are slots."""
     if run.options["data_source"] == "driver":
         return rows.from_driver(context, run.source)
@@ -282,7 +199,7 @@ def _pairs(run: _Run, context: Any) -> Any:
     )
 
 
-def _fit(run: _Run, model: Any, pairs: Any, epochs: int) -> None:
+def _fit(run: Run, model: Any, pairs: Any, epochs: int) -> None:
     """One call of Elephas's fit. Nothing is held out: its default would keep a tenth from training."""
     model.fit(
         pairs,
@@ -293,7 +210,7 @@ def _fit(run: _Run, model: Any, pairs: Any, epochs: int) -> None:
     )
 
 
-def _warm_up(run: _Run, model: Any, pairs: Any) -> None:
+def _warm_up(run: Run, model: Any, pairs: Any) -> None:
     """One epoch, undone: every Python process is there and has imported, and the model's code is compiled."""
     before = run.backend.model.get_weights()
     _fit(run, model, pairs, 1)
@@ -302,7 +219,7 @@ def _warm_up(run: _Run, model: Any, pairs: Any) -> None:
 
 
 def _round(
-    run: _Run,
+    run: Run,
     number: int,
     trained: Span,
     evaluated: Span,
@@ -335,87 +252,7 @@ def _round(
     )
 
 
-def _properties(run: _Run, master: str, events: str, own: Dict[str, str]) -> Dict[str, str]:
-    """Every property that Bakeoff sets; anything else is Spark's default or the user's own."""
-    options = run.options
-    properties = {
-        "spark.app.name": "bakeoff " + run.job.spec.label,
-        "spark.master": master,
-        "spark.submit.deployMode": "client",
-        "spark.executor.instances": str(run.num_nodes),
-        "spark.executor.cores": str(run.cores_per_node),
-        "spark.cores.max": str(run.num_nodes * run.cores_per_node),
-        "spark.task.cpus": str(options["task_cpus"]),
-        "spark.default.parallelism": str(run.num_slots),
-        "spark.executor.memory": "{}m".format(options["executor_memory_mib"]),
-        "spark.driver.memory": "{}m".format(options["driver_memory_mib"]),
-        "spark.python.worker.reuse": str(options["reuse_python_workers"]).lower(),
-        # Data parallelized from the driver travel inside the tasks: 128 MiB, the default, is too little.
-        "spark.rpc.message.maxSize": "1024",
-        # Training starts with all slots, whatever has registered first.
-        "spark.scheduler.minRegisteredResourcesRatio": "1.0",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.dynamicAllocation.enabled": "false",
-        "spark.eventLog.dir": "file://" + events,
-    }
-    properties.update(eventlog.CONF)
-    if options["python_memory_mib"]:
-        properties["spark.executor.pyspark.memory"] = "{}m".format(run.python_memory_mib)
-    if options["archive"]:
-        properties["spark.archives"] = options["archive"] + "#environment"
-    for name, value in _executor_variables(run).items():
-        properties["spark.executorEnv." + name] = value
-    properties.update(own)
-    return properties
-
-
-def _executor_variables(run: _Run) -> Dict[str, str]:
-    """The environment of executors and so of their Python processes: threads, and where the BLAS lies."""
-    threads = str(run.threads)
-    variables = {
-        "OMP_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        "PYTHONNOUSERSITE": "1",
-    }
-    for name in ("LD_LIBRARY_PATH", "BAKEOFF_BLAS_LIBRARY"):
-        value = os.environ.get(name)
-        if value:
-            # In a packed environment the same file lies below the folder that Spark unpacks it to.
-            variables[name] = value.replace(sys.prefix, "./environment") if run.options["archive"] else value
-    return variables
-
-
-def _environment(run: _Run) -> None:
-    """What Spark's and Elephas's own code in this process looks for in the environment."""
-    if run.job.paths.java:
-        os.environ["JAVA_HOME"] = run.job.paths.java
-    if run.options["master"] == "embedded":
-        os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"  # Elephas's parameter server binds to it, too
-    else:
-        os.environ["SPARK_LOCAL_DIRS"] = os.path.join(run.folder, "local")  # the driver's; nodes have theirs
-    archive = run.options["archive"]
-    os.environ["PYSPARK_PYTHON"] = "./environment/bin/python" if archive else sys.executable
-    os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-    os.environ.pop("SPARK_HOME", None)  # the environment's own Spark, not one that lies about
-
-
-def _packed_worker(folder: str) -> str:
-    """This package as a zip file that Spark gives to the executors."""
-    root = os.path.dirname(os.path.abspath(bakeoff_worker.__file__))
-    path = os.path.join(folder, "bakeoff_worker.zip")
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for where, folders, files in os.walk(root):
-            folders[:] = sorted(name for name in folders if name != "__pycache__")
-            for name in sorted(files):
-                if name.endswith(".py"):
-                    full = os.path.join(where, name)
-                    archive.write(full, os.path.relpath(full, os.path.dirname(root)))
-    return path
-
-
-def _facts(run: _Run, context: Any, properties: Dict[str, str]) -> Any:
+def _facts(run: Run, context: Any, properties: Dict[str, str]) -> Any:
     options, release = run.options, run.release
     java = context._jvm.java.lang.System.getProperty("java.version")
     secret = ("secret", "password", "token", "executorEnv", "extraJavaOptions")
@@ -444,7 +281,7 @@ def _facts(run: _Run, context: Any, properties: Dict[str, str]) -> Any:
             "num_partitions": run.num_slots,
             "threads_per_task": run.threads,
             "physical_cpus": len(probe.cpus()) if options["master"] == "embedded" else None,
-            "variables": _executor_variables(run),
+            "variables": executor_variables(run),
             "properties": {
                 key: os.path.basename(value) if value.startswith("file:") else value
                 for key, value in sorted(properties.items())
@@ -454,7 +291,7 @@ def _facts(run: _Run, context: Any, properties: Dict[str, str]) -> Any:
     )
 
 
-def _warnings(run: _Run) -> List[str]:
+def _warnings(run: Run) -> List[str]:
     """What a reader of the result should know before looking at any number."""
     said = []
     cpus = len(probe.cpus())
@@ -467,76 +304,7 @@ def _warnings(run: _Run) -> List[str]:
     return said
 
 
-class _Progress:
-    """While the body runs, a thread asks Spark how far it is and says so when that has changed."""
-
-    def __init__(self, context: Any, channel: Channel) -> None:
-        self._context = context
-        self._channel = channel
-        self._over = threading.Event()
-        self._thread: Optional[threading.Thread] = None
-
-    def __enter__(self) -> None:
-        self._over.clear()
-        self._thread = threading.Thread(target=self._follow, name="bakeoff-progress", daemon=True)
-        self._thread.start()
-
-    def __exit__(self, *error: Any) -> None:
-        self._over.set()
-        if self._thread is not None:
-            self._thread.join(5.0)
-
-    def _follow(self) -> None:
-        said: Optional[StageProgress] = None
-        while not self._over.wait(_PROGRESS_S):
-            try:
-                now = self._ask()
-            except Exception:  # the application is going down: training itself will say why
-                return
-            if now is not None and now != said:
-                said = now
-                self._channel.emit(now)
-
-    def _ask(self) -> Optional[StageProgress]:
-        tracker = self._context.statusTracker()
-        stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
-        known = [stage for stage in stages if stage is not None]
-        if not known:
-            return None
-        stage = max(known, key=lambda one: int(one.stageId))
-        return StageProgress(
-            stage=int(stage.stageId),
-            num_done=int(stage.numCompletedTasks),
-            num_failed=int(stage.numFailedTasks),
-            num_tasks=int(stage.numTasks),
-        )
-
-
-# What Python, the dynamic linker and the JVM say when memory is refused.
-_NO_MEMORY = ("MemoryError", "OutOfMemoryError", "Cannot allocate memory", "failed to map segment")
-
-
-def _failure(error: Exception) -> RunFailed:
-    """Spark's failure in a line, its status by what caused it, and the lines that said so.
-
-    Spark's message has the stack of the task's Python, then that of the JVM: the last line of the first says
-    what happened.
-    """
-    text = str(error)
-    if "SparkException" not in text:
-        reason = "{}: {}".format(type(error).__name__, text)
-        return RunFailed(reason[:1000], last_lines=traceback.format_exc()[-4000:])
-    lines = [line.strip() for line in text.splitlines()]
-    spark = next(line for line in lines if "SparkException" in line).partition("SparkException: ")[2]
-    python = [line for line in lines if re.match(r"[A-Za-z_.]+(Error|Exception|Exit)\b", line)]
-    caused = [line for line in lines if line.startswith("Caused by: ")]
-    cause = (python or caused or [""])[-1]
-    reason = spark if cause in spark else "{}: {}".format(spark.split(": org.apache")[0], cause)
-    status = "out_of_memory" if any(word in text for word in _NO_MEMORY) else "failed"
-    return RunFailed(reason[:1000], status, text[-4000:])
-
-
-def _emit_accounts(run: _Run, events: str, figures: List[Figures], channel: Channel) -> None:
+def _emit_accounts(run: Run, events: str, figures: List[Figures], channel: Channel) -> None:
     """Every task and executor of the application, and what became of the samples."""
     try:
         account = eventlog.read(events)
