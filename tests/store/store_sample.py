@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 from pathlib import Path
 
-from bakeoff.store.writer import Condition, StudyRow, Writer
+from bakeoff.store.writer import CertificateRow, Condition, StudyRow, Writer
 from bakeoff_worker.records import (
     EpochRecord,
     ExecutorRecord,
@@ -22,6 +22,7 @@ from bakeoff_worker.records import (
 )
 
 HERE = Condition("machine-here", "environment-1", {"description": "2 cores", "kernel": "6.1"})
+CERTIFICATE = CertificateRow("a1", "e1", "b2", "e2", "machine-here", 1, "same", {"title": "a pair"})
 NOISE = {"disturbed": True, "reasons": ["others used 9 % of the CPU"]}
 
 
@@ -73,12 +74,13 @@ def store_run(
 
 
 def write_sample(path: Path) -> None:
-    """A store with the study's four runs, all of them ok, a second apart."""
+    """A store with the study's four runs, all of them ok, a second apart, and a certificate."""
     ticks = itertools.count(1_700_000_000)
     with Writer(path, now=lambda: float(next(ticks))) as writer:
         writer.begin_study(study())
         for spec in specs():
             store_run(writer, spec)
+        writer.add_certificates([CERTIFICATE])
 
 
 def task(number: int, **changes: object) -> TaskRecord:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import re
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from store_sample import EXECUTOR, HERE, NOISE, SAMPLES, epoch, specs, store_run, study, task
+from store_sample import CERTIFICATE, EXECUTOR, HERE, NOISE, SAMPLES, epoch, specs, store_run, study, task
 
 from bakeoff.errors import StoreError
 from bakeoff.results import open_results
@@ -251,6 +252,20 @@ def test_results_for_notebooks(full: Path) -> None:
         open_results(full.parent / "none.sqlite")
 
 
+def test_certificates_come_back_the_last_first(full: Path) -> None:
+    later = dataclasses.replace(CERTIFICATE, verdict="different")
+    with Writer(full) as writer:
+        writer.add_certificates([later])
+    with Reader(full) as reader:
+        frame = reader.certificates()
+    assert frame["verdict"].to_list() == ["different", "same"]
+    found = frame.row(1, named=True)
+    names = [field.name for field in dataclasses.fields(CERTIFICATE) if field.name != "document"]
+    assert {name: found[name] for name in names} == {name: getattr(CERTIFICATE, name) for name in names}
+    assert json.loads(found["document"]) == CERTIFICATE.document
+    assert frame["made_at"][0] > frame["made_at"][1]
+
+
 def test_every_column_is_documented(full: Path) -> None:
     sections = re.split(r"^## ", DOCS.read_text(), flags=re.MULTILINE)
     documented = {
@@ -258,8 +273,12 @@ def test_every_column_is_documented(full: Path) -> None:
         for section in sections
     }
     with Reader(full) as reader:
-        for name in ("runs", "epochs", "phases", "studies", "facts", "warnings", *CLUSTER):
+        for name in (
+            *("runs", "epochs", "phases", "studies", "facts", "warnings", "certificates"),
+            *CLUSTER,
+        ):
             frame: pl.DataFrame = getattr(reader, name)()
-            described = documented[name] | (documented["Every frame"] if name != "studies" else set())
+            of_run = name not in ("studies", "certificates")
+            described = documented[name] | (documented["Every frame"] if of_run else set())
             columns = {c if not c.startswith("settings.") else "settings.*" for c in frame.columns}
             assert columns == described, name

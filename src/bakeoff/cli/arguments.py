@@ -17,12 +17,14 @@ start here:
   bakeoff run quick           TensorFlow, JAX, PyTorch and Theano in a few minutes
   bakeoff run quick-distributed   two of them on a small Spark cluster
   bakeoff plan paper          what the 2023 study would run, and how long it may take
+  bakeoff verify quick        whether they train the same thing, and if not, what differs
   bakeoff run my-study.toml   your own model, data and machine (see docs/studies.md)
 """
 
 EXIT_CODES = """\
 exit codes:
-  0 done   1 done, but some runs failed or were skipped   2 command line   3 study
+  0 done   1 done, but some runs failed or were skipped, or contestants differ
+  2 command line   3 study
   4 environment   5 data   6 store   7 machine   8 report   130 interrupted
 """
 
@@ -64,6 +66,19 @@ def parser() -> argparse.ArgumentParser:
     _store(plan)
     plan.add_argument("--json", action="store_true", help="print the plan as JSON")
     plan.add_argument("--all", action="store_true", help="list every run instead of the first and last few")
+
+    verify = _command(
+        commands, "verify", "verify", "show that contestants train the same thing, or name what differs"
+    )
+    _study(verify)
+    _store(verify)
+    verify.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="look for data sets here before any download"
+    )
+    verify.add_argument(
+        "--double", action="store_true", help="compare in double precision, too: shows what rounding hides"
+    )
+    verify.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
     show = _command(commands, "show", "show", "print the results of a study as tables")
     _chosen_study(show)

@@ -260,6 +260,25 @@ class Reader:
         """One row per run on a cluster: what became of the samples that it should have trained."""
         return self._records(study, "samples")
 
+    def certificates(self) -> pl.DataFrame:
+        """One row per pair of contestants that was verified, the last first; ``document`` is JSON text."""
+        names = ("one_subject", "one_environment_digest", "other_subject", "other_environment_digest")
+        with self._snapshot():
+            return _frame(
+                self._connection.execute(
+                    f"SELECT made_unix_s, verdict, {', '.join(names)}, machine_id, verification_version,"
+                    " document FROM certificates ORDER BY made_unix_s DESC, rowid DESC"
+                ),
+                {
+                    "made_at": _INSTANT,
+                    "verdict": pl.String,
+                    **dict.fromkeys(names, pl.String),
+                    "machine_id": pl.String,
+                    "verification_version": pl.Int64,
+                    "document": pl.String,
+                },
+            )
+
     # ---- values -------------------------------------------------------------------------------------
 
     def records(self, run_id: str) -> tuple[tuple[int, Record], ...]:

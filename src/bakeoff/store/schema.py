@@ -84,12 +84,35 @@ CREATE TABLE records (
 """
 
 
+# 2  what may be said of two contestants before they are timed
+_CERTIFICATES = """
+-- subject: what is verified of a trial; trials that differ only in epochs, images or cluster share it.
+-- The last one of a pair, under the same conditions, holds. document: judgements and differences in full.
+CREATE TABLE certificates (
+    certificate_id TEXT PRIMARY KEY, made_unix_s REAL NOT NULL, session TEXT NOT NULL,
+    machine_id TEXT NOT NULL, verification_version INTEGER NOT NULL,
+    one_subject TEXT NOT NULL, one_environment_digest TEXT NOT NULL,
+    other_subject TEXT NOT NULL, other_environment_digest TEXT NOT NULL,
+    verdict TEXT NOT NULL, document TEXT NOT NULL);
+
+CREATE INDEX certificates_by_subject ON certificates (one_subject, other_subject);
+"""
+
+
 def _first_tables(connection: sqlite3.Connection) -> None:
-    for statement in _FIRST_TABLES.split(";\n"):  # executescript would commit behind our back
+    _execute_all(connection, _FIRST_TABLES)
+
+
+def _certificates(connection: sqlite3.Connection) -> None:
+    _execute_all(connection, _CERTIFICATES)
+
+
+def _execute_all(connection: sqlite3.Connection, statements: str) -> None:
+    for statement in statements.split(";\n"):  # executescript would commit behind our back
         connection.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first_tables,)
+MIGRATIONS: tuple[Migration, ...] = (_first_tables, _certificates)
 VERSION = len(MIGRATIONS)
 
 # All tables, each after those that it refers to.
@@ -105,6 +128,7 @@ TABLES = (
     "epochs",
     "phases",
     "records",
+    "certificates",
 )
 
 

@@ -9,7 +9,7 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +67,23 @@ class Condition:
         """16 hex digits that name this condition."""
         identity = [self.machine_id, self.environment_digest, self.measurement_version]
         return hashlib.sha256(json.dumps(identity, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class CertificateRow:
+    """What may be said of two contestants, as the store keeps it.
+
+    subjects: what of each was verified. verdict: in a word. document: everything else, JSON-plain.
+    """
+
+    one_subject: str
+    one_environment_digest: str
+    other_subject: str
+    other_environment_digest: str
+    machine_id: str
+    verification_version: int
+    verdict: str
+    document: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -242,6 +259,27 @@ class Writer:
         disturbance: what else the machine did, JSON-plain, with a key ``disturbed``; None if unknown.
         """
         self._end(run_id, ended, self._now(), disturbance, wall_s)
+
+    # ---- certificates --------------------------------------------------------------------------------
+
+    def add_certificates(self, rows: Sequence[CertificateRow]) -> None:
+        """Store what was found of pairs of contestants; all of them or none."""
+        with self._storing("certificates"), transaction(self._connection):
+            for row in rows:
+                self._insert(
+                    "certificates",
+                    secrets.token_hex(8),
+                    self._now(),
+                    self.session,
+                    row.machine_id,
+                    row.verification_version,
+                    row.one_subject,
+                    row.one_environment_digest,
+                    row.other_subject,
+                    row.other_environment_digest,
+                    row.verdict,
+                    _json(row.document),
+                )
 
     # ---- after a crash ------------------------------------------------------------------------------
 

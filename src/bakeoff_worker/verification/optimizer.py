@@ -38,10 +38,14 @@ def start() -> Any:
 
 
 def gradients() -> Any:
-    """(NUM_STEPS, NUM_WEIGHTS) sizes from 1e-10 to 10, and exact zeros; sign and size change every step."""
+    """(NUM_STEPS, NUM_WEIGHTS) sizes from 1e-10 to 10, and exact zeros; sign and size change every step.
+
+    Half-way a third of them fall to a thousandth: only then do averages of squares fall, too.
+    """
     generator = np.random.RandomState(32452843)
     sizes = np.repeat(10.0 ** np.linspace(-10, 1, NUM_WEIGHTS // 3 - 2), 3)
     sizes = np.concatenate([sizes, np.zeros(NUM_WEIGHTS - len(sizes))])
     changing = generator.uniform(0.2, 1.0, (NUM_STEPS, NUM_WEIGHTS))
+    changing[NUM_STEPS // 2 :, ::3] *= 1e-3
     signs = np.where(generator.uniform(size=(NUM_STEPS, NUM_WEIGHTS)) < 0.8, 1.0, -1.0)
     return (sizes * changing * signs).astype("float32").astype("float64")

@@ -1,0 +1,94 @@
+"""``bakeoff verify``: whether contestants train the same thing, and if not, what differs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from bakeoff import study, verification
+from bakeoff.cli import downloads
+from bakeoff.cli.console import console
+from bakeoff.cli.stores import store_path
+from bakeoff.verification import Verified
+
+_COLUMNS = ("layers", "forward", "loss", "gradients", "optimizer", "weights")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Verify all contestants of the study; 0 if those that should train the same thing do, else 1."""
+    chosen = study.load(arguments.study, arguments.overrides)
+    verified = verification.verify(
+        chosen,
+        store_path(arguments),
+        double=arguments.double,
+        tell=_tell,
+        downloads=downloads.shown(_tell),
+        data_directory=arguments.data_dir,
+    )
+    if arguments.json:
+        print(json.dumps([one.document() for one in verified], indent=1))
+    else:
+        screen = console()
+        for one in verified:
+            screen.print(_table(one))
+            for line in _lines(one):
+                screen.print(Text(line))
+            screen.print()
+    return 0 if all(one.all_same for one in verified) else 1
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _table(verified: Verified) -> Table:
+    """Worst relative differences from the reference, one contestant a row."""
+    table = Table(
+        title=f"{verified.title}\nworst relative differences from the reference, what is listed allowed for",
+        box=box.SIMPLE,
+        title_justify="left",
+    )
+    for name in ("contestant", "precision"):
+        table.add_column(name)
+    for name in _COLUMNS:
+        table.add_column(name, justify="right")
+    for name in ("differs", "reference"):
+        table.add_column(name)
+    for one in verified.examined:
+        judgement = one.judgement
+        if judgement is None:
+            table.add_row(one.label, one.contestant.settings.precision, *[""] * 6, "not verified", "")
+            continue
+        figures = (
+            f"{judgement.worst[name].difference:.0e}" if name in judgement.worst else "" for name in _COLUMNS
+        )
+        differs = ", ".join(dict.fromkeys(finding.stage for finding in judgement.findings)) or "no"
+        table.add_row(one.label, one.contestant.settings.precision, *figures, differs, judgement.reference)
+    return table
+
+
+def _lines(verified: Verified) -> list[str]:
+    """What differs, who trains the same thing, and what could not be said."""
+    lines = []
+    for one in verified.examined:
+        if one.judgement is None:
+            lines.append(f"{one.label}: not verified: {one.reason}")
+            continue
+        for finding in one.judgement.findings:
+            kink = " (only where the derivative doesn't exist)" if finding.only_at_kinks else ""
+            lines.append(f"{one.label}: {finding.sentence()}{kink}")
+        if one.judgement.not_examined:
+            lines.append(f"{one.label}: not looked into: {', '.join(one.judgement.not_examined)}")
+    alike = [labels for labels in verified.alike if len(labels) > 1]
+    for labels in alike:
+        lines.append(f"the same thing is trained by {', '.join(labels)}")
+    if len(verified.examined) < 2:
+        lines.append("there is no other contestant to compare with")
+    elif not alike:
+        lines.append("no two contestants train the same thing")
+    return lines

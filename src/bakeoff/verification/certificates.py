@@ -1,0 +1,110 @@
+"""What may be said of each pair of contestants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bakeoff.verification.evidence import AS_TRAINED, GENERAL, SCENES, Array, Evidence
+from bakeoff.verification.findings import Finding, Judgement, Worst
+from bakeoff.verification.tolerances import EPSILON, Tolerances, difference, floors
+
+SAME, DIFFERENT, UNKNOWN = "same", "different", "not compared"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """One pair.
+
+    verdict: `SAME`: they train the same thing, to within rounding. `DIFFERENT`: they don't, and `findings`
+    say in what. `UNKNOWN`: one of them could not be looked into, `reason` says why.
+    findings: what holds of one of them and not of the other, under its label.
+    direct: their worst relative differences from each other: ``forward``, ``gradients`` (before the first
+    step), ``weights`` (after all steps, each having gone its own way).
+    """
+
+    one: str
+    other: str
+    verdict: str
+    findings: tuple[tuple[str, Finding], ...] = ()
+    direct: Mapping[str, Worst] | None = None
+    reason: str = ""
+
+
+def certify(
+    labels: tuple[str, str],
+    judgements: tuple[Judgement, Judgement],
+    evidence: tuple[Evidence, Evidence],
+) -> Certificate:
+    """The certificate of two contestants that were examined."""
+    direct, agree = _direct(*evidence)
+    meanings = [{finding.meaning for finding in judgement.findings} for judgement in judgements]
+    alone = tuple(
+        (label, finding)
+        for label, judgement, others in zip(labels, judgements, reversed(meanings), strict=True)
+        for finding in judgement.findings
+        if finding.meaning not in others
+    )
+    # Where something is left unexplained in both, only their own agreement can tell.
+    explained = all(judgement.is_explained for judgement in judgements)
+    is_same = not alone and (explained or agree)
+    verdict = SAME if is_same else DIFFERENT if alone else UNKNOWN
+    reason = ""
+    if verdict == UNKNOWN:
+        missing = dict.fromkeys(stage for one in judgements for stage in one.not_examined)
+        reason = f"both differ from the reference, and from each other: {', '.join(missing) or 'see above'}"
+    return Certificate(*labels, verdict, alone, direct, reason)
+
+
+def _direct(one: Evidence, other: Evidence) -> tuple[dict[str, Worst], bool]:
+    """Worst differences of a kind, and whether all that can be compared directly agrees."""
+    tolerance = Tolerances(max(EPSILON[each.precision] for each in (one, other)))
+    found: dict[str, Worst] = {}
+
+    def note(kind: str, size: float, where: str) -> None:
+        worst = found.get(kind, Worst(0.0, where))
+        found[kind] = worst.or_worse(size, where)
+
+    pairs = _pairs(one, other)
+    for scene in SCENES:
+        for index, (call, _) in enumerate(zip(one.calls, other.calls, strict=False)):
+            size = difference(one.activation(scene, index), other.activation(scene, index))
+            note("forward", size, one.layers[call.layer].name)
+        mine, theirs = one.gradients(scene, 0), other.gradients(scene, 0)
+        expected: list[Array | None] = [None] * len(mine)
+        for place, twin in pairs:
+            expected[place] = theirs[twin]
+        bounds = floors(expected, [info.layer for info in one.weights])
+        for place, _ in pairs:
+            gradient, twin_gradient = mine[place], expected[place]
+            if gradient is not None and twin_gradient is not None:
+                size = difference(gradient, twin_gradient, bounds[place])
+                note("gradients", size, one.name_of(place))
+    for step in (1, one.num_steps):
+        ends, twin_ends = one.weights_after(GENERAL, step), other.weights_after(GENERAL, step)
+        for place, twin in pairs:
+            kind = "weights" if one.weights[place].trainable else "moving statistics"
+            if step == (one.num_steps if kind == "weights" else 1):
+                note(kind, difference(ends[place], twin_ends[twin]), one.name_of(place))
+    losses = difference(one.losses(AS_TRAINED)[:1], other.losses(AS_TRAINED)[:1])
+    steps, twin_steps = (np.diff(each.probe()[1].astype("float64"), axis=0) for each in (one, other))
+    agree = (
+        len(one.calls) == len(other.calls)
+        and len(pairs) == len(one.weights) == len(other.weights)
+        and found.get("forward", Worst(0.0, "")).difference <= 10 * tolerance.forward
+        and found.get("gradients", Worst(0.0, "")).difference <= tolerance.gradients
+        and found.get("moving statistics", Worst(0.0, "")).difference <= tolerance.forward
+        and losses <= tolerance.loss
+        and difference(steps, twin_steps) <= tolerance.optimizer
+    )
+    return found, agree
+
+
+def _pairs(one: Evidence, other: Evidence) -> list[tuple[int, int]]:
+    """Places of the weights that two contestants share."""
+    places: dict[Any, int] = {other.key_of(place): place for place in range(len(other.weights))}
+    keys = ((place, one.key_of(place)) for place in range(len(one.weights)))
+    return [(place, places[key]) for place, key in keys if key in places]

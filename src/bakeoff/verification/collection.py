@@ -1,0 +1,81 @@
+"""Jobs that show what contestants compute, one after the other, each in its own environment."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bakeoff.environments import Environment
+from bakeoff.launchers.base import Launch, Launcher
+from bakeoff.verification.contestants import Contestant
+from bakeoff.verification.evidence import Evidence
+from bakeoff_worker.records import Job, RunEnded, RunPaths, RunSpec
+
+_TIME_LIMIT_S = (
+    3600.0  # Theano's first compilation of a deep network takes a quarter of that on a busy machine
+)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a contestant's job needs. dataset: folder of arrays; model_file: the user's, if any."""
+
+    environment: Environment
+    dataset: Path
+    model_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Collected:
+    """One contestant's evidence, or why there is none. environment_digest: of what it ran in."""
+
+    contestant: Contestant
+    environment_digest: str
+    evidence: Evidence | None
+    reason: str = ""
+
+
+def collect(
+    contestant: Contestant,
+    needs: Needs,
+    *,
+    seed: int,
+    folder: Path,
+    launcher: Launcher,
+    precision: str | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Collected:
+    """Run one job; its evidence lies in `folder` as long as that exists.
+
+    precision: instead of the contestant's own.
+    """
+    settings = dataclasses.replace(contestant.settings, time_limit_s=_TIME_LIMIT_S)
+    if precision is not None:
+        settings = dataclasses.replace(settings, precision=precision)
+    if settings.precision.startswith("mixed"):
+        reason = f"precision {settings.precision}: too coarse to tell a difference from rounding"
+        return Collected(contestant, needs.environment.digest, None, reason)
+    stem = f"{contestant.subject}-{settings.precision}"
+    paths = RunPaths(
+        dataset=str(needs.dataset),
+        model_file=str(needs.model_file) if needs.model_file else None,
+        scratch=str(needs.environment.scratch),
+        records=str(folder / f"{stem}.jsonl"),
+        evidence=str(folder / f"{stem}.npz"),
+    )
+    tell(f"{contestant.label}: computing in {settings.precision}")
+    spec = RunSpec(settings, contestant.label, 0, 0, 0, seed)
+    records = launcher(Launch(Job(spec, paths), needs.environment, folder / f"{stem}.log"))
+    ended = RunEnded("interrupted", "stopped by the user")
+    try:
+        for record in records:
+            if isinstance(record, RunEnded):
+                ended = record
+    finally:
+        records.close()
+    if ended.status != "ok":
+        tell(f"{contestant.label}: {ended.status}: {ended.reason}")
+        return Collected(contestant, needs.environment.digest, None, f"{ended.status}: {ended.reason}")
+    return Collected(contestant, needs.environment.digest, Evidence(folder / f"{stem}.npz"))

@@ -1,0 +1,156 @@
+"""What a contestant computed, as its worker wrote it down (see `bakeoff_worker.verification.evidence`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+# Where contestants are compared: with noise on images and weights, and as a run starts.
+GENERAL, AS_TRAINED = "general", "as_trained"
+SCENES = (GENERAL, AS_TRAINED)
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """One innermost layer: its name, class, whether Keras's own, and configuration as JSON holds it."""
+
+    name: str
+    kind: str
+    is_keras: bool
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class WeightInfo:
+    """One weight: its layer's place (-1: the model's own), its name, and whether it is trained.
+
+    own_draw: its initial value is the framework's own.
+    """
+
+    layer: int
+    name: str
+    trainable: bool
+    own_draw: bool
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a layer: its place, tensors in (0: the images; None: from elsewhere), and the tensor out.
+
+    is_random: it gives something else each time.
+    """
+
+    layer: int
+    inputs: tuple[int | None, ...]
+    output: int
+    is_random: bool = False
+
+
+class Evidence:
+    """Arrays and descriptions of one contestant, read when asked for. A context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = np.load(path, allow_pickle=False)
+        self._read: dict[str, Array] = {}
+        about = self._json("about")
+        self.backend: str = about["backend"]
+        self.precision: str = about["precision"]
+        self.num_steps: int = about["num_steps"]
+        self.batch_size: int = about["batch_size"]
+        self.version: int = about["version"]
+        self.loss: str = about["loss"]
+        self.optimizer: str = about["optimizer"]
+        self.optimizer_options: Mapping[str, Any] = about["optimizer_options"]
+        self.layers = tuple(
+            LayerInfo(one["name"], one["class"], one["is_keras"], one["config"]) for one in about["layers"]
+        )
+        self.weights = tuple(WeightInfo(**one) for one in about["weights"])
+
+    def __enter__(self) -> Evidence:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the file go."""
+        self.forget()
+        self._file.close()
+
+    def forget(self) -> None:
+        """Let go of what was read so far; it is read again when asked for."""
+        self._read.clear()
+
+    @cached_property
+    def calls(self) -> tuple[Call, ...]:
+        """The layers' calls, in order; the same in every scene."""
+        return tuple(
+            Call(one["layer"], tuple(one["inputs"]), one["output"], one["random"])
+            for one in self._json(f"{GENERAL}/calls")
+        )
+
+    def images(self, scene: str, step: int) -> Array:
+        """(N, H, W, C) of one step, from 0."""
+        return self._array(f"{scene}/x/{step}")
+
+    def labels(self, scene: str, step: int) -> Array:
+        """(N, num_classes) or (N,) of one step."""
+        return self._array(f"{scene}/y/{step}")
+
+    def activation(self, scene: str, call: int) -> Array:
+        """What a call gave on the first step's images, channels last."""
+        return self._array(f"{scene}/activations/{call}")
+
+    def losses(self, scene: str) -> Array:
+        """(num_steps,) the loss before each step."""
+        return self._array(f"{scene}/losses")
+
+    def weights_after(self, scene: str, step: int) -> list[Array]:
+        """All weights after so many steps; 0: before the first."""
+        return [self._array(f"{scene}/weights/{step}/{place}") for place in range(len(self.weights))]
+
+    def weights_after_epoch(self, scene: str) -> list[Array]:
+        """All weights after the same batches as one epoch."""
+        return [self._array(f"{scene}/epoch/{place}") for place in range(len(self.weights))]
+
+    def gradients(self, scene: str, step: int) -> list[Array | None]:
+        """Of the loss before a step, from 0, by each weight; None for those that are not trained."""
+        return [
+            self._array(f"{scene}/gradients/{step}/{place}") if weight.trainable else None
+            for place, weight in enumerate(self.weights)
+        ]
+
+    def probe(self) -> tuple[Array, Array]:
+        """The optimizer alone: gradients (steps, n) given, weights (steps + 1, n) before and after."""
+        return self._array("optimizer/gradients"), self._array("optimizer/weights")
+
+    def name_of(self, place: int) -> str:
+        """A weight's name for people: ``dense/kernel``."""
+        weight = self.weights[place]
+        return f"{self.layers[weight.layer].name}/{weight.name}" if weight.layer >= 0 else weight.name
+
+    def key_of(self, place: int) -> tuple[int, str]:
+        """A weight by the first call of its layer, which contestants share, and its own name."""
+        info = self.weights[place]
+        call = next((index for index, one in enumerate(self.calls) if one.layer == info.layer), -1)
+        return call, info.name
+
+    def _json(self, name: str) -> Any:
+        return json.loads(str(self._file[name]))
+
+    def _array(self, name: str) -> Array:
+        if name not in self._read:
+            self._read[name] = self._file[name]
+        return self._read[name]

@@ -1,0 +1,108 @@
+"""What an examination finds: differences, their place, their size and their cause."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+STAGES = (
+    "architecture",
+    "data",
+    "initial weights",
+    "forward",
+    "loss",
+    "gradients",
+    "optimizer",
+    "weights",
+    "moving statistics",
+    "epoch",
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One difference.
+
+    stage: one of `STAGES`. scene: where it showed. where: the layer, weight, loss or optimizer.
+    difference: relative, by norm; infinite where shapes differ.
+    cause: a word of `causes`, or ``unknown``. text: the cause in words, with its numbers.
+    only_at_kinks: it shows only where the derivative doesn't exist. position: of the layer's call, which
+    contestants share while their names for it differ; -1 where it concerns the whole.
+    """
+
+    stage: str
+    scene: str
+    where: str
+    difference: float
+    cause: str
+    text: str
+    only_at_kinks: bool = False
+    position: int = -1
+
+    @property
+    def meaning(self) -> tuple[str, str, str, int]:
+        """What two contestants share if they differ from the reference alike."""
+        return self.stage, self.cause, self.text, self.position
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether the cause is known, which means that it was tried and accounts for the difference."""
+        return self.cause != "unknown"
+
+    def sentence(self) -> str:
+        """For people."""
+        size = "" if not 0 < self.difference < float("inf") else f" ({_amount(self.difference)})"
+        return f"{self.stage}, {self.where}{size}: {self.text}"
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The largest relative difference of a kind, and where it was."""
+
+    difference: float
+    where: str
+
+    def or_worse(self, difference: float, where: str) -> Worst:
+        """The worse of the two."""
+        return Worst(difference, where) if difference > self.difference else self
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One contestant held against the reference.
+
+    reference: what it was compared with, in words. findings: in the order of the stages.
+    worst: by ``forward``, ``loss``, ``gradients``, ``optimizer``, ``weights`` (after all steps) the worst
+    agreement once everything found is allowed for. num_tipped: decisions within rounding of a kink that this
+    contestant took the other way. not_examined: stages that a difference before them left without meaning.
+    """
+
+    reference: str
+    findings: tuple[Finding, ...]
+    worst: Mapping[str, Worst] = field(default_factory=dict)
+    num_tipped: int = 0
+    not_examined: tuple[str, ...] = ()
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether nothing is left that isn't accounted for."""
+        return not self.not_examined and all(finding.is_explained for finding in self.findings)
+
+
+def plain(value: Any) -> Any:
+    """A value in JSON's types; None for a number that is none, or infinite (where shapes differ)."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _amount(relative: float) -> str:
+    if relative < 1e-3:
+        return f"{relative:.1e} relative"
+    return f"{100 * relative:.2g} %" if relative < 10 else f"{relative:.1f} times"

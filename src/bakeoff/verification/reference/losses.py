@@ -1,0 +1,60 @@
+"""Losses on probabilities, as Keras defines them, and their gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+_FUZZ = 1e-7  # Keras's epsilon: probabilities are kept that far from 0 and 1
+
+
+def loss(name: str, labels: Array, found: Array, options: Mapping[str, Any]) -> tuple[float, Array]:
+    """Mean over the batch, and its gradient by `found` (N, num_classes).
+
+    labels: (N, num_classes) one-hot, or (N,) for a sparse loss. options: see `Semantics.loss`.
+    """
+    if labels.ndim == 1 or labels.shape != found.shape:
+        labels = np.eye(found.shape[1])[np.asarray(labels, "int64").reshape(-1)]
+    smoothing = float(options.get("smoothing", 0.0))
+    labels = labels.astype("float64") * (1 - smoothing) + smoothing / found.shape[1]
+    each, gradient = _LOSSES[name.removeprefix("sparse_")](labels, found)
+    share = 1.0 if options.get("reduction") == "sum" else 1.0 / len(found)
+    share *= float(options.get("scale", 1.0))
+    return float(each.sum() * share), gradient * share
+
+
+def _categorical_crossentropy(labels: Array, found: Array) -> tuple[Array, Array]:
+    total = found.sum(axis=1, keepdims=True)
+    share = found / total
+    kept = np.clip(share, _FUZZ, 1 - _FUZZ)
+    g = np.where(kept == share, -labels / kept, 0.0)
+    return -(labels * np.log(kept)).sum(axis=1), (g - (g * share).sum(axis=1, keepdims=True)) / total
+
+
+def _binary_crossentropy(labels: Array, found: Array) -> tuple[Array, Array]:
+    kept = np.clip(found, _FUZZ, 1 - _FUZZ)
+    each = -(labels * np.log(kept) + (1 - labels) * np.log(1 - kept))
+    g = np.where(kept == found, (1 - labels) / (1 - kept) - labels / kept, 0.0)
+    return each.mean(axis=1), g / found.shape[1]
+
+
+def _categorical_hinge(labels: Array, found: Array) -> tuple[Array, Array]:
+    others = (1 - labels) * found
+    margin = others.max(axis=1) - (labels * found).sum(axis=1) + 1
+    nearest = np.eye(found.shape[1])[others.argmax(axis=1)] * (1 - labels)
+    return np.maximum(margin, 0), np.where(margin[:, np.newaxis] > 0, nearest - labels, 0.0)
+
+
+def _mean_squared_error(labels: Array, found: Array) -> tuple[Array, Array]:
+    return ((found - labels) ** 2).mean(axis=1), 2 * (found - labels) / found.shape[1]
+
+
+_LOSSES: dict[str, Callable[[Array, Array], tuple[Array, Array]]] = {
+    "categorical_crossentropy": _categorical_crossentropy,
+    "binary_crossentropy": _binary_crossentropy,
+    "categorical_hinge": _categorical_hinge,
+    "mean_squared_error": _mean_squared_error,
+}

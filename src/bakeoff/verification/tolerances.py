@@ -1,0 +1,96 @@
+"""How close is the same: in units of a precision's rounding, so that one rule serves all precisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+EPSILON = {"float32": float(np.finfo(np.float32).eps), "float64": float(np.finfo(np.float64).eps)}
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """Largest relative differences, by norm and per tensor, that count as rounding.
+
+    forward, loss: 84 roundings, 1e-5 in float32. Sums of some hundred to thousand products in another order
+        are off by a few; twenty layers one after another by some thirty.
+    gradients: 840 roundings, 1e-4 in float32: two passes through the network, and more cancels.
+    weights: likewise, after all steps.
+    optimizer: likewise, of each single change. Keras keeps 1 - beta_2 and beta_2 ** step in the network's
+        precision, which alone costs 60 roundings.
+    kink: margin, relative to a layer's root mean square, below which rounding may tip a decision: on which
+        side of zero an activation is, which pixel of a window is the largest. 300 roundings.
+    """
+
+    epsilon: float
+
+    @property
+    def forward(self) -> float:
+        """Of activations."""
+        return 84 * self.epsilon
+
+    @property
+    def loss(self) -> float:
+        """Of the loss."""
+        return 84 * self.epsilon
+
+    @property
+    def gradients(self) -> float:
+        """Of gradients."""
+        return 840 * self.epsilon
+
+    @property
+    def weights(self) -> float:
+        """Of weights after all steps."""
+        return 840 * self.epsilon
+
+    @property
+    def optimizer(self) -> float:
+        """Of one step's change."""
+        return 840 * self.epsilon
+
+    @property
+    def kink(self) -> float:
+        """Of decisions."""
+        return 300 * self.epsilon
+
+
+def of(precision: str) -> Tolerances:
+    """The tolerances of a precision; KeyError for one that isn't verified."""
+    return Tolerances(EPSILON[precision])
+
+
+def difference(found: Array, expected: Array, floor: float = 0.0) -> float:
+    """Norm of the difference relative to the expected norm, or to `floor` if that is larger.
+
+    Infinite where shapes differ or a value is no number.
+    """
+    if found.shape != expected.shape:
+        return float("inf")
+    gap = float(np.linalg.norm((np.asarray(found, "float64") - expected).ravel()))
+    scale = max(float(np.linalg.norm(np.asarray(expected, "float64").ravel())), floor)
+    if not np.isfinite(gap):
+        return float("inf")
+    return gap / scale if scale else (0.0 if gap == 0 else float("inf"))
+
+
+def floors(expected: Sequence[Array | None], layers: Sequence[int]) -> list[float]:
+    """For each gradient, the norm below which it is nothing but rounding: a hundredth of its layer's.
+
+    A bias before batch normalization has no gradient at all; what is computed for it is noise. layers: the
+    place of each weight's layer.
+    """
+    sizes: dict[int, float] = {}
+    for array, layer in zip(expected, layers, strict=True):
+        if array is not None and array.size:
+            rms = float(np.linalg.norm(array.ravel())) / np.sqrt(array.size)
+            sizes[layer] = max(sizes.get(layer, 0.0), rms)
+    return [
+        0.0 if array is None else 0.01 * sizes.get(layer, 0.0) * float(np.sqrt(array.size))
+        for array, layer in zip(expected, layers, strict=True)
+    ]
