@@ -92,7 +92,7 @@ def tripled(folder):
 
 def test_each_copy_of_a_scaled_set_is_trained_on_in_a_mixed_order(tripled):
     arrays = load(tripled, data_scale=3)
-    seen = list(zip(numbers_of(arrays.x_train), arrays.x_train[:, 2, 2, 0]))
+    seen = list(zip(numbers_of(arrays.x_train), arrays.x_train[:, 2, 2, 0], strict=True))
     assert sorted(seen) == [(number, copy) for number in range(500) for copy in range(3)]
     copies_in_each_third = arrays.x_train[:, 2, 2, 0].reshape(3, 500).mean(axis=1)
     np.testing.assert_allclose(copies_in_each_third, 1, atol=0.2)
@@ -113,7 +113,7 @@ def test_a_subset_of_a_scaled_set_has_the_same_originals_as_at_scale_one(folder,
         np.save(Path(folder, name + ".npy"), np.load(Path(folder, name + ".npy"))[:500])
     plain = load(folder, train_images=100)
     assert set(numbers_of(scaled.x_train)) == set(numbers_of(plain.x_train))
-    assert len(set(zip(numbers_of(scaled.x_train), scaled.x_train[:, 2, 2, 0]))) == 300
+    assert len(set(zip(numbers_of(scaled.x_train), scaled.x_train[:, 2, 2, 0], strict=True))) == 300
 
 
 def test_arrays_that_are_not_of_the_scale_asked_for_are_refused(folder):
