@@ -1,7 +1,7 @@
 """``make bench-table-1``: the study's Table 1, the study's pair and today's, on both layouts.
 
-Runs the studies in `results/cluster` into a store of their own, which goes on where it was stopped, writes their
-reports, and prints the totals. About two hours on two cores.
+Runs the studies in `results/cluster` into a store of their own, which goes on where it was stopped, writes
+their reports, and prints the totals. About two hours on two cores.
 """
 
 from __future__ import annotations
