@@ -261,7 +261,8 @@ class TaskRecord:
         data_s (reading the partition into arrays), build_s (model rebuilt, compiled and loaded with
         weights; with Keras 2 also its training function, which is what Theano compiles), train_s (the rest of
         the framework's training calls; with Keras 3 also tracing in the first of them), exchange_s (the
-        parameter server).
+        parameter server). lock_s: of build_s, waiting for the lock of Theano's compile directory; None for
+        other backends.
     python_user_s, python_system_s: CPU seconds of the Python process within python_s, all its threads.
     num_samples: rows handed to the task. num_trained: rows x epochs that went through training calls.
     num_epochs: training calls over the whole partition. python_peak_bytes: peak resident memory of the
@@ -300,6 +301,7 @@ class TaskRecord:
     build_s: Optional[float] = None
     train_s: Optional[float] = None
     exchange_s: Optional[float] = None
+    lock_s: Optional[float] = None
     python_user_s: Optional[float] = None
     python_system_s: Optional[float] = None
     num_samples: Optional[int] = None

@@ -186,6 +186,17 @@ class Cluster:
             pl.col("task_status") == "ok",
         )
 
+    def share_of_lock(self, entrant: Entrant) -> float | None:
+        """Of the time in which its tasks built models, the share in which they waited for Theano's lock.
+
+        None for other backends, and for runs that were taken before it was measured.
+        """
+        tasks = self.tasks_of(entrant)
+        if not len(tasks) or tasks["lock_s"].null_count():
+            return None
+        built_s = float(tasks["build_s"].sum())
+        return float(tasks["lock_s"].sum()) / built_s if built_s else None
+
 
 def clusters(contents: Contents) -> Iterator[tuple[Section, Cluster]]:
     """The sections of which some run on a cluster ended well."""

@@ -98,7 +98,15 @@ def where_time_went(cluster: Cluster) -> Iterator[str]:
         avoidable = budget.largest_avoidable(means)
         if avoidable is not None:
             share = METRICS["share"].text(means[avoidable.name])
-            said += f". The largest avoidable item is “{avoidable.title}”, {share} %: {avoidable.remedy}"
+            remedy = avoidable.remedy
+            waiting = cluster.share_of_lock(one) if avoidable.name == "build" else None
+            if waiting is not None and waiting > 0.5:
+                percent = METRICS["share"].text(waiting)
+                remedy = (
+                    f"{percent} % of it is waiting for the lock of Theano's compile directory, which the tasks "
+                    "share: fewer tasks at once, or a directory for each executor (compile_directory)"
+                )
+            said += f". The largest avoidable item is “{avoidable.title}”, {share} %: {remedy}"
         yield said + "."
 
 

@@ -12,8 +12,17 @@ _FROM_SPARK = (
     *("result_bytes", "shuffle_read_bytes", "shuffle_wait_s", "shuffle_write_bytes", "shuffle_write_s"),
 )
 _FROM_PYTHON = (
-    *("python_s", "import_s", "data_s", "build_s", "train_s", "exchange_s", "python_user_s"),
-    *("python_system_s", "process_s", "num_samples", "num_trained", "num_epochs", "python_peak_bytes", "pid"),
+    *("python_s", "import_s", "data_s", "build_s", "train_s", "exchange_s", "lock_s"),
+    *(
+        "python_user_s",
+        "python_system_s",
+        "process_s",
+        "num_samples",
+        "num_trained",
+        "num_epochs",
+        "python_peak_bytes",
+        "pid",
+    ),
 )
 
 

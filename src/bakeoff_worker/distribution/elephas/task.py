@@ -17,6 +17,7 @@ from bakeoff_worker import clock, probe
 from bakeoff_worker.records import RunPaths, TrialSettings
 
 _started: List[str] = []  # the backend that this Python process has been set up for
+_waited_s: List[float] = []  # how long this process waited for Theano's lock, each time
 Figures = Dict[str, Any]
 
 
@@ -50,6 +51,8 @@ class Setup:
             os.environ["BAKEOFF_BLAS_LIBRARY"] = os.path.abspath(library)
         paths = RunPaths(self.paths.dataset, None, scratch, self.paths.records)
         backends.load(self.settings.backend)(self.settings, paths).start()
+        if self.settings.backend == "theano":
+            _watch_lock()
         _started.append(self.settings.backend)
 
 
@@ -99,6 +102,22 @@ class RecordedWorker:
         self.figures.add([figures])
 
 
+def _watch_lock() -> None:
+    """Have this process note how long it waits for the lock of Theano's compile directory."""
+    from theano.gof import compilelock
+
+    own = compilelock.lock
+
+    def lock(*arguments: Any, **options: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return own(*arguments, **options)
+        finally:
+            _waited_s.append(time.perf_counter() - began)
+
+    compilelock.lock = lock
+
+
 class _Task:
     """Clocks and counts of one task; `figures` has seconds by part, and counts."""
 
@@ -107,6 +126,7 @@ class _Task:
         self._cpu = clock.cpu_s()
         process_s = clock.since_process_start_s() if is_first else 0.0
         self.figures: Figures = dict.fromkeys(("import_s", "data_s", "build_s", "train_s", "exchange_s"), 0.0)
+        self._num_waits = len(_waited_s)
         self.figures.update(
             process_s=process_s, num_samples=0, num_trained=0, num_epochs=0, loss=None, accuracy=None
         )
@@ -119,6 +139,7 @@ class _Task:
             python_user_s=None if user is None or user_before is None else user - user_before,
             python_system_s=None if system is None or system_before is None else system - system_before,
             python_peak_bytes=probe.peak_memory_bytes(),
+            lock_s=sum(_waited_s[self._num_waits :]) if "theano" in _started else None,
         )
         return self.figures
 
