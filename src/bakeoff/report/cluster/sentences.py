@@ -103,8 +103,8 @@ def where_time_went(cluster: Cluster) -> Iterator[str]:
             if waiting is not None and waiting > 0.5:
                 percent = METRICS["share"].text(waiting)
                 remedy = (
-                    f"{percent} % of it is waiting for the lock of Theano's compile directory, which the tasks "
-                    "share: fewer tasks at once, or a directory for each executor (compile_directory)"
+                    f"{percent} % of it is waiting for the lock of Theano's compile directory, which the "
+                    "tasks share: fewer tasks at once, or a directory for each executor (compile_directory)"
                 )
             said += f". The largest avoidable item is “{avoidable.title}”, {share} %: {remedy}"
         yield said + "."
