@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bakeoff import environments
 from bakeoff.datasets import augment
-from bakeoff.errors import BakeoffError, MachineError
+from bakeoff.errors import BakeoffError, EnvironmentFailure, MachineError
 from bakeoff.execute import Provision
 from bakeoff.prepare import prepare
 from bakeoff.study import load
@@ -22,6 +23,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache."""
     monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture(autouse=True)
+def java(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Java for environments without Spark, as the invented backend's is."""
+    found = environments.java.Java(Path("/opt/java"), 17, "PATH")
+    monkeypatch.setattr(environments.java, "find", lambda spark, tell: found)
+    return found.home
 
 
 @pytest.fixture
@@ -49,6 +58,22 @@ def test_each_scale_has_a_folder_of_its_own(cache: Path, plain: TrialSettings) -
     lengths = [len(np.load(made.dataset / "x_train.npy")) for made in (one, four)]
     assert lengths == [10, 40]
     assert four.dataset == again.dataset and four.dataset.is_relative_to(cache)
+
+
+def test_java_is_for_clusters_and_its_lack_is_the_reason_of_their_trials_alone(
+    cache: Path, plain: TrialSettings, java: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, cluster = provisions(plain, spread(plain, "driver"))
+    assert isinstance(alone, Provision) and isinstance(cluster, Provision)
+    assert alone.java is None and cluster.java == java
+
+    def fail(spark: str, tell: object) -> None:
+        raise EnvironmentFailure("JAVA_HOME is /old, Java 7")
+
+    monkeypatch.setattr(environments.java, "find", fail)
+    alone, cluster = provisions(plain, spread(plain, "driver"))
+    assert isinstance(alone, Provision)
+    assert isinstance(cluster, EnvironmentFailure) and "Java 7" in cluster.message
 
 
 def test_parquet_is_made_for_the_trials_alone_that_read_it(cache: Path, plain: TrialSettings) -> None:
