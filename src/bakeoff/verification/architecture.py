@@ -77,18 +77,31 @@ def differences(own: Evidence, others: Evidence) -> Iterator[Difference]:
                 yield Difference(index, layer.name, key, str(mine[key]), str(theirs[key]))
 
 
+def matching(own: Evidence, others: Evidence) -> dict[int, int]:
+    """By call of `own`, the call of `others` that it stands for, where there is one."""
+    matcher = difflib.SequenceMatcher(a=_kinds(own), b=_kinds(others), autojunk=False)
+    return {
+        block.a + step: block.b + step
+        for block in matcher.get_matching_blocks()
+        for step in range(block.size)
+    }
+
+
 def initializer(layer: LayerInfo, weight: str) -> str:
     """What a layer says its weight is drawn from, in words of either Keras; empty where it doesn't say."""
     given = layer.config.get(f"{weight}_initializer")
     if not isinstance(given, Mapping):
         return str(given or "")
-    kind, config = given.get("class_name", ""), dict(given.get("config") or {})
+    config = {
+        key: value for key, value in (given.get("config") or {}).items() if key not in ("seed", "dtype")
+    }
+    kind = str(given.get("class_name", ""))
     if kind == "VarianceScaling":
         form = (config.get("scale"), config.get("mode"), config.get("distribution"))
         kind = _SCALED.get(form, "VarianceScaling")
         if kind != "VarianceScaling":
             return kind
-    told = ", ".join(f"{key}={config[key]}" for key in sorted(config) if key not in ("seed", "dtype"))
+    told = ", ".join(f"{key}={config[key]}" for key in sorted(config) if config[key] is not None)
     return f"{kind}({told})" if told else kind
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from bakeoff.verification.reference.activations import ACTIVATIONS, Array
 from bakeoff.verification.reference.optimizers import DEFAULTS
 from bakeoff.verification.reference.semantics import Semantics
@@ -191,6 +193,25 @@ def _decay(
 # ---- optimizer --------------------------------------------------------------------------------------
 
 
+def of_constants(name: str, options: Mapping[str, Any], semantics: Semantics) -> Iterator[Hypothesis]:
+    """Which of its constants an optimizer may keep in single precision, though it runs in double."""
+    options = {**options, **semantics.optimizer}
+    if name == "adam":
+        yield Hypothesis(
+            "single_constants",
+            "beta_1 and beta_2 of its bias correction are kept in single precision",
+            semantics.with_optimizer(single_powers=True),
+        )
+    keys = [
+        key for key in ("beta_1", "beta_2", "epsilon", "rho", "momentum", "learning_rate") if key in options
+    ]
+    for chosen in (*((key,) for key in keys), tuple(keys)):
+        single = {key: float(np.float32(options[key])) for key in chosen}
+        if any(single[key] != options[key] for key in chosen):
+            text = f"{', '.join(chosen)}: kept in single precision"
+            yield Hypothesis("single_constants", text, semantics.with_optimizer(**single))
+
+
 def of_optimizer(
     name: str, options: Mapping[str, Any], ratio: float | None, decay: float | None, semantics: Semantics
 ) -> Iterator[Hypothesis]:
@@ -246,6 +267,7 @@ def of_optimizer(
                     yield guess("epsilon_value", text, epsilon=epsilon, epsilon_at="corrected")
     if ratio is not None and abs(ratio - 1) > 1e-6:
         rate = float(options["learning_rate"]) * ratio
+        rate = _round(rate) if abs(_round(rate) / rate - 1) < 1e-3 else rate
         text = f"its learning rate is {rate:.6g}, not {options['learning_rate']:g}"
         yield guess("learning_rate", text, learning_rate=rate)
     if decay:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,8 @@ def certify(
     evidence: tuple[Evidence, Evidence],
 ) -> Certificate:
     """The certificate of two contestants that were examined."""
-    direct, agree = _direct(*evidence)
+    idle = {name for judgement in judgements for name in judgement.without_gradient}
+    direct, agree = _direct(*evidence, idle)
     meanings = [{finding.meaning for finding in judgement.findings} for judgement in judgements]
     alone = tuple(
         (label, finding)
@@ -59,8 +60,11 @@ def certify(
     return Certificate(*labels, verdict, alone, direct, reason)
 
 
-def _direct(one: Evidence, other: Evidence) -> tuple[dict[str, Worst], bool]:
-    """Worst differences of a kind, and whether all that can be compared directly agrees."""
+def _direct(one: Evidence, other: Evidence, idle: Collection[str]) -> tuple[dict[str, Worst], bool]:
+    """Worst differences of a kind, and whether all that can be compared directly agrees.
+
+    idle: names of weights that the loss doesn't depend on, which are left out.
+    """
     tolerance = Tolerances(max(EPSILON[each.precision] for each in (one, other)))
     found: dict[str, Worst] = {}
 
@@ -68,7 +72,7 @@ def _direct(one: Evidence, other: Evidence) -> tuple[dict[str, Worst], bool]:
         worst = found.get(kind, Worst(0.0, where))
         found[kind] = worst.or_worse(size, where)
 
-    pairs = _pairs(one, other)
+    pairs = [pair for pair in _pairs(one, other) if one.name_of(pair[0]) not in idle]
     for scene in SCENES:
         for index, (call, _) in enumerate(zip(one.calls, other.calls, strict=False)):
             size = difference(one.activation(scene, index), other.activation(scene, index))
@@ -93,7 +97,7 @@ def _direct(one: Evidence, other: Evidence) -> tuple[dict[str, Worst], bool]:
     steps, twin_steps = (np.diff(each.probe()[1].astype("float64"), axis=0) for each in (one, other))
     agree = (
         len(one.calls) == len(other.calls)
-        and len(pairs) == len(one.weights) == len(other.weights)
+        and len(_pairs(one, other)) == len(one.weights) == len(other.weights)
         and found.get("forward", Worst(0.0, "")).difference <= 10 * tolerance.forward
         and found.get("gradients", Worst(0.0, "")).difference <= tolerance.gradients
         and found.get("moving statistics", Worst(0.0, "")).difference <= tolerance.forward

@@ -10,7 +10,7 @@ and the examination goes on with a reference that computes that way too, to see 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,10 +22,10 @@ from bakeoff.verification.findings import Finding, Judgement, Worst
 from bakeoff.verification.kinks import agree
 from bakeoff.verification.reference.layers import Unknown
 from bakeoff.verification.reference.losses import loss
-from bakeoff.verification.reference.network import Network, Pass
+from bakeoff.verification.reference.network import Backward, Network, Pass
 from bakeoff.verification.reference.optimizers import Optimizer
 from bakeoff.verification.reference.semantics import Semantics
-from bakeoff.verification.tolerances import difference, floors
+from bakeoff.verification.tolerances import difference, floors, layer_rms
 
 _MAX_CAUSES = 6  # in one stage; more than that, and something else is wrong
 _DECISIVE = ("architecture", "forward")  # what makes everything after it another network's
@@ -77,8 +77,9 @@ class _Examination:
         self.findings: list[Finding] = []
         self.worst: dict[str, Worst] = {}
         self.num_tipped = self.num_unsettled = 0
-        # Of each scene, the reference's gradients before each step, as far as they were asked for.
-        self._expected: dict[str, dict[int, list[Array]]] = {scene: {} for scene in SCENES}
+        self._layers = [info.layer for info in evidence.weights]
+        # Of each scene, the reference's way back before each step, as far as it was asked for.
+        self._expected: dict[str, dict[int, Backward]] = {scene: {} for scene in SCENES}
         self._kept: tuple[object, Pass] | None = None
         self.not_examined: list[str] = []
         self.lacks = missing_layer(evidence)
@@ -101,8 +102,14 @@ class _Examination:
                 if self.exact
                 else f"nothing: the reference has no {self.lacks}"
             )
+        idle = self._without_gradient(GENERAL)
         return Judgement(
-            reference, tuple(self.findings), dict(self.worst), self.num_tipped, tuple(self.not_examined)
+            reference,
+            tuple(self.findings),
+            dict(self.worst),
+            self.num_tipped,
+            tuple(self.not_examined),
+            tuple(self.evidence.name_of(place) for place in sorted(idle)),
         )
 
     # ---- what is there before anything is computed ---------------------------------------------------
@@ -127,9 +134,10 @@ class _Examination:
         """How much of what the layer gives a declared difference changes; NaN where that can't be said."""
         if found.call is None or found.key == "layers" or found.call >= len(self.others.calls):
             return float("nan")
-        return difference(
+        size = difference(
             self.evidence.activation(GENERAL, found.call), self.others.activation(GENERAL, found.call)
         )
+        return size if size > 10 * self.tolerance.forward else float("nan")
 
     def _data(self) -> None:
         for what, of in (("images", Evidence.images), ("labels", Evidence.labels)):
@@ -142,31 +150,43 @@ class _Examination:
 
     def _initial_weights(self) -> None:
         own, others = (one.weights_after(AS_TRAINED, 0) for one in (self.evidence, self.others))
-        twins = {self.others.key_of(place): array for place, array in enumerate(others)}
+        twin_calls = architecture.matching(self.evidence, self.others)
+        twins = {self.others.key_of(place): place for place in range(len(others))}
         for place, array in enumerate(own):
-            twin = twins.get(self.evidence.key_of(place))
+            call, name = self.evidence.key_of(place)
+            twin = twins.get((twin_calls.get(call, -1), name))
             if twin is None:
                 continue
-            size = difference(array, twin)
-            if size > self.tolerance.epsilon:
-                cause, text = self._initializer(place, array, twin)
-                name, (call, _) = self.evidence.name_of(place), self.evidence.key_of(place)
-                self._find("initial weights", AS_TRAINED, name, size, cause, text, position=call)
+            self._trainable(place, twin, call)
+            size = difference(array, others[twin])
+            # Another shape follows from a layer that is declared otherwise, here or before.
+            if size > self.tolerance.epsilon and array.shape == others[twin].shape:
+                cause, text = self._initializer(place, twin, array, others[twin])
+                where = self.evidence.name_of(place)
+                self._find("initial weights", AS_TRAINED, where, size, cause, text, position=call)
 
-    def _initializer(self, place: int, own: Array, others: Array) -> tuple[str, str]:
-        info = self.evidence.weights[place]
+    def _trainable(self, place: int, twin: int, call: int) -> None:
+        own = self.evidence.weights[place].trainable
+        if own != self.others.weights[twin].trainable:
+            text = "it is trained, which others' is not" if own else "it is not trained, which others' is"
+            where = self.evidence.name_of(place)
+            self._find("architecture", "", where, float("nan"), "declared_trainable", text, position=call)
+
+    def _initializer(self, place: int, twin: int, own: Array, others: Array) -> tuple[str, str]:
+        info, other = self.evidence.weights[place], self.others.weights[twin]
         if info.own_draw:
             return "own_draw", "they are the framework's own draw: Bakeoff doesn't know this initializer"
-        layer = self.evidence.layers[info.layer]
-        mine = architecture.initializer(layer, info.name)
-        call = next((n for n, one in enumerate(self.evidence.calls) if one.layer == info.layer), None)
-        theirs = ""
-        if call is not None and call < len(self.others.calls):
-            theirs = architecture.initializer(self.others.layers[self.others.calls[call].layer], info.name)
+        mine = architecture.initializer(self.evidence.layers[info.layer], info.name)
+        theirs = architecture.initializer(self.others.layers[other.layer], other.name)
         spread = f"their standard deviation is {own.std():.3g}, not {others.std():.3g}"
-        if mine and mine != theirs:
+        if mine != theirs:
             return "initializer", f"drawn from {mine}, not {theirs}; {spread}"
-        return ("initializer", spread) if own.shape == others.shape else ("unknown", "another shape")
+        if any(finding.stage == "architecture" for finding in self.findings):
+            return (
+                "other_draws",
+                "other numbers of the same distribution, since other weights come before them",
+            )
+        return "initializer", f"declared alike, but {spread}"
 
     # ---- the network ----------------------------------------------------------------------------------
 
@@ -299,11 +319,11 @@ class _Examination:
 
         def check_at(step: int, semantics: Semantics) -> _Outcome:
             found = evidence.gradients(scene, step)
-            expected, num_tipped = agree(
+            back, num_tipped = agree(
                 self._pass(scene, step, semantics), evidence.labels(scene, step), found, self.tolerance
             )
-            self._expected[scene][step] = expected
-            return self._gap("gradients", found, expected, num_tipped)
+            self._expected[scene][step] = back
+            return self._gap("gradients", found, back.gradients, back.sizes, num_tipped)
 
         def suspects(outcome: _Outcome) -> Iterable[Hypothesis]:
             expected = self._pass(scene, 0, self.semantics).gradients(evidence.labels(scene, 0))
@@ -332,10 +352,16 @@ class _Examination:
         return True
 
     def _gap(
-        self, what: str, found: Sequence[Array | None], expected: Sequence[Array | None], num_tipped: int = 0
+        self,
+        what: str,
+        found: Sequence[Array | None],
+        expected: Sequence[Array | None],
+        sizes: Mapping[int, Array] | None = None,
+        num_tipped: int = 0,
     ) -> _Outcome:
         """The worst of all weights."""
-        bounds = floors(expected, [info.layer for info in self.evidence.weights])
+        trained = [None if one is None else other for one, other in zip(found, expected, strict=True)]
+        bounds = floors(trained, self._layers, sizes)
         worst = Worst(0.0, "")
         for place, (one, other) in enumerate(zip(found, expected, strict=True)):
             if one is not None and other is not None:
@@ -409,11 +435,16 @@ class _Examination:
             )
             shrunk = float(np.mean(weights[-1][idle] / weights[0][idle])) if idle.any() else 1.0
             decay = (1 - shrunk ** (1 / len(changes))) / rate if 0 < shrunk != 1 else None
-            return causes.of_optimizer(
-                evidence.optimizer, evidence.optimizer_options, ratio, decay, self.semantics
-            )
+            return self._optimizers(ratio, decay)
 
         self._settle("optimizer", "", check, suspects)
+
+    def _optimizers(self, ratio: float | None, decay: float | None) -> Iterator[Hypothesis]:
+        """What the optimizer may be doing otherwise; see `causes.of_optimizer`."""
+        name, options = self.evidence.optimizer, self.evidence.optimizer_options
+        if self.evidence.precision == "float64":
+            yield from causes.of_constants(name, options, self.semantics)
+        yield from causes.of_optimizer(name, options, ratio, decay, self.semantics)
 
     def _optimizer(self, semantics: Semantics) -> Optimizer:
         return Optimizer(self.evidence.optimizer, {**self.evidence.optimizer_options, **semantics.optimizer})
@@ -448,9 +479,7 @@ class _Examination:
             return _Outcome(True, worst.difference, worst.where)
 
         def suspects(outcome: _Outcome) -> Iterable[Hypothesis]:
-            yield from causes.of_optimizer(
-                evidence.optimizer, evidence.optimizer_options, None, None, self.semantics
-            )
+            yield from self._optimizers(*self._rate_and_decay(scene, trained))
             start, end = (self._trained(scene, step, trained) for step in (0, evidence.num_steps))
             still = tuple(index for index in range(len(trained)) if np.array_equal(start[index], end[index]))
             if still:
@@ -462,6 +491,28 @@ class _Examination:
         if self._settle("weights", scene, check, suspects):
             self._after_all_steps(scene, trained)
 
+    def _rate_and_decay(self, scene: str, trained: list[int]) -> tuple[float | None, float | None]:
+        """By how much the first step is too long, and by which share of the learning rate it shrinks weights.
+
+        In the sense of least squares, each as if the other were as it should be.
+        """
+        before, after = (self._trained(scene, step, trained) for step in (0, 1))
+        gradients = [
+            np.asarray(one, "float64") for one in self.evidence.gradients(scene, 0) if one is not None
+        ]
+        optimizer = self._optimizer(self.semantics)
+        expected = optimizer.changes(
+            before, gradients, [new - old for new, old in zip(after, before, strict=True)]
+        )
+        point, change, found = (
+            np.concatenate([one.ravel() for one in arrays])
+            for arrays in (before, expected, [new - old for new, old in zip(after, before, strict=True)])
+        )
+        ratio = float(found @ change) / (float(change @ change) or 1.0)
+        square = float(point @ point) * float(optimizer.options["learning_rate"])
+        decay = -float((found - change) @ point) / square if square else 0.0
+        return ratio, decay if decay > 0 else None
+
     def _after_all_steps(self, scene: str, trained: list[int]) -> None:
         """How far the weights are, in the end, from where the reference's own steps lead."""
         evidence, expected = self.evidence, self._expected[scene]
@@ -472,12 +523,14 @@ class _Examination:
         for step in range(evidence.num_steps):
             before, after = (self._trained(scene, step + ahead, trained) for ahead in (0, 1))
             seen = [new - old for new, old in zip(after, before, strict=True)]
-            changes = optimizer.changes(before, [expected[step][place] for place in trained], seen)
+            changes = optimizer.changes(before, [expected[step].gradients[place] for place in trained], seen)
             gaps = [gap + new - change for gap, new, change in zip(gaps, seen, changes, strict=True)]
         worst = Worst(0.0, "")
         for place, gap, end in zip(
             trained, gaps, self._trained(scene, evidence.num_steps, trained), strict=True
         ):
+            if place in self._without_gradient(scene):
+                continue
             size = float(np.linalg.norm(gap.ravel())) / (float(np.linalg.norm(end.ravel())) or 1.0)
             worst = worst.or_worse(size, evidence.name_of(place))
         self._note("weights", worst)
@@ -486,17 +539,40 @@ class _Examination:
         arrays = self.evidence.weights_after(scene, step)
         return [np.asarray(arrays[place], "float64") for place in places]
 
+    def _without_gradient(self, scene: str) -> frozenset[int]:
+        """Weights that the loss doesn't depend on, so that rounding alone moves them."""
+        back = self._expected[scene].get(0)
+        if back is None:
+            return frozenset()
+        bounds = floors(back.gradients, self._layers, back.sizes)
+        return frozenset(
+            place
+            for place, (gradient, bound) in enumerate(zip(back.gradients, bounds, strict=True))
+            if self.evidence.weights[place].trainable
+            and float(np.linalg.norm(gradient.ravel())) <= self.tolerance.gradients * bound
+        )
+
     def _with_rounding(self, gradients: Sequence[Array], places: list[int]) -> list[Array]:
         """The gradients, each off by as much as rounding may put it.
 
         Adam and its kin divide by the size of the gradient: where that is next to nothing, rounding decides.
         """
-        layers = [self.evidence.weights[place].layer for place in places]
+        layers = [self._layers[place] for place in places]
+        back = self._expected[GENERAL].get(0)
+        sizes = (
+            {}
+            if back is None
+            else {places.index(place): one for place, one in back.sizes.items() if place in places}
+        )
+        of_layer = layer_rms(gradients, layers)
         generator = np.random.default_rng(0)
         noisy = []
-        for one, bound in zip(gradients, floors(gradients, layers), strict=True):
-            scale = 100 * bound / np.sqrt(one.size) if one.size else 0.0
-            noisy.append(one + 32 * self.tolerance.epsilon * scale * generator.choice((-1.0, 1.0), one.shape))
+        for one, layer, bound in zip(gradients, layers, floors(gradients, layers, sizes), strict=True):
+            noise = max(
+                32 * self.tolerance.epsilon * of_layer.get(layer, 0.0),
+                self.tolerance.gradients * bound / float(np.sqrt(one.size or 1)),
+            )
+            noisy.append(one + noise * generator.choice((-1.0, 1.0), one.shape))
         return noisy
 
     def _epoch(self, scene: str) -> None:
@@ -504,7 +580,10 @@ class _Examination:
         evidence = self.evidence
         start = evidence.weights_after(scene, 0)
         end = evidence.weights_after_epoch(scene)
-        trained = [place for place, info in enumerate(evidence.weights) if info.trainable]
+        idle = self._without_gradient(GENERAL)
+        trained = [
+            place for place, info in enumerate(evidence.weights) if info.trainable and place not in idle
+        ]
 
         def gap(step: int) -> float:
             steps = evidence.weights_after(scene, step)
@@ -570,6 +649,10 @@ class _Examination:
             if outcome.ok:
                 return True
             guess = self._best(outcome, check, suspects(outcome))
+            if guess is None and self._is_single_at_heart(check):
+                text = "it agrees in single precision only: something in it is computed in that"
+                self._find(stage, scene, outcome.where, outcome.difference, "single_precision", text)
+                return True
             if guess is None:
                 text = (
                     f"it differs by {outcome.difference:.2g} of its size, and no known cause accounts for it"
@@ -588,6 +671,17 @@ class _Examination:
                 outcome.position if stage == "forward" else -1,
             )
         return check(self.semantics).ok
+
+    def _is_single_at_heart(self, check: Callable[[Semantics], _Outcome]) -> bool:
+        """Whether what differs in double precision agrees in single: then no more is asked from here on."""
+        double, single = self.tolerance, tolerances.of("float32")
+        if double.epsilon >= single.epsilon:
+            return False
+        self.tolerance = single
+        if check(self.semantics).ok:
+            return True
+        self.tolerance = double
+        return False
 
     @staticmethod
     def _best(

@@ -77,6 +77,7 @@ class Judgement:
     worst: by ``forward``, ``loss``, ``gradients``, ``optimizer``, ``weights`` (after all steps) the worst
     agreement once everything found is allowed for. num_tipped: decisions within rounding of a kink that this
     contestant took the other way. not_examined: stages that a difference before them left without meaning.
+    without_gradient: weights that the loss doesn't depend on, so that rounding alone moves them.
     """
 
     reference: str
@@ -84,6 +85,7 @@ class Judgement:
     worst: Mapping[str, Worst] = field(default_factory=dict)
     num_tipped: int = 0
     not_examined: tuple[str, ...] = ()
+    without_gradient: tuple[str, ...] = ()
 
     @property
     def is_explained(self) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bakeoff.verification.evidence import Array
-from bakeoff.verification.reference.network import Pass
+from bakeoff.verification.reference.network import Backward, Pass
 from bakeoff.verification.tolerances import Tolerances, difference, floors
 
 _MAX_TIPPED = 12  # in one batch: three million decisions make two or three
@@ -21,8 +21,8 @@ _HELPS = 0.8  # a decision is taken the other way if that leaves no more than th
 
 def agree(
     run: Pass, labels: Array, found: Sequence[Array | None], tolerance: Tolerances
-) -> tuple[list[Array], int]:
-    """The reference's gradients, and how many decisions were taken as the contestant must have taken them.
+) -> tuple[Backward, int]:
+    """The reference's way back, and how many decisions were taken as the contestant must have taken them.
 
     found: the contestant's gradients, None where a weight is not trained.
     """
@@ -30,7 +30,7 @@ def agree(
     tipped: dict[int, list[int]] = {}
     tried = 0
     while tried < _MAX_TRIED and sum(map(len, tipped.values())) < _MAX_TIPPED:
-        errors = _errors(run, found, back.gradients)
+        errors = _errors(run, found, back.gradients, back)
         differing = [call for call, error in errors.items() if error > tolerance.gradients]
         if not differing:
             break
@@ -46,7 +46,7 @@ def agree(
             partly = list(back.gradients)
             for place, gradient in attempt.part_of_gradients(back, last, topmost).items():
                 partly[place] = gradient
-            error = _errors(run, found, partly, (topmost,))[topmost]
+            error = _errors(run, found, partly, back, (topmost,))[topmost]
             if error < best:
                 best, chosen = error, (call, decision, attempt)
             if error <= tolerance.gradients or tried >= _MAX_TRIED:
@@ -56,18 +56,21 @@ def agree(
         call, decision, run = chosen
         tipped.setdefault(call, []).append(decision)
         back = run.backward(labels)
-    return back.gradients, sum(map(len, tipped.values()))
+    return back, sum(map(len, tipped.values()))
 
 
 def _errors(
-    run: Pass, found: Sequence[Array | None], expected: Sequence[Array], calls: Sequence[int] | None = None
+    run: Pass,
+    found: Sequence[Array | None],
+    expected: Sequence[Array],
+    back: Backward,
+    calls: Sequence[int] | None = None,
 ) -> dict[int, float]:
     """By call with weights, how far its gradients are off."""
     network = run.network
     layers = [info.layer for info in network.weights]
-    bounds = floors(
-        [None if one is None else other for one, other in zip(found, expected, strict=True)], layers
-    )
+    trained = [None if one is None else other for one, other in zip(found, expected, strict=True)]
+    bounds = floors(trained, layers, back.sizes)
     errors: dict[int, float] = {}
     for index, call in enumerate(network.calls):
         if calls is not None and index not in calls:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,18 +79,35 @@ def difference(found: Array, expected: Array, floor: float = 0.0) -> float:
     return gap / scale if scale else (0.0 if gap == 0 else float("inf"))
 
 
-def floors(expected: Sequence[Array | None], layers: Sequence[int]) -> list[float]:
-    """For each gradient, the norm below which it is nothing but rounding: a hundredth of its layer's.
+def floors(
+    expected: Sequence[Array | None],
+    layers: Sequence[int],
+    sizes: Mapping[int, Array] | None = None,
+) -> list[float]:
+    """For each gradient, the norm below which it is little but rounding.
 
-    A bias before batch normalization has no gradient at all; what is computed for it is noise. layers: the
-    place of each weight's layer.
+    A hundredth of its layer's gradients; or a fiftieth of what it adds up, signs left out: a bias before
+    batch normalization has no gradient at all, and what is computed for it is the rest of many that cancel.
+
+    layers: the place of each weight's layer. sizes: by place, see `reference.network.Backward.sizes`.
     """
-    sizes: dict[int, float] = {}
+    of_layer = layer_rms(expected, layers)
+    found = []
+    for place, (array, layer) in enumerate(zip(expected, layers, strict=True)):
+        if array is None:
+            found.append(0.0)
+            continue
+        size = (sizes or {}).get(place)
+        added = 0.0 if size is None else float(np.linalg.norm(size.ravel()))
+        found.append(max(0.01 * of_layer[layer] * float(np.sqrt(array.size)), 0.02 * added))
+    return found
+
+
+def layer_rms(expected: Sequence[Array | None], layers: Sequence[int]) -> dict[int, float]:
+    """By layer, the largest root mean square of its gradients."""
+    found: dict[int, float] = {}
     for array, layer in zip(expected, layers, strict=True):
         if array is not None and array.size:
-            rms = float(np.linalg.norm(array.ravel())) / np.sqrt(array.size)
-            sizes[layer] = max(sizes.get(layer, 0.0), rms)
-    return [
-        0.0 if array is None else 0.01 * sizes.get(layer, 0.0) * float(np.sqrt(array.size))
-        for array, layer in zip(expected, layers, strict=True)
-    ]
+            rms = float(np.linalg.norm(array.ravel())) / float(np.sqrt(array.size))
+            found[layer] = max(found.get(layer, 0.0), rms)
+    return found

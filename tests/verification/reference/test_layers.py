@@ -159,6 +159,8 @@ def test_gradients_are_the_slopes_of_the_values(kind, config):
     result = apply(kind, config, [x], weights, PLAIN)
     along = generator.normal(size=result.output.shape)
     to_inputs, to_weights = result.backward(along)
+    sizes = {name: to_weights.pop(name) for name in list(to_weights) if name.startswith("|")}
+    assert all((size >= np.abs(to_weights[name.strip("|")]) - 1e-9).all() for name, size in sizes.items())
     trained = {name: array for name, array in weights.items() if not name.startswith("moving")}
     used = {
         "bias": config.get("use_bias", True),

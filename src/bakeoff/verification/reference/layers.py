@@ -22,7 +22,9 @@ def _decides_nothing() -> Array:
 class Result:
     """What a layer gives.
 
-    backward: from the output's gradient to those of the inputs and of the weights by name.
+    backward: from the output's gradient to those of the inputs and of the weights by name; of a weight whose
+        gradient is a plain sum over images and pixels also, as ``|name|``, the sum of what it adds up without
+        its signs, since rounding goes by that.
     moved: moving statistics after this batch, by name.
     margins: of every decision that the gradient hangs on (which side of zero, which pixel is the largest),
         how far it is from going the other way, relative to the layer's root mean square; flat.
@@ -116,7 +118,7 @@ def _with_bias_and_activation(
         g_x, g_kernel = back(g)
         found = {kernel: g_kernel}
         if config.get("use_bias", True):
-            found["bias"] = g.sum(axis=tuple(range(g.ndim - 1)))
+            found.update(_sums("bias", g))
         return [g_x], found
 
     return Result(output, backward, margins=margins)
@@ -324,11 +326,11 @@ def _batch_normalization(
     output = gamma * normal + (weights["beta"] if config.get("center", True) else 0.0)
 
     def backward(g: Array) -> tuple[list[Array], dict[str, Array]]:
-        found = {}
+        found: dict[str, Array] = {}
         if config.get("scale", True):
-            found["gamma"] = (g * normal).sum(axis=axes)
+            found.update(_sums("gamma", g * normal))
         if config.get("center", True):
-            found["beta"] = g.sum(axis=axes)
+            found.update(_sums("beta", g))
         g = g * gamma
         if not config.get("inference"):
             g = g - g.mean(axis=axes) - normal * (g * normal).mean(axis=axes)
@@ -392,6 +394,11 @@ def _activate(
     return output, tipped, lambda: np.where(x == 0, np.inf, np.abs(x)).ravel() / (_rms(x) or 1.0)
 
 
+def _sums(name: str, g: Array) -> dict[str, Array]:
+    axes = tuple(range(g.ndim - 1))
+    return {name: g.sum(axis=axes), f"|{name}|": np.abs(g).sum(axis=axes)}
+
+
 def _rms(x: Array) -> float:
     return float(np.sqrt(np.mean(x**2)))
 
@@ -404,6 +411,17 @@ def _identity(
 ) -> Result:
     (x,) = inputs
     return Result(x, lambda g: ([g], {}))
+
+
+def _rescaling(
+    inputs: Sequence[Array], weights: Weights, config: Mapping[str, Any], semantics: Semantics
+) -> Result:
+    (x,) = inputs
+    scale, offset = (np.asarray(config.get(key, default), "float64") for key, default in _RESCALING.items())
+    return Result(x * scale + offset, lambda g: ([g * scale], {}))
+
+
+_RESCALING = {"scale": 1.0, "offset": 0.0}
 
 
 def _flatten(
@@ -485,6 +503,7 @@ LAYERS: dict[str, Layer] = {
     "ReLU": _relu,
     "LeakyReLU": _leaky_relu,
     "Softmax": _softmax,
+    "Rescaling": _rescaling,
     "Flatten": _flatten,
     "Permute": _permute,
     "Reshape": _reshape,

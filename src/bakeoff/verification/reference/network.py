@@ -118,7 +118,7 @@ class Pass:
         """All the way back."""
         _, g = loss(self.network.loss, labels, self.results[-1].output, self.semantics.loss)
         last = len(self.network.calls) - 1
-        found, arriving = self._back({self.network.calls[-1].output: g}, last, 0)
+        found, sizes, arriving = self._back({self.network.calls[-1].output: g}, last, 0)
         options = self.semantics.loss
         for place, _, gradient in self._penalties():
             found[place] = found.get(place, 0.0) + gradient
@@ -128,22 +128,23 @@ class Pass:
                     found[place] = found.get(place, 0.0) + 2 * options["l2_gradient"] * array
         scale = float(options.get("gradient_scale", 1.0))
         gradients = [scale * found.get(place, np.zeros_like(one)) for place, one in enumerate(self.weights)]
-        return Backward(gradients, arriving)
+        return Backward(gradients, {place: scale * size for place, size in sizes.items()}, arriving)
 
     def part_of_gradients(self, below: Backward, start: int, end: int) -> dict[int, Array]:
         """By place, the gradients of the weights of calls from `start` back to `end`, penalties left out.
 
         below: another way back, the same as this one down to `start`.
         """
-        found, _ = self._back(dict(below.arriving[start]), start, end)
+        found, _, _ = self._back(dict(below.arriving[start]), start, end)
         return found
 
     def _back(
         self, pending: dict[int, Array], start: int, end: int
-    ) -> tuple[dict[int, Array], dict[int, dict[int, Array]]]:
-        """From call `start` to call `end`: gradients by the weight's place, and what arrived at each call."""
+    ) -> tuple[dict[int, Array], dict[int, Array], dict[int, dict[int, Array]]]:
+        """From call `start` to `end`: gradients and sizes by the weight's place; what arrived at each."""
         network = self.network
         found: dict[int, Array] = {}
+        sizes: dict[int, Array] = {}
         arriving = {}
         for index in range(start, end - 1, -1):
             call, result = network.calls[index], self.results[index]
@@ -157,7 +158,9 @@ class Pass:
             for place, info in enumerate(network.weights):
                 if info.layer == call.layer and info.name in to_weights:
                     found[place] = found.get(place, 0.0) + to_weights[info.name]
-        return found, arriving
+                    if f"|{info.name}|" in to_weights:
+                        sizes[place] = sizes.get(place, 0.0) + to_weights[f"|{info.name}|"]
+        return found, sizes, arriving
 
     def _penalties(self) -> Iterator[tuple[int, float, Array]]:
         """(weight's place, penalty on it, gradient of that)."""
@@ -183,9 +186,14 @@ class Pass:
 
 @dataclass(frozen=True)
 class Backward:
-    """One batch, backward. gradients: by every weight. arriving: at each call, those of tensors by number."""
+    """One batch, backward.
+
+    gradients: by every weight. sizes: by place, of those that are plain sums, the sum without signs.
+    arriving: at each call, gradients of tensors by number.
+    """
 
     gradients: list[Array]
+    sizes: Mapping[int, Array]
     arriving: Mapping[int, Mapping[int, Array]]
 
 

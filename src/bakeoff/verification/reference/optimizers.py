@@ -25,6 +25,8 @@ class Optimizer:
         ``epsilon_at``: ``beside_root`` (added to the root), ``under_root``, or ``corrected`` (Adam as in
             Kingma & Ba 2015, algorithm 1: added to the root of the corrected second moment);
         ``late``: steps by which the step counter is ahead, or ``any``: see `changes`;
+        ``single_powers``: Adam's bias correction takes betas rounded to single precision;
+        ``bias_correction``: False leaves it out;
         ``weight_decay``: share of the learning rate by which weights shrink each step (Loshchilov & Hutter
             2019);
         ``dampening``: share of each gradient that momentum leaves out;
@@ -113,8 +115,9 @@ def _adam(g: Array, state: dict[str, Array], step: int, rate: float, options: Ma
     square = state["square"] = beta_2 * state.get("square", np.zeros_like(g)) + (1 - beta_2) * g**2
     if options["amsgrad"]:
         square = state["largest"] = np.maximum(state.get("largest", np.zeros_like(g)), square)
+    powers = [float(np.float32(beta)) if options.get("single_powers") else beta for beta in (beta_1, beta_2)]
     correct = options.get("bias_correction", True)
-    first, second = (1 - beta_1**step, 1 - beta_2**step) if correct else (1.0, 1.0)
+    first, second = (1 - power**step if correct else 1.0 for power in powers)
     bound: Array
     match options.get("epsilon_at", "beside_root"):
         case "corrected":

@@ -1,0 +1,148 @@
+"""``make bench-certificates``: how far the backends are from the reference, and from each other.
+
+Every built-in network on its data set, the study's optimizer, in single precision: the worst relative
+difference of any layer's output, of any gradient and of any weight after ten steps, per tensor and by norm;
+and whatever ``bakeoff verify`` finds. A contestant that differs for a reason that was proven counts as
+explained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping
+
+from bakeoff import datasets, environments, verification
+from bakeoff.errors import BakeoffError, EnvironmentFailure
+from bakeoff.execute import Provision
+from bakeoff.verification import Verified
+from bakeoff.verification.contestants import Group, groups
+from bakeoff_worker.records import TrialSettings
+from benchmarks.goals import Figure, conclude
+
+MAX_FORWARD = 1e-5
+MAX_WEIGHTS = 1e-4
+
+CONTESTANTS = {
+    "tensorflow": ("tensorflow", "tensorflow"),
+    "jax": ("jax", "jax"),
+    "torch": ("torch", "torch"),
+    "theano": ("theano", "theano"),
+    "theano (vintage)": ("theano", "vintage"),
+    "tensorflow1": ("tensorflow1", "vintage"),
+}
+DATA = {
+    "study_cnn": "mnist",
+    "keras_mnist_convnet": "mnist",
+    "lenet5": "mnist",
+    "keras_cifar10_convnet": "cifar10",
+    "resnet20": "cifar10",
+}
+KINDS = {"forward": "forward", "gradients": "gradients", "weights": "weights after 10 steps"}
+SEED = 1
+
+
+def main() -> int:
+    """All figures; 0 if every goal was met."""
+    arguments = _arguments()
+    verified = []
+    for model in arguments.models:
+        began = time.perf_counter()
+        group = _group(model, arguments.contestants, arguments.precision)
+        one = verification.judge(group, _provisions(group), seed=SEED)
+        verified.append(one)
+        _show(model, one, time.perf_counter() - began)
+    return conclude("certificates", _figures(verified))
+
+
+def _group(model: str, names: list[str], precision: str) -> Group:
+    trials = []
+    for name in names:
+        backend, environment = CONTESTANTS[name]
+        settings = TrialSettings(backend, environment, model=model, dataset=DATA[model], precision=precision)
+        trials.append((name, settings))
+    (group,) = groups(trials)
+    return group
+
+
+def _provisions(group: Group) -> Mapping[str, Provision | BakeoffError]:
+    """Where each contestant runs; one that can't be had here is said to be missing."""
+    found: dict[str, Provision | BakeoffError] = {}
+    for one in group.contestants:
+        try:
+            environment = environments.ensure(one.settings.environment, backend=one.settings.backend)
+            found[one.subject] = Provision(environment, datasets.ensure(one.settings.dataset).path)
+        except EnvironmentFailure as failure:
+            found[one.subject] = failure
+    return found
+
+
+def _show(model: str, verified: Verified, took_s: float) -> None:
+    print(f"\n{model} on {DATA[model]} ({took_s:.0f} s)")
+    for one in verified.examined:
+        judgement = one.judgement
+        if judgement is None:
+            print(f"  {one.label:17} not verified: {one.reason}")
+            continue
+        worst = judgement.worst
+        figures = ", ".join(
+            f"{name} {worst[kind].difference:.1e} ({worst[kind].where})"
+            for kind, name in KINDS.items()
+            if kind in worst
+        )
+        print(f"  {one.label:17} {figures}; decisions within rounding: {judgement.num_tipped}")
+        for finding in judgement.findings:
+            print(f"  {'':17} {finding.sentence()}")
+    for labels in verified.alike:
+        print(f"  {'alike:' if len(labels) > 1 else 'alone:':17} {', '.join(labels)}")
+    apart = [one for one in verified.certificates if one.direct]
+    for kind, name in KINDS.items():
+        worst_pair = max(apart, key=lambda one: one.direct[kind].difference, default=None)
+        if worst_pair is not None and worst_pair.direct is not None:
+            found = worst_pair.direct[kind]
+            print(
+                f"  furthest apart in {name}: {worst_pair.one} and {worst_pair.other}, "
+                f"{found.difference:.1e} ({found.where})"
+            )
+    sys.stdout.flush()
+
+
+def _figures(verified: list[Verified]) -> list[Figure]:
+    judgements = [
+        (f"{one.label} on {group.title.partition(' ')[0]}", one.judgement)
+        for group in verified
+        for one in group.examined
+        if one.judgement is not None
+    ]
+    figures = []
+    for kind, goal in (("forward", MAX_FORWARD), ("gradients", None), ("weights", MAX_WEIGHTS)):
+        found = [
+            (judgement.worst[kind].difference, who)
+            for who, judgement in judgements
+            if kind in judgement.worst
+        ]
+        worst, who = max(found)
+        text = f"worst {KINDS[kind]} {worst:.1e} ({who})"
+        figures.append(Figure(text, f"≤ {goal:g}", worst <= goal) if goal else Figure(text))
+    num_unexplained = sum(not judgement.is_explained for _, judgement in judgements)
+    num_certified = sum(not judgement.findings for _, judgement in judgements)
+    missing = sum(one.judgement is None for group in verified for one in group.examined)
+    figures.append(Figure(f"{num_certified} of {len(judgements)} contestants without a difference"))
+    figures.append(Figure(f"unexplained differences {num_unexplained}", "0", num_unexplained == 0))
+    figures.append(Figure(f"not verified {missing}", "0", missing == 0))
+    return figures
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="bench-certificates", description=(__doc__ or "").partition("\n\n")[0]
+    )
+    parser.add_argument("--models", nargs="+", choices=tuple(DATA), default=list(DATA))
+    parser.add_argument("--contestants", nargs="+", choices=tuple(CONTESTANTS), default=list(CONTESTANTS))
+    parser.add_argument("--precision", choices=("float32", "float64"), default="float32")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
