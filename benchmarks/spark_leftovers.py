@@ -2,8 +2,8 @@
 
 A small study on an embedded cluster is run to its end, stopped by Ctrl-C, and killed (kill -9 of Bakeoff or
 of its driver) at moments drawn at random between its start and its end. After each are counted: processes
-that live on (this process adopts what the dead leave behind), ports that are listened on and were not before,
-and files in the folder for temporary files, which is the study's own.
+that live on (this process adopts what the dead leave behind), ports of theirs that are listened on still, and
+files in the folder for temporary files, which is the study's own.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import psutil
 from benchmarks.goals import Figure, conclude
 from benchmarks.kill import adopt_orphans, workers_of
 
+_LOOK_S = 0.5  # how often the ports are looked at while a run goes on
 GRACE_S = 30.0  # for the guardian on a busy machine; a JVM takes long to die while it dumps its heap
 
 STUDY = """
@@ -88,7 +89,6 @@ def main() -> int:
 def _round(folder: Path, ending: str, after_s: float | None, victim: str | None) -> Left:
     """One run and its end; then what is left of it is counted and cleared away."""
     temporary = Path(tempfile.mkdtemp(dir=folder))
-    ports_before = _listening()
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(
             [
@@ -101,7 +101,8 @@ def _round(folder: Path, ending: str, after_s: float | None, victim: str | None)
             env={**os.environ, "TMPDIR": str(temporary)},
             start_new_session=True,
         )
-    struck = _end(process, after_s, victim)
+    ports: set[int] = set()
+    struck = _end(process, after_s, victim, ports)
     if after_s is None and process.returncode != 0:
         raise SystemExit((folder / "output").read_text() + "the study fails although nobody strikes")
     deadline = time.monotonic() + GRACE_S
@@ -110,31 +111,39 @@ def _round(folder: Path, ending: str, after_s: float | None, victim: str | None)
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass  # the adopted dead are ours to bury
         living = psutil.Process().children(recursive=True)
-        ports, files = _listening() - ports_before, list(temporary.rglob("*"))
-        if not (living or ports or files) or time.monotonic() > deadline:
+        open_still, files = ports & _listening(), list(temporary.rglob("*"))
+        if not (living or open_still or files) or time.monotonic() > deadline:
             break
         time.sleep(0.1)
     for one in living:
         with suppress(psutil.NoSuchProcess):
             print(f"left over: {one.pid} {one.cmdline()}")
             one.kill()
-    for what in (*sorted(ports), *files[:10]):
+    for what in (*sorted(open_still), *files[:10]):
         print(f"left over: {what}")
     when = "" if after_s is None else f" of {victim or 'Bakeoff'} after {after_s:.1f} s"
     late = "" if struck else " (it had ended)"
     print(
-        f"{ending}{when}{late}: {len(living)} processes, {len(ports)} ports, {len(files)} files", flush=True
+        f"{ending}{when}{late}: {len(living)} processes, {len(open_still)} ports, {len(files)} files",
+        flush=True,
     )
-    return Left(len(living), len(ports), len(files), struck)
+    return Left(len(living), len(open_still), len(files), struck)
 
 
-def _end(process: subprocess.Popen[bytes], after_s: float | None, victim: str | None) -> bool:
-    """Let the program end, or end it; whether it still ran when its moment came."""
-    try:
-        process.wait(after_s)
+def _end(
+    process: subprocess.Popen[bytes], after_s: float | None, victim: str | None, ports: set[int]
+) -> bool:
+    """Let the program end, or end it; whether it still ran when its moment came.
+
+    ports: takes those that it and what it started were seen to listen on.
+    """
+    began = time.monotonic()
+    while process.poll() is None and (after_s is None or time.monotonic() - began < after_s):
+        mine = {process.pid, *(child.pid for child in psutil.Process().children(recursive=True))}
+        ports |= _listening(mine)
+        time.sleep(_LOOK_S)
+    if process.poll() is not None:
         return after_s is None
-    except subprocess.TimeoutExpired:
-        pass
     struck = True
     if victim is None:
         os.killpg(process.pid, signal.SIGINT)
@@ -150,12 +159,12 @@ def _end(process: subprocess.Popen[bytes], after_s: float | None, victim: str | 
     return struck
 
 
-def _listening() -> set[str]:
-    """Addresses of this machine that are listened on."""
+def _listening(by: set[int] | None = None) -> set[int]:
+    """Ports that are listened on, by these processes or by any."""
     return {
-        f"{one.laddr.ip}:{one.laddr.port}"
+        one.laddr.port
         for one in psutil.net_connections("tcp")
-        if one.status == psutil.CONN_LISTEN
+        if one.status == psutil.CONN_LISTEN and (by is None or one.pid in by)
     }
 
 
