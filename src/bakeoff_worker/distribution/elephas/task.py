@@ -17,7 +17,6 @@ from bakeoff_worker import clock, probe
 from bakeoff_worker.records import RunPaths, TrialSettings
 
 _started: List[str] = []  # the backend that this Python process has been set up for
-_waited_s: List[float] = []  # how long this process waited for Theano's lock, each time
 Figures = Dict[str, Any]
 
 
@@ -52,7 +51,9 @@ class Setup:
         paths = RunPaths(self.paths.dataset, None, scratch, self.paths.records)
         backends.load(self.settings.backend)(self.settings, paths).start()
         if self.settings.backend == "theano":
-            _watch_lock()
+            from bakeoff_worker.backends.theano import lock
+
+            lock.watch()
         _started.append(self.settings.backend)
 
 
@@ -102,22 +103,6 @@ class RecordedWorker:
         self.figures.add([figures])
 
 
-def _watch_lock() -> None:
-    """Have this process note how long it waits for the lock of Theano's compile directory."""
-    from theano.gof import compilelock
-
-    own = compilelock.lock
-
-    def lock(*arguments: Any, **options: Any) -> Any:
-        began = time.perf_counter()
-        try:
-            return own(*arguments, **options)
-        finally:
-            _waited_s.append(time.perf_counter() - began)
-
-    compilelock.lock = lock
-
-
 class _Task:
     """Clocks and counts of one task; `figures` has seconds by part, and counts."""
 
@@ -126,7 +111,7 @@ class _Task:
         self._cpu = clock.cpu_s()
         process_s = clock.since_process_start_s() if is_first else 0.0
         self.figures: Figures = dict.fromkeys(("import_s", "data_s", "build_s", "train_s", "exchange_s"), 0.0)
-        self._num_waits = len(_waited_s)
+        self._waited_s = _waited_for_lock_s()
         self.figures.update(
             process_s=process_s, num_samples=0, num_trained=0, num_epochs=0, loss=None, accuracy=None
         )
@@ -139,7 +124,7 @@ class _Task:
             python_user_s=None if user is None or user_before is None else user - user_before,
             python_system_s=None if system is None or system_before is None else system - system_before,
             python_peak_bytes=probe.peak_memory_bytes(),
-            lock_s=sum(_waited_s[self._num_waits :]) if "theano" in _started else None,
+            lock_s=_waited_for_lock_s() - self._waited_s if "theano" in _started else None,
         )
         return self.figures
 
@@ -219,6 +204,15 @@ class _Task:
             return result
 
         return call
+
+
+def _waited_for_lock_s() -> float:
+    """Seconds that this process has waited for the lock of Theano's compile directory; 0 without Theano."""
+    if "theano" not in _started:
+        return 0.0
+    from bakeoff_worker.backends.theano import lock
+
+    return lock.waited_s()
 
 
 class _Timing:
