@@ -70,6 +70,7 @@ class Contestant:
     backend: str = "invented"
     precision: str = "float32"
     late: Callable[[int], int] | None = None
+    own_draws: bool = False
 
     def evidence(self, path: Path) -> Evidence:
         """Compute everything, write it down, and open it."""
@@ -152,7 +153,8 @@ class _Computed:
             if own and config.get("use_bias") and kind != "BatchNormalization":
                 own["bias"] = (shape[-1],)
             for name, size in own.items():
-                self.weights.append(WeightInfo(place, name, not name.startswith("moving"), False))
+                own_draw = self.contestant.own_draws and name == "kernel"
+                self.weights.append(WeightInfo(place, name, not name.startswith("moving"), own_draw))
                 if name == "kernel":
                     spread = self.contestant.start_scale / np.sqrt(np.prod(size[:-1]))
                     self.start.append(self._cast(spread * generator.normal(size=size)))

@@ -16,6 +16,7 @@ from bakeoff.cli.console import console
 from bakeoff.cli.stores import store_path
 from bakeoff.verification import Verified
 
+_REASON = 300  # characters of why a contestant failed
 _COLUMNS = ("layers", "forward", "loss", "gradients", "optimizer", "weights")
 
 
@@ -77,7 +78,9 @@ def _lines(verified: Verified) -> list[str]:
     lines = []
     for one in verified.examined:
         if one.judgement is None:
-            lines.append(f"{one.label}: not verified: {one.reason}")
+            reason = " ".join(one.reason.split())
+            short = reason if len(reason) <= _REASON else f"{reason[:_REASON]}…"
+            lines.append(f"{one.label}: not verified: {short}")
             continue
         for finding in one.judgement.findings:
             kink = " (only where the derivative doesn't exist)" if finding.only_at_kinks else ""

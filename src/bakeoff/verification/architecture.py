@@ -147,11 +147,12 @@ def _penalty(given: Any) -> Any:
     if not isinstance(given, Mapping):
         return given
     config = given.get("config") or {}
-    factors = {key: round(float(value), 12) for key, value in config.items() if value and key in ("l1", "l2")}
+    factors = {key: _plain(float(value)) for key, value in config.items() if value and key in ("l1", "l2")}
     return factors or (None if given.get("class_name") in ("L1L2", "L1", "L2") else given.get("class_name"))
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(_plain(one) for one in value)
-    return round(value, 12) if isinstance(value, float) else value
+    # Keras 2 keeps factors in single precision.
+    return float(f"{value:.6g}") if isinstance(value, float) else value

@@ -42,12 +42,14 @@ def certify(
     """The certificate of two contestants that were examined."""
     idle = {name for judgement in judgements for name in judgement.without_gradient}
     direct, agree = _direct(*evidence, idle)
+    # Two that start from draws of their own differ from the others alike, and from each other.
+    start_alike = _start_alike(*evidence)
     meanings = [{finding.meaning for finding in judgement.findings} for judgement in judgements]
     alone = tuple(
         (label, finding)
         for label, judgement, others in zip(labels, judgements, reversed(meanings), strict=True)
         for finding in judgement.findings
-        if finding.meaning not in others
+        if finding.meaning not in others or (finding.stage == "initial weights" and not start_alike)
     )
     # Where something is left unexplained in both, only their own agreement can tell.
     explained = all(judgement.is_explained for judgement in judgements)
@@ -105,6 +107,13 @@ def _direct(one: Evidence, other: Evidence, idle: Collection[str]) -> tuple[dict
         and difference(steps, twin_steps) <= tolerance.optimizer
     )
     return found, agree
+
+
+def _start_alike(one: Evidence, other: Evidence) -> bool:
+    """Whether a run of both starts from the same weights."""
+    own, theirs = one.weights_after(AS_TRAINED, 0), other.weights_after(AS_TRAINED, 0)
+    rounding = max(EPSILON[each.precision] for each in (one, other))
+    return all(difference(own[place], theirs[twin]) <= rounding for place, twin in _pairs(one, other))
 
 
 def _pairs(one: Evidence, other: Evidence) -> list[tuple[int, int]]:

@@ -41,13 +41,11 @@ class Trace:
         keras = self._backend.keras
         if not isinstance(self._backend, Keras2):
             images = keras.ops.convert_to_tensor(x)
-            heard = _listen(self._backend.model, images, training=True)
-            calls, tensors = _numbered(heard, images)
+            calls, tensors = _numbered(*_listen(self._backend.model, images, training=True), images=images)
             return calls, [np.array(keras.ops.convert_to_numpy(tensor)) for tensor in tensors]
         if self._graph is None:
             images = keras.layers.Input(shape=x.shape[1:])
-            heard = _listen(self._backend.model, images)
-            calls, tensors = _numbered(heard, images)
+            calls, tensors = _numbered(*_listen(self._backend.model, images), images=images)
             # A layer that gives its input back, such as silenced dropout, may give the placeholder itself.
             tensors = [keras.backend.identity(one) if one is images else one for one in tensors]
             phase = keras.backend.learning_phase()
@@ -59,8 +57,8 @@ class Trace:
         return array.transpose(0, 2, 3, 1) if self._channels_first and array.ndim == 4 else array
 
 
-def _listen(model: Any, images: Any, **options: Any) -> List[Tuple[int, List[Any], Any]]:
-    """(layer's place, tensors in, tensor out) of every call of an innermost layer, in order."""
+def _listen(model: Any, images: Any, **options: Any) -> Tuple[List[Tuple[int, List[Any], Any]], Any]:
+    """(layer's place, tensors in, tensor out) of each call of an innermost layer; the model's output."""
     heard: List[Tuple[int, List[Any], Any]] = []
 
     def overheard(place: int, call: Any) -> Any:
@@ -78,19 +76,24 @@ def _listen(model: Any, images: Any, **options: Any) -> List[Tuple[int, List[Any
     for layer in layers:
         object.__setattr__(layer, "call", overheard(places[id(layer)], layer.call))
     try:
-        model(images, **options)
+        output = model(images, **options)
     finally:
         for layer in layers:
             object.__delattr__(layer, "call")
-    return heard
+    return heard, output
 
 
-def _numbered(heard: List[Tuple[int, List[Any], Any]], images: Any) -> Tuple[List[Dict[str, Any]], List[Any]]:
+def _numbered(
+    heard: List[Tuple[int, List[Any], Any]], end: Any, images: Any
+) -> Tuple[List[Dict[str, Any]], List[Any]]:
     """The calls with tensors by number, and the tensors that they gave."""
     known: List[Any] = [images]
     calls, tensors = [], []
-    for layer, inputs, output in heard:
+    for index, (layer, inputs, output) in enumerate(heard):
         numbers = [_number(tensor, known) for tensor in inputs]
+        used = output is end or any(output is one for _, later, _ in heard[index + 1 :] for one in later)
+        if not used and numbers == [None]:
+            continue  # a layer of Keras 2 that was only tried for the shape of what it gives
         known.append(output)
         calls.append({"layer": layer, "inputs": numbers, "output": len(known) - 1})
         tensors.append(output)

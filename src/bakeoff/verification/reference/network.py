@@ -51,7 +51,8 @@ class Network:
             raise Unknown(f"layer {layer.kind}, which is not Keras's")
         try:
             config = {**self.config(call.layer, semantics), "tipped": tuple(tipped)}
-            return apply(layer.kind, config, inputs, own, semantics)
+            with np.errstate(divide="ignore", invalid="ignore"):  # a guess may be one that nobody can compute
+                return apply(layer.kind, config, inputs, own, semantics)
         except (
             KeyError,
             ValueError,

@@ -1,0 +1,88 @@
+"""What contestants say of themselves, in the spellings of both generations of Keras."""
+
+from __future__ import annotations
+
+import pytest
+from invented import CONV, DENSE, NORMALIZED, PLAIN, POOL, Contestant
+
+from bakeoff.verification import architecture
+from bakeoff.verification.evidence import LayerInfo
+
+
+def layer(**config):
+    return LayerInfo("conv", "Conv2D", True, config)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        (
+            {"class_name": "GlorotUniform", "config": {"seed": None}, "module": "keras.initializers"},
+            "GlorotUniform",
+        ),
+        (
+            {
+                "class_name": "VarianceScaling",
+                "config": {"scale": 1.0, "mode": "fan_avg", "distribution": "uniform", "seed": 3},
+            },
+            "GlorotUniform",
+        ),
+        (
+            {
+                "class_name": "VarianceScaling",
+                "config": {"scale": 2.0, "mode": "fan_in", "distribution": "normal", "seed": None},
+            },
+            "HeNormal",
+        ),
+        ({"class_name": "HeNormal", "config": {"seed": None, "input_axes": None}}, "HeNormal"),
+        (
+            {"class_name": "RandomNormal", "config": {"mean": 0.0, "stddev": 0.05, "seed": 1}},
+            "RandomNormal(mean=0.0, stddev=0.05)",
+        ),
+        (None, ""),
+    ],
+)
+def test_initializers_have_one_name(given, name):
+    assert architecture.initializer(layer(kernel_initializer=given), "kernel") == name
+
+
+def test_the_same_in_another_spelling_is_no_difference(shown):
+    keras2 = (
+        ("Conv2D", {**CONV, "data_format": "channels_last", "dtype": "float32", "kernel_regularizer": None}),
+        ("MaxPooling2D", {**POOL, "data_format": "channels_last"}),
+        ("Flatten", {"data_format": "channels_last"}),
+        ("Dense", {**DENSE, "batch_input_shape": [None, 64]}),
+    )
+    keras3 = (
+        ("Conv2D", {**CONV, "kernel_size": (3, 3), "groups": 1, "dtype": {"class_name": "DTypePolicy"}}),
+        ("MaxPooling2D", {**POOL, "strides": None}),
+        *PLAIN[2:],
+    )
+    one, other = (shown(Contestant(PLAIN, says=says)) for says in (keras2, keras3))
+    assert list(architecture.differences(one, other)) == []
+
+
+def test_penalties_are_compared_by_their_factors(shown):
+    def with_penalty(given):
+        layers = (("Conv2D", {**CONV, "kernel_regularizer": given}), *PLAIN[1:])
+        return shown(Contestant(PLAIN, says=layers))
+
+    keras2 = with_penalty({"class_name": "L1L2", "config": {"l1": 0.0, "l2": 9.999999747378752e-05}})
+    keras3 = with_penalty({"class_name": "L2", "config": {"l2": 0.0001}})
+    more = with_penalty({"class_name": "L2", "config": {"l2": 0.001}})
+    assert list(architecture.differences(keras2, keras3)) == []
+    (found,) = architecture.differences(more, keras3)
+    assert (found.key, found.own, found.others) == ("kernel_regularizer", "{'l2': 0.001}", "{'l2': 0.0001}")
+
+
+def test_calls_are_matched_around_a_layer_that_the_others_have_not(shown):
+    longer = (*PLAIN[:2], ("Permute", {"dims": [3, 1, 2]}), *PLAIN[2:])
+    own, others = shown(Contestant(longer)), shown(Contestant(PLAIN))
+    assert architecture.matching(own, others) == {0: 0, 1: 1, 3: 2, 4: 3}
+    (found,) = architecture.differences(own, others)
+    assert (found.layer, found.own, found.others) == ("permute_2", "Permute", "nothing")
+
+
+def test_another_network_altogether(shown):
+    found = list(architecture.differences(shown(Contestant(NORMALIZED)), shown(Contestant(PLAIN))))
+    assert found and all(one.key == "layers" for one in found)
