@@ -182,7 +182,7 @@ class _Computed:
             if step == 0:
                 for index, array in enumerate(run.activations):
                     found[f"{scene}/activations/{index}"] = self._rounded(array)
-            weights = self._stepped(optimizer, weights, gradients, run.moved(), step)
+            weights = self._stepped(optimizer, weights, gradients, self._moved(run), step)
             taken.append(weights)
             found[f"{scene}/x/{step}"], found[f"{scene}/y/{step}"] = x, y
         found[f"{scene}/losses"] = np.array(losses)
@@ -204,6 +204,14 @@ class _Computed:
         for place, array in moved.items():
             after[place] = self._cast(array)
         return after
+
+    def _moved(self, run) -> dict[int, np.ndarray]:
+        return {
+            place: result.moved[info.name]
+            for call, result in zip(self.calls, run.results, strict=True)
+            for place, info in enumerate(self.weights)
+            if info.layer == call.layer and info.name in result.moved
+        }
 
     def _optimizer(self) -> Optimizer:
         options = {**self.contestant.options, **self.contestant.does.optimizer}

@@ -85,6 +85,7 @@ def _lines(verified: Verified) -> list[str]:
         for finding in one.judgement.findings:
             kink = " (only where the derivative doesn't exist)" if finding.only_at_kinks else ""
             lines.append(f"{one.label}: {finding.sentence()}{kink}")
+        lines.extend(f"{one.label}: note: {note}" for note in one.judgement.notes)
         if one.judgement.not_examined:
             lines.append(f"{one.label}: not looked into: {', '.join(one.judgement.not_examined)}")
     alike = [labels for labels in verified.alike if len(labels) > 1]

@@ -78,6 +78,7 @@ class Judgement:
     agreement once everything found is allowed for. num_tipped: decisions within rounding of a kink that this
     contestant took the other way. not_examined: stages that a difference before them left without meaning.
     without_gradient: weights that the loss doesn't depend on, so that rounding alone moves them.
+    notes: what a reader of the figures should know, one sentence each.
     """
 
     reference: str
@@ -86,6 +87,7 @@ class Judgement:
     num_tipped: int = 0
     not_examined: tuple[str, ...] = ()
     without_gradient: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def is_explained(self) -> bool:

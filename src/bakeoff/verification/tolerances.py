@@ -23,26 +23,29 @@ class Tolerances:
     weights: likewise, after all steps.
     optimizer: likewise, of each single change. Keras keeps 1 - beta_2 and beta_2 ** step in the network's
         precision, which alone costs 60 roundings.
+    amplified: added to all but those of weights and optimizer where a layer was seen to add up many numbers
+        one by one, as TensorFlow's batch normalization does: see `reference.layers.Result.amplification`.
     kink: margin, relative to a layer's root mean square, below which rounding may tip a decision: on which
         side of zero an activation is, which pixel of a window is the largest. 300 roundings.
     """
 
     epsilon: float
+    amplified: float = 0.0
 
     @property
     def forward(self) -> float:
         """Of activations."""
-        return 84 * self.epsilon
+        return 84 * self.epsilon + self.amplified
 
     @property
     def loss(self) -> float:
         """Of the loss."""
-        return 84 * self.epsilon
+        return 84 * self.epsilon + self.amplified
 
     @property
     def gradients(self) -> float:
         """Of gradients."""
-        return 840 * self.epsilon
+        return 840 * self.epsilon + 10 * self.amplified
 
     @property
     def weights(self) -> float:

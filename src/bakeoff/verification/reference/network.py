@@ -174,16 +174,6 @@ class Pass:
                 value = l1 * float(np.abs(array).sum()) + l2 * float((array**2).sum())
                 yield place, value, l1 * np.sign(array) + 2 * l2 * array
 
-    def moved(self) -> dict[int, Array]:
-        """Moving statistics after this batch, by the weight's place."""
-        network = self.network
-        return {
-            place: result.moved[info.name]
-            for call, result in zip(network.calls, self.results, strict=True)
-            for place, info in enumerate(network.weights)
-            if info.layer == call.layer and info.name in result.moved
-        }
-
 
 @dataclass(frozen=True)
 class Backward:

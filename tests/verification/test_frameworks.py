@@ -1,0 +1,175 @@
+"""Real contestants: certified where they are known to agree, and every known difference named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bakeoff import environments, verification
+from bakeoff.errors import EnvironmentFailure
+from bakeoff.execute import Provision
+from bakeoff.verification.contestants import groups
+from bakeoff_worker.records import TrialSettings
+
+pytestmark = pytest.mark.slow
+
+HOME = {
+    "tensorflow": "tensorflow",
+    "jax": "jax",
+    "torch": "torch",
+    "theano": "theano",
+    "tensorflow1": "vintage",
+}
+OWN = """
+def build(input_shape, num_classes):
+    from keras import layers, models
+
+    inputs = x = layers.Input(shape=input_shape)
+    x = layers.GaussianNoise(0.1, name="noise")(x)
+    x = layers.SeparableConv2D(4, (3, 3), activation="relu", name="separable")(x)
+    x = layers.Lambda(lambda t: 2.0 * t - 0.1, name="stretched")(x)
+    x = layers.AveragePooling2D((4, 4), name="pool")(x)
+    x = layers.Flatten(name="flat")(x)
+    x = layers.Dense(12, name="dense")(x)
+    x = layers.BatchNormalization(momentum=0.9, name="norm")(x)
+    x = layers.Activation("relu", name="relu")(x)
+    x = layers.Dropout(0.3, name="drop")(x)
+    inner = models.Sequential([layers.Dense(8, activation="tanh", name="inside")])
+    return models.Model(inputs, layers.Dense(num_classes, activation="softmax", name="out")(inner(x)))
+"""
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images with a black border, so that pixels tie."""
+    folder = tmp_path_factory.mktemp("dataset")
+    generator = np.random.RandomState(0)
+    for name, count in (("train", 200), ("test", 20)):
+        images = np.zeros((count, 28, 28, 1), "uint8")
+        images[:, 6:22, 6:22] = generator.randint(0, 256, (count, 16, 16, 1))
+        np.save(folder / f"x_{name}.npy", images)
+        np.save(folder / f"y_{name}.npy", generator.randint(0, 10, count).astype("uint8"))
+    (folder / "about.json").write_text(json.dumps({"num_classes": 10}))
+    return folder
+
+
+@pytest.fixture
+def verified(dataset):
+    """Takes backends and settings; gives what is said of them; skips where the oldest stack can't be had."""
+
+    def judge(*contestants, **settings):
+        trials, provisions = [], {}
+        for backend, changes in contestants:
+            home = changes.pop("environment", HOME[backend])
+            trials.append(
+                (f"{backend} {changes or ''}".strip(), TrialSettings(backend, home, **settings, **changes))
+            )
+        (group,) = groups(trials)
+        for one in group.contestants:
+            try:
+                environment = environments.ensure(one.settings.environment)
+            except EnvironmentFailure as failure:
+                if one.settings.environment != "vintage":
+                    raise
+                pytest.skip(failure.message)
+            model = one.settings.model
+            file = Path(model) if model.endswith(".py") else None
+            provisions[one.subject] = Provision(environment, dataset, file)
+        found = verification.judge(group, provisions, seed=5)
+        assert {one.label: one.reason for one in found.examined if one.judgement is None} == {}
+        return found
+
+    return judge
+
+
+def sentences(verified):
+    """For whoever reads why a test failed."""
+    return [
+        f"{one.label}: {finding.sentence()}"
+        for one in verified.examined
+        for finding in one.judgement.findings
+    ]
+
+
+def findings(verified):
+    return {one.label: [finding.cause for finding in one.judgement.findings] for one in verified.examined}
+
+
+def test_the_studys_network_on_every_backend(verified):
+    found = verified(*((backend, {}) for backend in HOME))
+    assert findings(found) == {
+        "tensorflow": [],
+        "jax": [],
+        "torch": [],
+        "theano": ["ties_and_relu_at_zero"],
+        "tensorflow1": ["step_counter"],
+    }
+    assert found.alike == (("tensorflow", "jax", "torch"), ("theano",), ("tensorflow1",))
+    for one in found.examined:
+        assert one.judgement.is_explained
+        assert one.judgement.worst["forward"].difference < 1e-5, one.label
+        assert one.judgement.worst["gradients"].difference < 1e-4, one.label
+        assert one.judgement.worst["weights"].difference < 1e-4, one.label
+    ties = found.examined[3].judgement.findings[0]
+    assert ties.only_at_kinks and ties.scene == "as_trained"
+    certificate = next(one for one in found.certificates if (one.one, one.other) == ("jax", "torch"))
+    assert certificate.direct["forward"].difference < 1e-5
+
+
+def test_layouts_and_compile_modes_of_one_backend(verified):
+    found = verified(
+        ("torch", {}),
+        ("torch", {"data_layout": "channels_first"}),
+        ("jax", {"data_layout": "channels_first"}),
+    )
+    assert found.all_same, sentences(found)
+
+
+def test_double_precision_shows_what_is_computed_in_single(verified):
+    found = verified(*((backend, {}) for backend in ("jax", "torch", "tensorflow")), precision="float64")
+    assert findings(found) == {"jax": [], "torch": ["single_precision"], "tensorflow": ["single_constants"]}
+    assert found.examined[0].judgement.worst["weights"].difference < 1e-13
+    torch = found.examined[1].judgement.findings[0]
+    assert torch.where == "dense", (
+        "Keras 3 on PyTorch multiplies matrices in single precision whatever floatx says"
+    )
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adamax"])
+def test_other_optimizers(verified, optimizer):
+    found = verified(
+        ("jax", {}), ("tensorflow1", {}), model="lenet5", optimizer=optimizer, loss="mean_squared_error"
+    )
+    expected = {"sgd": [], "rmsprop": ["epsilon_beside_root"], "adamax": ["step_counter"]}[optimizer]
+    assert findings(found) == {"jax": [], "tensorflow1": expected}
+
+
+def test_a_network_of_the_users_with_layers_that_the_reference_lacks(verified, tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(OWN)
+    found = verified(
+        ("jax", {}), ("tensorflow", {}), ("tensorflow1", {}),
+        model=str(file), content={"model": "own"}, optimizer="sgd", learning_rate=0.05,
+    )  # fmt: skip
+    assert found.alike == (("jax", "tensorflow"), ("tensorflow1",)), sentences(found)
+    assert findings(found)["tensorflow1"] == ["moving_variance"]
+    assert found.examined[0].judgement.reference == "jax in float64, since the reference has no layer Lambda"
+    assert all(one.judgement.is_explained for one in found.examined)
+
+
+def test_a_difference_behind_the_networks_back(verified, tmp_path):
+    file = tmp_path / "changed.py"
+    file.write_text(
+        OWN.replace("2.0 * t - 0.1", "2.0 * t - 0.1 * (keras.backend.backend() == 'jax')").replace(
+            "from keras import", "import keras\n    from keras import"
+        )
+    )
+    found = verified(
+        ("jax", {}), ("torch", {}), model=str(file), content={"model": "changed"}, optimizer="sgd"
+    )
+    ((finding,),) = [one.judgement.findings for one in found.examined if one.judgement.findings]
+    assert (finding.stage, finding.where, finding.cause) == ("forward", "stretched", "unknown")
+    assert not found.all_same
