@@ -54,6 +54,7 @@ class Contestant:
     does: how it computes. says: layers as it declares them, if not as it is made. batches_lost: at the end of
     an epoch. images: from a generator to a batch. start_scale: factor on its initial kernels. reported: from
     a loss and a batch's size to what it reports. late: by step, how far its step counter is ahead.
+    is_single: its layers compute in single precision whatever it says.
     """
 
     layers: Layers = PLAIN
@@ -71,6 +72,7 @@ class Contestant:
     precision: str = "float32"
     late: Callable[[int], int] | None = None
     own_draws: bool = False
+    is_single: bool = False
 
     def evidence(self, path: Path) -> Evidence:
         """Compute everything, write it down, and open it."""
@@ -249,6 +251,6 @@ class _Computed:
 
     def _rounded(self, array: np.ndarray) -> np.ndarray:
         """As if summed in another order: off by a rounding or two."""
-        eps = np.finfo(self.dtype).eps
+        eps = np.finfo("float32" if self.contestant.is_single else self.dtype).eps
         scale = np.sqrt(np.mean(np.square(array))) if array.size else 0.0
         return self._cast(array + eps * scale * self.noise.normal(size=array.shape))

@@ -179,6 +179,37 @@ def test_what_nobody_knows_is_found_and_not_named(shown):
     assert "gradients" in judgement.not_examined
 
 
+# ---- what double precision shows -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("does", "words"),
+    [
+        ({"single_powers": True}, "beta_1 and beta_2 of its bias correction"),
+        ({"epsilon": float(np.float32(1e-7))}, "epsilon: kept in single precision"),
+        ({"learning_rate": float(np.float32(1e-3))}, "learning_rate: kept in single precision"),
+    ],
+)
+def test_constants_kept_in_single_precision(shown, does, words):
+    contestant = Contestant(precision="float64", does=DOES.with_optimizer(**does))
+    judgement = examine(shown(contestant), shown(Contestant(precision="float64")))
+    (finding,) = judgement.findings
+    assert (finding.stage, finding.cause) == ("optimizer", "single_constants")
+    assert words in finding.text
+    assert judgement.worst["weights"].difference < 1e-12
+    hidden = dataclasses.replace(contestant, precision="float32")
+    assert examine(shown(hidden), shown(HEALTHY)).findings == ()
+
+
+def test_what_is_computed_in_single_precision_is_held_to_that_from_then_on(shown):
+    contestant = Contestant(precision="float64", is_single=True)
+    judgement = examine(shown(contestant), shown(Contestant(precision="float64")))
+    (finding,) = judgement.findings
+    assert (finding.stage, finding.cause, finding.where) == ("forward", "single_precision", "conv2d_0")
+    assert judgement.is_explained
+    assert 1e-9 < judgement.worst["gradients"].difference < 1e-5
+
+
 # ---- what a contestant says of itself -------------------------------------------------------------------
 
 
