@@ -182,7 +182,7 @@ def _figures(cluster: Cluster) -> Iterator[Drawn]:
             "data-scale",
             figures.data_scale(scales),
             f"Training time on {title} against the size of the training set, means with 95 % intervals; "
-            "dashed: in proportion.",
+            "dotted: in proportion.",
             f"Training times by size of the training set of {', '.join(scales['contestant'].unique())}; the "
             "values are in the table.",
         )
