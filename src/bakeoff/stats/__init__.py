@@ -15,6 +15,7 @@ from bakeoff.stats.comparison import (
     paired_ratio,
 )
 from bakeoff.stats.error_difference import ErrorDifference, error_difference, error_difference_by_image
+from bakeoff.stats.error_rate import ErrorRate, error_rate
 from bakeoff.stats.plateau import Plateau, plateau
 from bakeoff.stats.ranking import Ranking, rank
 from bakeoff.stats.rules import Rules
@@ -46,6 +47,7 @@ __all__ = [
     "Costs",
     "Difference",
     "ErrorDifference",
+    "ErrorRate",
     "Plateau",
     "Ranking",
     "Ratio",
@@ -60,6 +62,7 @@ __all__ = [
     "compare_to_target",
     "error_difference",
     "error_difference_by_image",
+    "error_rate",
     "judge",
     "mean_interval",
     "pair",
