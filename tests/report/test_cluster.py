@@ -16,12 +16,12 @@ sys.path.append(str(Path(__file__).parent))  # spread_study serves several test 
 from spread_study import Trial, follow_up, frames, write
 
 from bakeoff import stats
+from bakeoff.races.frames import MARK_NOTE, read
 from bakeoff.report import Frames, render, tables, terminal_summary, to_latex, to_markdown
 from bakeoff.report.cluster import conclusions, said, sentences
 from bakeoff.report.cluster import tables as cluster_tables
 from bakeoff.report.cluster.contents import Cluster, cluster
 from bakeoff.report.contents import compose
-from bakeoff.report.frames import MARK_NOTE, read
 from bakeoff.report.tables import Table
 from bakeoff.store.reader import Reader
 

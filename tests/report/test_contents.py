@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from bakeoff import stats
 from bakeoff.errors import ReportError
+from bakeoff.races.frames import select
 from bakeoff.report import Frames
 from bakeoff.report.contents import compose, error_table
-from bakeoff.report.frames import select
 
 
 def changed(frames: Frames, where: pl.Expr, **columns: Any) -> Frames:

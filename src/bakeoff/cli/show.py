@@ -12,7 +12,7 @@ from rich.table import Table
 from bakeoff.cli import summary
 from bakeoff.cli.console import console
 from bakeoff.cli.stores import chosen_study, store_path
-from bakeoff.report.frames import MARK_NOTE, marked, short_of_samples
+from bakeoff.races.frames import MARK_NOTE, marked, short_of_samples
 from bakeoff.store.reader import Reader
 
 

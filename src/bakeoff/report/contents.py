@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bakeoff import stats
-from bakeoff.report.frames import (
+from bakeoff.races.frames import (
     MARK,
     Frames,
     Selection,

@@ -20,7 +20,7 @@ import altair as alt
 import polars as pl
 
 from bakeoff.metrics import METRICS, RATIO, Metric
-from bakeoff.report.frames import backend_rank
+from bakeoff.races.frames import backend_rank
 from bakeoff.stats import Plateau, summarize
 
 Figure = alt.LayerChart | alt.FacetChart

@@ -22,12 +22,12 @@ from altair.utils.schemapi import debug_mode
 
 from bakeoff.errors import ReportError
 from bakeoff.metrics import METRICS
+from bakeoff.races.frames import MARK, MARK_NOTE, Frames, Source, marked, plain, read
 from bakeoff.report import figures as draw
 from bakeoff.report import tables
 from bakeoff.report.cluster import figures as cluster_figures
 from bakeoff.report.cluster import said
 from bakeoff.report.contents import Contents, Section, compose, line_name
-from bakeoff.report.frames import MARK, MARK_NOTE, Frames, Source, marked, plain, read
 
 FIGURE_FORMATS = ("svg", "png")
 # The study's own windows, in epochs.

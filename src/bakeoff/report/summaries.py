@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bakeoff import stats
 from bakeoff.metrics import METRICS
+from bakeoff.races.frames import MARK, Frames, Source, read
 from bakeoff.report.cluster import said
 from bakeoff.report.contents import Section, compose
-from bakeoff.report.frames import MARK, Frames, Source, read
 from bakeoff.report.tables import Table, counts_of, samples_of, sentence, summary, verdicts
 
 _TERMINAL_METRICS = ("train_s", "wall_s", "first_step_s", "throughput_images_per_s", "final_validation_error")

@@ -11,6 +11,7 @@ import polars as pl
 
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, NO_VALUE, RATIO
+from bakeoff.races.frames import MARK, MARK_NOTE, marked, plain, short_of_samples
 from bakeoff.report.contents import (
     FAILED,
     Comparison,
@@ -20,7 +21,6 @@ from bakeoff.report.contents import (
     error_table,
     parsed,
 )
-from bakeoff.report.frames import MARK, MARK_NOTE, marked, plain, short_of_samples
 
 SUMMARY_METRICS = (
     *("train_s", "wall_s", "evaluation_s", "first_step_s", "user_s", "system_s", "device_s"),

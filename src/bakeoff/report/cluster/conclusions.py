@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, RATIO, Metric
+from bakeoff.races.frames import MARK, marked
 from bakeoff.report.cluster import published
 from bakeoff.report.cluster.contents import Between, Cluster, Entrant
-from bakeoff.report.frames import MARK, marked
 from bakeoff.report.tables import Column, Table
 
 REPRODUCED = "reproduced here"

@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bakeoff import stats
+from bakeoff.races.frames import MARK, distributed, marked
 from bakeoff.report.cluster import measures
 from bakeoff.report.contents import (
     Contents,
@@ -24,7 +25,6 @@ from bakeoff.report.contents import (
     observed_of,
     parsed,
 )
-from bakeoff.report.frames import MARK, distributed, marked
 
 LAYOUT = "distribution_options.layout"
 MERGE = "distribution_options.merge"

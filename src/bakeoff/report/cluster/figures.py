@@ -20,6 +20,7 @@ import altair as alt
 import polars as pl
 
 from bakeoff.metrics import RATIO, Metric
+from bakeoff.races.frames import backend_rank
 from bakeoff.report.cluster.budget import TITLES
 from bakeoff.report.figures import (
     CONFIG,
@@ -36,7 +37,6 @@ from bakeoff.report.figures import (
     Palette,
     finish,
 )
-from bakeoff.report.frames import backend_rank
 from bakeoff.stats import summarize
 
 # A training task that takes this many times the median of its stage is a straggler, as Spark's own

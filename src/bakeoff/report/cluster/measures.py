@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
+from bakeoff.races.frames import Frames
 from bakeoff.report.cluster import budget
-from bakeoff.report.frames import Frames
 
 # Phases of which a run on a cluster has a total, beside those of every run.
 PHASES = (

@@ -9,12 +9,12 @@ from typing import Any
 import polars as pl
 
 from bakeoff import stats
+from bakeoff.races.frames import MARK, MARK_NOTE, distributed, marked
 from bakeoff.report.cluster import conclusions, figures, sentences, tables
 from bakeoff.report.cluster.budget import PARTS, WORKER_START
 from bakeoff.report.cluster.contents import Cluster, Entrant, cluster, follow_up
 from bakeoff.report.cluster.measures import PART_COLUMNS
 from bakeoff.report.contents import Contents
-from bakeoff.report.frames import MARK, MARK_NOTE, distributed, marked
 from bakeoff.report.tables import Table
 
 # Runs of which a timeline is drawn, and tasks of one run beyond which the rest is left out.

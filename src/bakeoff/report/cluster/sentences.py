@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, RATIO
+from bakeoff.races.frames import MARK, MARK_NOTE
 from bakeoff.report.cluster import budget
 from bakeoff.report.cluster.contents import Between, Cluster, FollowUp
-from bakeoff.report.frames import MARK, MARK_NOTE
 
 # What is claimed, and the numbers that it rests on.
 Verdict = tuple[str, str]

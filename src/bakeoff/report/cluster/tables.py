@@ -10,11 +10,11 @@ import polars as pl
 
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, NO_VALUE, RATIO, Metric
+from bakeoff.races.frames import MARK, marked, short_of_samples
 from bakeoff.report.cluster import published
 from bakeoff.report.cluster.budget import PARTS
 from bakeoff.report.cluster.contents import EXECUTORS, Between, Cluster, Entrant, without
 from bakeoff.report.cluster.measures import PART_COLUMNS
-from bakeoff.report.frames import MARK, marked, short_of_samples
 from bakeoff.report.tables import Column, Table, interval_text, slug
 
 # Seconds from which minutes read better; the study printed minutes.

@@ -1,0 +1,46 @@
+"""Races: who met whom in a study, and who may be called faster. Frames in, verdicts out.
+
+compose           a study's frames, arranged into sections, races and comparisons
+verdict           one pair's verdict, for reports, commands and the stopping rule alike
+sentence          a comparison in words, with its numbers
+"""
+
+from bakeoff.races.definitions import (
+    DIFFERENT,
+    MATCHED,
+    NOT_COMPARED,
+    OUT_OF_THE_BOX,
+    SAME,
+    SETTINGS,
+    TUNED,
+    UNCERTIFIED,
+    Certified,
+    Comparison,
+    Contestant,
+    Exclusion,
+    Race,
+)
+from bakeoff.races.frames import Frames, read, select
+from bakeoff.races.verdicts import evaluation_images, rules_of, verdict
+
+__all__ = [
+    "DIFFERENT",
+    "MATCHED",
+    "NOT_COMPARED",
+    "OUT_OF_THE_BOX",
+    "SAME",
+    "SETTINGS",
+    "TUNED",
+    "UNCERTIFIED",
+    "Certified",
+    "Comparison",
+    "Contestant",
+    "Exclusion",
+    "Frames",
+    "Race",
+    "evaluation_images",
+    "read",
+    "rules_of",
+    "select",
+    "verdict",
+]
