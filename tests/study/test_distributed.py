@@ -142,7 +142,8 @@ def test_an_axis_of_options_is_no_axis_of_one_machine(mistakes: Mistakes) -> Non
         ("rounds = 2", "rounds: Elephas's parameter server serves one fit; got 2 rounds: expected 1"),
         (
             'rounds = 3\ndistribution_options.mode = "synchronous"',
-            "rounds: 10 epochs can't be split into 3 rounds",
+            "rounds: 10 epochs can't be split into 3 rounds: expected a divisor, "
+            'or "epochs" for one round an epoch',
         ),
         (
             'merge = "averaged"',

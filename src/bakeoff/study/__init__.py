@@ -10,6 +10,7 @@
     expansion.py    defaults, axes and exclusions to complete configurations
     checks.py       what must hold between keys
     follow_up.py    what runs on the better value of an axis
+    comparisons.py  which pairs of trials are compared
     content.py      the user's own model and data files
     naming.py       labels: what tells trials apart
     loading.py      all of it, in order
@@ -18,9 +19,12 @@
 from bakeoff.study.definitions import (
     DATASETS,
     ENVIRONMENTS,
+    FEWEST_BLOCKS,
     Branch,
+    Budget,
     EnvironmentRequest,
     FollowUp,
+    Rules,
     Study,
     Trial,
     contestant,
@@ -30,9 +34,12 @@ from bakeoff.study.loading import builtin_names, load
 __all__ = [
     "DATASETS",
     "ENVIRONMENTS",
+    "FEWEST_BLOCKS",
     "Branch",
+    "Budget",
     "EnvironmentRequest",
     "FollowUp",
+    "Rules",
     "Study",
     "Trial",
     "builtin_names",

@@ -11,7 +11,7 @@ from typing import Any
 from bakeoff.study import content
 from bakeoff.study.definitions import CLUSTER_ENVIRONMENTS, DATASETS, ENVIRONMENTS
 from bakeoff.study.document import Place, Problems
-from bakeoff.study.expansion import KNOWN_OPTIONS, Candidate
+from bakeoff.study.expansion import EACH_EPOCH, KNOWN_OPTIONS, Candidate
 from bakeoff.study.schema import names, shown, suggestion
 from bakeoff_worker.distribution.catalogue import CHOICES, PATTERNS
 from bakeoff_worker.models.catalogue import ACTIVATIONS
@@ -152,7 +152,7 @@ def _check_options(candidate: Candidate, problems: Problems) -> bool:
                 + suggestion(option, known),
             )
         else:
-            mistake = _option_mistake(option, known[option], value.value)
+            mistake = _option_mistake(option, known[option], _plain(option, value.value))
             words = CHOICES.get(option, ACTIVATIONS if option == "activation" else ())
             if mistake:
                 is_axis = value.place[0] in ("matrix", "one_at_a_time") and isinstance(value.place[-1], int)
@@ -197,10 +197,20 @@ def _check_elephas(settings: Mapping[str, Any], environments: Collection[str], n
         message = f"expected an absolute path or a URL; got `{options['archive']}`"
         note(message, "distribution_options.archive")
     if settings["epochs"] % options["rounds"]:
-        message = f"{settings['epochs']} epochs can't be split into {options['rounds']} rounds"
+        message = (
+            f"{settings['epochs']} epochs can't be split into {options['rounds']} rounds: "
+            f'expected a divisor, or "{EACH_EPOCH}" for one round an epoch'
+        )
         note(message, "distribution_options.rounds", "epochs")
     if settings["device"] == "gpu":
         note("a cluster trains on CPUs only here; expected device `cpu`", "device", "distribution")
+    if settings["handicap"]:
+        note("a handicap slows one process down, no cluster: expected 0", "handicap", "distribution")
+
+
+def _plain(option: str, value: Any) -> Any:
+    """The value without the word that stands for a number known only beside the other settings."""
+    return 1 if option == "rounds" and value == EACH_EPOCH else value
 
 
 def _option_mistake(option: str, default: Any, value: Any) -> str:

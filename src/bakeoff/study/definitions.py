@@ -100,15 +100,51 @@ class FollowUp:
     branches: tuple[Branch, ...]
 
 
+# Settings that the format got after its first release: at these defaults they leave digests as they were.
+LATER_SETTINGS: Mapping[str, Any] = {"entry": "", "handicap": 0.0}
+# Blocks before which a study that runs until decided decides nothing; `bakeoff.stats` has the reasons.
+FEWEST_BLOCKS = 6
+
+
+@dataclass(frozen=True)
+class Rules:
+    """By what the study's contestants are compared: fixed before its first run, and stored with it.
+
+    The fields of `bakeoff.stats.Rules`, and `comparisons`: pairs of trial_ids that are to be decided, those
+    of a follow-up's branches included.
+    """
+
+    margin: float = 0.02
+    error_margin: float = 0.0025
+    confidence: float = 0.95
+    is_sequential: bool = False
+    num_comparisons: int = 1
+    comparisons: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a study that runs until decided ends undecided. No part of what is asked: it may be raised later.
+
+    max_blocks: of each trial. max_hours: of all its runs together, by their wall time; None: no limit.
+    """
+
+    max_blocks: int = 50
+    max_hours: float | None = None
+
+
 @dataclass(frozen=True)
 class Study:
     """Everything compared, complete and checked.
 
-    repeats: re-executions of each trial. seed: decides order and every run's seed.
+    repeats: re-executions of each trial; where blocks are added until all is decided, of trials that no
+    comparison asks about. seed: decides order and every run's seed.
     environments: those that the file brings, by name. matrix_keys: keys of `Trial.axes`, in order.
     target_error: error, as a fraction, that counts as reached, by ``TrialSettings.dataset``.
     follow_up: what runs once all trials have, if anything.
-    digest: 64 hex digits over all of this; changes whenever anything asked for does.
+    rules: by what contestants are compared. budget: how long that may take, where blocks are added until
+    all of it is decided.
+    digest: 64 hex digits over all of this but the budget; changes whenever anything asked for does.
     """
 
     name: str
@@ -122,6 +158,8 @@ class Study:
     target_error: Mapping[str, float]
     digest: str
     follow_up: FollowUp | None = None
+    rules: Rules = Rules()
+    budget: Budget = Budget()
 
     def document(self) -> dict[str, Any]:
         """The whole study in JSON's own types."""

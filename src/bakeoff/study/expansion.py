@@ -24,6 +24,10 @@ KNOWN_OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 }
 
 
+# The word for as many rounds as there are epochs, however many these are.
+_ROUNDS, EACH_EPOCH = "distribution_options.rounds", "epochs"
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A configuration before it is checked.
@@ -148,6 +152,8 @@ def complete(row: Row) -> dict[str, Any]:
             value = settings.setdefault(f"{table}.{option}", default)
             if isinstance(default, float) and type(value) is int:
                 settings[f"{table}.{option}"] = float(value)  # 0 and 0.0 are one configuration
+    if settings.get(_ROUNDS) == EACH_EPOCH:
+        settings[_ROUNDS] = settings["epochs"]
     return settings
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bakeoff.study import naming
+from bakeoff.study.definitions import LATER_SETTINGS
 from bakeoff.study.document import Place, Problems
 from bakeoff.study.expansion import Candidate, applicable, complete
 from bakeoff.study.rows import Row, read_row, without_forced
@@ -142,6 +143,8 @@ def _all_but(choose: str, candidate: Candidate) -> str:
     rest = {
         key: value
         for key, value in candidate.settings.items()
-        if key not in left_out and key.partition(".")[0] not in left_out
+        if key not in left_out
+        and key.partition(".")[0] not in left_out
+        and not (key in LATER_SETTINGS and value == LATER_SETTINGS[key])
     }
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:16]

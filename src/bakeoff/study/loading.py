@@ -12,19 +12,32 @@ from pathlib import Path
 from typing import Any
 
 from bakeoff.errors import StudyError
-from bakeoff.study import checks, content, expansion, follow_up, naming
+from bakeoff.study import checks, comparisons, content, expansion, follow_up, naming
 from bakeoff.study.definitions import (
     DATASETS,
     ENVIRONMENTS,
+    FEWEST_BLOCKS,
+    LATER_SETTINGS,
     Branch,
+    Budget,
     EnvironmentRequest,
     FollowUp,
+    Rules,
     Study,
     Trial,
 )
 from bakeoff.study.document import Document, Problems, absolute, override, parse
 from bakeoff.study.expansion import Candidate
-from bakeoff.study.schema import SECTIONS, EnvironmentTable, StudyTable, names, read, shown, suggestion
+from bakeoff.study.schema import (
+    SECTIONS,
+    EnvironmentTable,
+    StudyTable,
+    VerdictsTable,
+    names,
+    read,
+    shown,
+    suggestion,
+)
 
 _HINT = "docs/studies.md describes every key; `bakeoff plan STUDY` checks a file without running anything"
 
@@ -60,11 +73,17 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Study:
         problems.add(("exclude",), "every trial is excluded: nothing is left to run")
     contents = {} if problems.lines else _contents(list(everything.values()), problems)
     targets = _targets(table.targets, list(everything.values()), problems)
+    verdicts = read(VerdictsTable, table.verdicts, ("verdicts",), problems)
+    budget = _budget(verdicts, problems)
     if problems.lines:
         raise StudyError(problems.lines, _HINT)
 
     trials, keys = _trials(list(everything.values()), contents)
     by_identity = dict(zip(everything, trials, strict=True))
+    then = _follow_up(draft, by_identity) if draft else None
+    rules = _rules(verdicts, trials[: len(candidates)], then, problems)
+    if problems.lines:
+        raise StudyError(problems.lines, _HINT)
     study = Study(
         name=table.name or stem,
         title=table.title or table.name or stem,
@@ -76,9 +95,11 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Study:
         matrix_keys=keys,
         target_error=targets,
         digest="",
-        follow_up=_follow_up(draft, by_identity) if draft else None,
+        follow_up=then,
+        rules=rules,
+        budget=budget,
     )
-    return replace(study, digest=_digest(study))
+    return replace(study, digest=_digest(study, bool(verdicts.compare)))
 
 
 def builtin_names() -> tuple[str, ...]:
@@ -211,6 +232,53 @@ def _own_contents(candidate: Candidate, contents: Mapping[str, str]) -> dict[str
     }
 
 
-def _digest(study: Study) -> str:
-    canonical = json.dumps(study.document(), sort_keys=True, separators=(",", ":"))
+def _budget(table: VerdictsTable, problems: Problems) -> Budget:
+    """How long a study may go on until it is decided."""
+    for key in ("max_blocks", "max_hours") if not table.until_decided else ():
+        if key in table.model_fields_set:
+            how = "write `until_decided = true` (on the command line: --until-decided)"
+            problems.add(("verdicts", key), f"goes with a study that runs until decided: {how}")
+    if table.max_blocks < FEWEST_BLOCKS and "max_blocks" not in problems.broken:
+        expected = f"expected at least {FEWEST_BLOCKS}, since nothing is decided before"
+        problems.add(("verdicts", "max_blocks"), f"{expected}; got `{table.max_blocks}`")
+    return Budget(table.max_blocks, table.max_hours)
+
+
+def _rules(table: VerdictsTable, trials: Sequence[Trial], then: FollowUp | None, problems: Problems) -> Rules:
+    """By what the study is judged, and which pairs: all that race, or those of them that the file names."""
+    groups = [trials, *(branch.trials for branch in (then.branches if then else ()))]
+    racing = [pair for group in groups for pair in comparisons.pairs(group)]
+    if table.compare:
+        everything = tuple({one.trial_id: one for group in groups for one in group}.values())
+        asked = comparisons.named(table.compare, everything, racing, ("verdicts", "compare"), problems)
+    else:
+        asked = tuple(dict.fromkeys(racing))
+    if table.until_decided and not asked and not problems.lines:
+        where = ("verdicts", "until_decided")
+        problems.add(where, "no two trials of this study race: nothing is there to decide")
+    return Rules(
+        margin=float(table.margin),
+        error_margin=float(table.error_margin),
+        confidence=float(table.confidence),
+        is_sequential=table.until_decided,
+        comparisons=asked,
+    )
+
+
+def _digest(study: Study, chosen: bool) -> str:
+    """The study's identity. Rules at their defaults leave it as it was when there were none.
+
+    chosen: whether the file names its comparisons, which otherwise follow from the trials.
+    """
+    document = study.document()
+    del document["budget"]
+    if replace(study.rules, comparisons=()) == Rules() and not chosen:
+        del document["rules"]
+    branches = (document["follow_up"] or {"branches": []})["branches"]
+    for trials in (document["trials"], *(branch["trials"] for branch in branches)):
+        for trial in trials:
+            for key, default in LATER_SETTINGS.items():
+                if trial["settings"].get(key, default) == default:
+                    trial["settings"].pop(key, None)
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()

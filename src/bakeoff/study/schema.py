@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeVar
 
@@ -49,6 +50,9 @@ OTHER_NAMES: Mapping[str, str] = {
     "axes": "matrix",
     "trial": "trials",
     "then": "follow_up",
+    "rules": "verdicts",
+    "max_repeats": "max_blocks",
+    "hours": "max_hours",
     "pytorch": "torch",
     "tf": "tensorflow",
     "keras": "tensorflow",
@@ -127,8 +131,19 @@ def _or_word(key: str) -> BeforeValidator:
     return BeforeValidator(lambda value: None if value == UNSET_WORDS[key] else value)
 
 
+def _share(value: object) -> object:
+    """``"2%"`` and ``"0.25pp"``, as people say margins, for 0.02 and 0.0025; anything else as it is."""
+    if isinstance(value, str) and (match := re.fullmatch(r"([0-9.]+) ?(%|pp)", value)):
+        try:
+            return float(match[1]) / 100
+        except ValueError:
+            return value
+    return value
+
+
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[FiniteFloat, Field(gt=0, lt=1)]
+Margin = Annotated[FiniteFloat, Field(ge=0, lt=1), BeforeValidator(_share)]
 
 
 def _plain(value: object) -> object:
@@ -174,6 +189,8 @@ class SettingsTable(BaseModel):
     data_scale: Count = 1
     distribution: Annotated[str, _one_of(DISTRIBUTIONS)] = ""
     distribution_options: Options = {}
+    entry: str = ""
+    handicap: Annotated[FiniteFloat, Field(ge=0)] = 0.0
 
 
 SETTINGS = tuple(SettingsTable.model_fields)
@@ -199,6 +216,20 @@ class FollowUpTable(BaseModel):
     set: dict[str, Any] = {}
 
 
+class VerdictsTable(BaseModel):
+    """``[verdicts]``."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    margin: Margin = 0.02
+    error_margin: Margin = 0.0025
+    confidence: Annotated[FiniteFloat, Field(gt=0.5, lt=1), BeforeValidator(_share)] = 0.95
+    compare: list[list[str]] = []
+    until_decided: bool = False
+    max_blocks: Count = 50
+    max_hours: Annotated[FiniteFloat, Field(gt=0)] | None = None
+
+
 class StudyTable(BaseModel):
     """The file around the settings; tables of settings are read apart, see `bakeoff.study.rows`."""
 
@@ -216,6 +247,7 @@ class StudyTable(BaseModel):
     exclude: list[Any] = []
     environments: dict[str, Any] = {}
     targets: dict[str, Any] = {}
+    verdicts: dict[str, Any] = {}
     follow_up: dict[str, Any] = {}
 
 
