@@ -20,6 +20,25 @@ from typing import Any, Dict, Mapping, Optional, Type, Union
 #      once, with all compilation) timed apart.
 MEASUREMENT_VERSION = 1
 
+# What neither the network nor a single step of it depends on: see `TrialSettings.reduced`.
+_OF_NO_STEP = (
+    "train_images",
+    "evaluation_images",
+    "evaluation_split",
+    "validation_fraction",
+    "epochs",
+    "threads",
+    "pin_cpus",
+    "time_limit_s",
+    "data_scale",
+    "distribution",
+    "distribution_options",
+    "entry",
+    "handicap",
+)
+# Images a batch, where contestants are verified: enough to meet every layer's every branch, and cheap.
+_VERIFIED_BATCH_SIZE = 8
+
 
 @dataclass(frozen=True)
 class TrialSettings:
@@ -106,6 +125,18 @@ class TrialSettings:
 @dataclass(frozen=True)
 class RunSpec:
     """One run as planned: a trial, its repeat, and its place in the order.
+
+    def reduced(self) -> "TrialSettings":
+        """These settings as they are verified: whatever doesn't matter for that at its default."""
+        plain = TrialSettings(self.backend, self.environment)
+        defaults: Dict[str, Any] = {name: getattr(plain, name) for name in _OF_NO_STEP}
+        defaults["global_batch_size"] = min(_VERIFIED_BATCH_SIZE, self.global_batch_size)
+        return dataclasses.replace(self, **defaults)
+
+    @property
+    def subject(self) -> str:
+        """16 hex digits that trials share if one verification of their network and steps serves them."""
+        return self.reduced().trial_id
 
     label: the contestant's name for people, unique within a study.
     repeat: index of this re-execution, from 0. block: index of the block that it belongs to.

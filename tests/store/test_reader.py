@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 import re
@@ -17,8 +18,9 @@ from bakeoff.errors import StoreError
 from bakeoff.results import open_results
 from bakeoff.store.database import transaction
 from bakeoff.store.reader import Reader
-from bakeoff.store.writer import Condition, Writer
-from bakeoff_worker.records import PhaseEnded, RunEnded, RunWarning, to_line
+from bakeoff.store.writer import CertificateRow, Condition, Writer
+from bakeoff_worker.outcomes import pack
+from bakeoff_worker.records import Outcomes, PhaseEnded, RunEnded, RunSpec, RunWarning, to_line
 
 CLUSTER = ("tasks", "executors", "samples")
 DOCS = Path(__file__).parents[2] / "docs" / "store.md"
@@ -274,11 +276,41 @@ def test_every_column_is_documented(full: Path) -> None:
     }
     with Reader(full) as reader:
         for name in (
-            *("runs", "epochs", "phases", "studies", "facts", "warnings", "certificates"),
+            *("runs", "epochs", "phases", "outcomes", "studies", "facts", "warnings", "certificates"),
             *CLUSTER,
         ):
             frame: pl.DataFrame = getattr(reader, name)()
             of_run = name not in ("studies", "certificates")
+def test_trials_find_their_certificates_whichever_study_they_were_verified_for(tmp_path: Path) -> None:
+    alpha, beta = (spec.settings for spec in specs(1))
+    longer = dataclasses.replace(alpha, epochs=9)  # another trial that alpha's verification serves
+    trials = [RunSpec(one, name, 0, 0, 0, 1) for one, name in ((longer, "longer"), (alpha, "a"), (beta, "b"))]
+    first = CertificateRow(
+        alpha.subject, "e1", beta.subject, "e2", "here", 1, "different", {"words": "another loss"}
+    )
+    path, ticks = tmp_path / "store.sqlite", itertools.count(1)
+    with Writer(path, now=lambda: float(next(ticks))) as writer:
+        writer.begin_study(study(tuple(trials)))
+        writer.add_certificates([first])
+        # The other way round, and of another environment: the former replaces, the latter adds.
+        again = CertificateRow(beta.subject, "e2", alpha.subject, "e1", "here", 1, "same", {"words": "agree"})
+        elsewhere = dataclasses.replace(first, one_environment_digest="e3", document={})
+        writer.add_certificates([again, elsewhere])
+    with Reader(path) as reader:
+        frame = reader.certificates("pair")
+        assert reader.certificates()["one_trial"].to_list() == [None, None, None]
+    a, b, long, alike = alpha.trial_id, beta.trial_id, longer.trial_id, frame["words"][-1]
+    columns = ("one_trial", "other_trial", "verdict", "words", "one_environment_digest")
+    assert frame.select(columns).rows() == [
+        (long, b, "different", "", "e3"),
+        (a, b, "different", "", "e3"),
+        (b, long, "same", "agree", "e2"),
+        (b, a, "same", "agree", "e2"),
+        (long, a, "same", alike, None),
+    ]
+    assert "the same network" in alike
+
+
             described = documented[name] | (documented["Every frame"] if of_run else set())
             columns = {c if not c.startswith("settings.") else "settings.*" for c in frame.columns}
             assert columns == described, name

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import itertools
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -131,6 +132,9 @@ _WHO = (
     *("repeat", "block", "attempt", "run_id", "condition_id", "status"),
 )
 _RUNS = (  # then, for `runs`
+# What is said of trials that one verification serves.
+_ALIKE = "the same network, data and steps on the same backend, in the same environment"
+
     *("reason", "last_lines", "started_at", "ended_at", "wall_s", "first_step_s"),
     *("num_epochs", "num_images", "train_s", "evaluation_s", "throughput_images_per_s", "user_s", "system_s"),
     *("final_validation_error", "peak_memory_bytes", "device_s", "device_peak_memory_bytes"),
@@ -260,8 +264,13 @@ class Reader:
         """One row per run on a cluster: what became of the samples that it should have trained."""
         return self._records(study, "samples")
 
-    def certificates(self) -> pl.DataFrame:
-        """One row per pair of contestants that was verified, the last first; ``document`` is JSON text."""
+    def certificates(self, study: str | None = None) -> pl.DataFrame:
+        """One row per pair of the study's trials that was verified, the last verification first.
+
+        Of several verifications of a pair under the same conditions only the last one counts. Trials that
+        share all that is verified are a pair that is the same by itself. None: every certificate ever made,
+        with its contestants but without trials.
+        """
         names = ("one_subject", "one_environment_digest", "other_subject", "other_environment_digest")
         with self._snapshot():
             return _frame(
@@ -277,7 +286,45 @@ class Reader:
                     "verification_version": pl.Int64,
                     "document": pl.String,
                 },
-            )
+            ).with_columns(words=pl.col("document").str.json_path_match("$.words").fill_null(""))
+            digest = self._digest(study)
+            settings = self._connection.execute(
+                "SELECT trial_id, settings FROM study_trials JOIN trials USING (trial_id)"
+                " WHERE study_digest = ? ORDER BY study_trials.rowid",
+                (digest,),
+            ).fetchall()
+        columns = ("one_trial", "other_trial", "verdict", "words", "made_at", *names)
+        columns += ("machine_id", "verification_version", "document")
+        if digest is None:
+            trial = pl.lit(None, pl.String)
+            return made.with_columns(one_trial=trial, other_trial=trial).select(columns)
+        subjects = [(trial_id, _settings(text).subject) for trial_id, text in settings]
+        ones = pl.DataFrame(subjects, {"one_trial": pl.String, "one_subject": pl.String}, orient="row")
+        others = ones.rename({"one_trial": "other_trial", "one_subject": "other_subject"})
+        either_way = [
+            pl.concat_str(f"{who}_subject", f"{who}_environment_digest") for who in ("one", "other")
+        ]
+        last = made.unique(
+            [
+                pl.min_horizontal(either_way),
+                pl.max_horizontal(either_way),
+                "machine_id",
+                "verification_version",
+            ],
+            keep="first",
+            maintain_order=True,
+        )
+        verified = last.join(ones, on="one_subject", maintain_order="left_right")
+        verified = verified.join(others, on="other_subject", maintain_order="left_right")
+        alike = [
+            {"one_trial": one, "other_trial": other, "one_subject": subject, "other_subject": subject}
+            for (one, subject), (other, of_other) in itertools.combinations(subjects, 2)
+            if subject == of_other
+        ]
+        by_itself = pl.DataFrame(alike, verified.schema).with_columns(
+            verdict=pl.lit("same"), words=pl.lit(_ALIKE)
+        )
+        return pl.concat([verified, by_itself]).select(columns)
 
     # ---- values -------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from bakeoff.study import Study
 from bakeoff.verification import architecture, tolerances
 from bakeoff.verification.certificates import DIFFERENT, SAME, UNKNOWN, Certificate, certify
 from bakeoff.verification.collection import Collected, Needs, collect
-from bakeoff.verification.contestants import Contestant, Group, groups, subject
+from bakeoff.verification.contestants import Contestant, Group, groups
 from bakeoff.verification.evidence import Evidence
 from bakeoff.verification.examination import examine, missing_layer
 from bakeoff.verification.findings import Finding, Judgement, plain
@@ -43,7 +43,6 @@ __all__ = [
     "Judgement",
     "Verified",
     "judge",
-    "subject",
     "verify",
 ]
 

@@ -7,28 +7,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from bakeoff_worker.records import TrialSettings
 
-# A few images a batch: enough to meet every layer's every branch, and cheap in double precision.
-BATCH_SIZE = 8
 # What makes another contestant of the same network, data and recipe.
 _CONTESTANT = ("backend", "environment", "device", "jit", "precision", "data_layout", "deterministic")
-# What neither the network nor a step of it depends on.
-_NO_MATTER: Mapping[str, Any] = {
-    "train_images": None,
-    "evaluation_images": None,
-    "evaluation_split": "test",
-    "validation_fraction": 0.1,
-    "epochs": 1,
-    "threads": None,
-    "pin_cpus": False,
-    "time_limit_s": None,
-    "data_scale": 1,
-    "distribution": "single",
-    "distribution_options": {},
-}
 
 
 @dataclass(frozen=True)
@@ -42,7 +25,7 @@ class Contestant:
     @property
     def subject(self) -> str:
         """16 hex digits that name what is verified."""
-        return subject(self.settings)
+        return self.settings.subject
 
 
 @dataclass(frozen=True)
@@ -53,23 +36,11 @@ class Group:
     contestants: tuple[Contestant, ...]
 
 
-def reduced(settings: TrialSettings) -> TrialSettings:
-    """The settings as they are verified: whatever doesn't matter for it at its default."""
-    return dataclasses.replace(
-        settings, **_NO_MATTER, global_batch_size=min(BATCH_SIZE, settings.global_batch_size)
-    )
-
-
-def subject(settings: TrialSettings) -> str:
-    """16 hex digits that trials share if one verification serves them."""
-    return reduced(settings).trial_id
-
-
 def groups(trials: Iterable[tuple[str, TrialSettings]]) -> tuple[Group, ...]:
     """From labels and settings of trials, who is to be compared; contestants in the order of the trials."""
     found: dict[str, dict[str, Contestant]] = {}
     for label, settings in trials:
-        small = reduced(settings)
+        small = settings.reduced()
         group = found.setdefault(_recipe(small), {})
         known = group.get(small.trial_id)
         if known is None:
