@@ -69,6 +69,9 @@ class TrialSettings:
     distribution: how the work is spread: ``single`` (one process) or ``elephas`` (a Spark cluster).
     distribution_options: what the distribution can be told, see `bakeoff_worker.distribution.catalogue`;
         on a cluster ``global_batch_size`` is not used: each task has batches of its own.
+    entry: a name under which the same contestant enters once more, to be compared with itself.
+    handicap: makes training slower by this fraction, on purpose: after each epoch the process works on
+        in vain, inside what is timed. A difference of known size, to see whether it is found.
     content: digests of the user's own files (``model``, ``dataset``), so that edited files are new trials.
     """
 
@@ -100,6 +103,8 @@ class TrialSettings:
     data_scale: int = 1
     distribution: str = "single"
     distribution_options: Mapping[str, Any] = field(default_factory=dict)
+    entry: str = ""
+    handicap: float = 0.0
     content: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -121,11 +126,6 @@ class TrialSettings:
         canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
-
-@dataclass(frozen=True)
-class RunSpec:
-    """One run as planned: a trial, its repeat, and its place in the order.
-
     def reduced(self) -> "TrialSettings":
         """These settings as they are verified: whatever doesn't matter for that at its default."""
         plain = TrialSettings(self.backend, self.environment)
@@ -137,6 +137,11 @@ class RunSpec:
     def subject(self) -> str:
         """16 hex digits that trials share if one verification of their network and steps serves them."""
         return self.reduced().trial_id
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run as planned: a trial, its repeat, and its place in the order.
 
     label: the contestant's name for people, unique within a study.
     repeat: index of this re-execution, from 0. block: index of the block that it belongs to.
