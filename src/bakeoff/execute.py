@@ -144,6 +144,7 @@ def _run(
                 ended = record
                 break
             # The child's exit is timed by the launcher; every other record is a line of the child's.
+    asking_s = 0.0  # what our own question after the training took: no part of the run
             from_child = not (isinstance(record, PhaseEnded) and record.name == "end")
             writer.append(run_id, seq if from_child else None, record)
             seq += from_child
@@ -152,8 +153,10 @@ def _run(
         ended = RunEnded("garbage", str(error))
     finally:
         records.close()  # ends the child, if it still lives
-        wall_s = time.perf_counter() - started
+        wall_s = time.perf_counter() - started - asking_s
         disturbance = machine.disturbance(before, machine.snapshot(), _own_cpu_s() - cpu_before_s)
+            if isinstance(record, PhaseEnded) and record.name == "outcomes":
+                asking_s = record.wall_s
         if not isinstance(sys.exception(), StoreError):  # what can't be written now is recovered next time
             writer.end_run(run_id, ended, disturbance=asdict(disturbance), wall_s=wall_s)
             log.unlink(missing_ok=True)

@@ -46,6 +46,11 @@ class Results:
         with Reader(self.path) as reader:
             return reader.phases(study)
 
+    def outcomes(self, study: str | None = None) -> pl.DataFrame:
+        """One row per run: which evaluation images it got wrong, a bit per image."""
+        with Reader(self.path) as reader:
+            return reader.outcomes(study)
+
     def tasks(self, study: str | None = None) -> pl.DataFrame:
         """One row per attempt of a cluster's task: where its time went, what it trained."""
         with Reader(self.path) as reader:

@@ -8,7 +8,7 @@ import functools
 import math
 from typing import Any, List, Tuple
 
-from bakeoff_worker import backends, clock, data, models, probe
+from bakeoff_worker import backends, clock, data, models, outcomes, probe
 from bakeoff_worker.backends.base import BackendBase, Skip
 from bakeoff_worker.clock import Span, Stopwatch
 from bakeoff_worker.device import DeviceMeter, meter_for
@@ -75,6 +75,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
             raise RunFailed("the training loss is {} in epoch {}".format(record.train_loss, epoch))
     end_phase(channel, "training", clock.total(training))
     end_phase(channel, "evaluation", clock.total(evaluation))
+    outcomes.emit(backend, arrays.x_evaluation, arrays.y_evaluation, settings.epochs, channel)
 
 
 def _epoch(

@@ -228,7 +228,8 @@ class PhaseEnded:
 
     name: ``interpreter``, ``import`` (NumPy and the framework), ``data``, ``build``, ``first_step`` (every
         batch shape trained, undone, and evaluated once: all compilation that is still due),
-    ``training``, ``evaluation`` (totals over epochs), ``end``.
+    ``training``, ``evaluation`` (totals over epochs), ``outcomes`` (our own question afterwards, see
+        `Outcomes`: no part of what a run takes), ``end``.
     wall_s, user_s, system_s: of the whole process tree (children count once they have ended).
     """
 
@@ -263,6 +264,21 @@ class EpochRecord:
     peak_memory_bytes: Optional[int]
     device_s: Optional[float] = None
     device_peak_memory_bytes: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Which evaluation images the network got wrong as that epoch, the last, left it.
+
+    num_images: evaluation images, in the order of the evaluation split: the same images for all contestants
+    of a repeat; with the split ``validation`` each seed holds out others.
+    wrong: base64 of one bit per image, set where it was misclassified, packed as by ``numpy.packbits``:
+        image i is bit 7 - i % 8 of byte i // 8, and the last byte is filled up with zeros.
+    """
+
+    epoch: int
+    num_images: int
+    wrong: str
 
 
 @dataclass(frozen=True)
@@ -427,6 +443,7 @@ KINDS: Dict[str, Type[Any]] = {
     "run_started": RunStarted,
     "facts": Facts,
     "phase": PhaseEnded,
+    Outcomes,
     "epoch": EpochRecord,
     "stage_progress": StageProgress,
     "task": TaskRecord,
@@ -441,6 +458,7 @@ _NAMES = {cls: name for name, cls in KINDS.items()}
 def kind_of(record: Record) -> str:
     """The record's name on the wire."""
     return _NAMES[type(record)]
+    "outcomes": Outcomes,
 
 
 def to_line(record: Record) -> str:

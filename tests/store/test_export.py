@@ -16,6 +16,7 @@ from bakeoff.errors import StoreError
 from bakeoff.store.export import FORMATS, export
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import Writer
+from bakeoff_worker.records import Outcomes
 
 
 @pytest.fixture
@@ -74,6 +75,19 @@ def test_a_cluster_adds_files_and_leaves_none_to_a_study_without(
     assert read(paths[3])["python_s"].to_list() == tasks["python_s"].to_list() != []
     export(full, tmp_path / "out", format, study="pair")
     assert {path.stem for path in (tmp_path / "out").iterdir()} == {"runs", "epochs", "phases"}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_outcomes_are_exported_where_they_are_known(full: Path, tmp_path: Path, format: str) -> None:
+    with Writer(full) as writer:
+        run_id = writer.begin_run(specs()[0], study_digest="d1", condition=HERE, environment={})
+        writer.append(run_id, 0, Outcomes(3, 10, "wUA="))
+    path = export(full, tmp_path / "out", format, study="pair")[3]
+    (row,) = {"csv": pl.read_csv, "parquet": pl.read_parquet, "json": pl.read_json}[format](path).iter_rows(
+        named=True
+    )
+    assert (path.stem, row["run_id"], row["epoch"], row["num_images"]) == ("outcomes", run_id, 3, 10)
+    assert row["wrong"] == (b"\xc1\x40" if format == "parquet" else "wUA=")
 
 
 def test_wrong_format_and_folder(full: Path, tmp_path: Path) -> None:

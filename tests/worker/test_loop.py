@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bakeoff_worker.records import EpochRecord, Facts, PhaseEnded, RunEnded, RunStarted
+from bakeoff_worker.records import EpochRecord, Facts, Outcomes, PhaseEnded, RunEnded, RunStarted
 
 
 def test_records_come_in_the_order_in_which_things_happen(run):
@@ -12,7 +12,8 @@ def test_records_come_in_the_order_in_which_things_happen(run):
     names = [record.name if isinstance(record, PhaseEnded) else type(record) for record in found.records]
     assert names == [
         RunStarted, "interpreter", "import", "data", "build", "first_step", Facts,
-        EpochRecord, EpochRecord, EpochRecord, "training", "evaluation", "end", RunEnded,
+        EpochRecord, EpochRecord, EpochRecord, "training", "evaluation",
+        Outcomes, "outcomes", "end", RunEnded,
     ]  # fmt: skip
     assert found.ended == RunEnded("ok")
 

@@ -28,6 +28,7 @@ from bakeoff_worker.records import (
     EpochRecord,
     ExecutorRecord,
     PhaseEnded,
+    Outcomes,
     Record,
     RunSpec,
     SamplesAccounted,
@@ -62,7 +63,13 @@ _NEVER_NULL = [
 # Records that are kept as lines, by their kind, and the columns that their fields become.
 _LINES: Mapping[str, Mapping[str, Any]] = {
     kind: {f.name: _TYPES[f.type] for f in dataclasses.fields(cls)}
-    for kind, cls in (("task", TaskRecord), ("executor", ExecutorRecord), ("samples", SamplesAccounted))
+    for kind, cls in (
+        ("outcomes", Outcomes),
+        ("task", TaskRecord),
+        ("executor", ExecutorRecord),
+        ("samples", SamplesAccounted),
+        ("energy", EnergyUsed),
+    )
 }
 # A task has an attempt and a status of its own, beside its run's.
 _OF_TASK: Mapping[str, str] = {"attempt": "task_attempt", "status": "task_status"}
@@ -249,6 +256,14 @@ class Reader:
         return self._texts(study, "facts", ("asked", "resolved", "observed"))
 
     def warnings(self, study: str | None = None) -> pl.DataFrame:
+    def outcomes(self, study: str | None = None) -> pl.DataFrame:
+        """One row per run that ended its training: which evaluation images it got wrong.
+
+        ``wrong`` is binary, a bit per image: ``numpy.unpackbits(numpy.frombuffer(wrong, "uint8"),
+        count=num_images)`` has 1 where the image was misclassified.
+        """
+        return self._records(study, "outcomes").with_columns(pl.col("wrong").str.decode("base64"))
+
         """One row per warning that a run gave: ``message``, ``remedy``."""
         return self._texts(study, "warning", ("message", "remedy"))
 

@@ -49,6 +49,13 @@ class BackendBase:
         """Loss and accuracy on `x`, `y`, nothing trained."""
         raise NotImplementedError
 
+    def wrong(self, x: Any, y: Any) -> Any:
+        """Whether each of the images `x` is misclassified: booleans (num_images,).
+
+        Asked once, after the last epoch, while no clock runs; as many as the last `evaluate` counted.
+        """
+        raise NotImplementedError
+
     def synchronize(self) -> None:
         """Return when all work handed to the device is done."""
 

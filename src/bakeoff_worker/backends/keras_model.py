@@ -60,6 +60,11 @@ class KerasBackend(BackendBase):
         loss, accuracy = self.model.evaluate(x, y, batch_size=self.settings.global_batch_size, verbose=0)
         return float(np.asarray(loss)), float(np.asarray(accuracy))
 
+    def wrong(self, x: Any, y: Any) -> Any:
+        """`predict` in batches of the training's size; an image is of the class of the largest output."""
+        outputs = self.model.predict(x, batch_size=self.settings.global_batch_size, verbose=0)
+        return np.argmax(outputs, axis=-1) != (y if y.ndim == 1 else np.argmax(y, axis=-1))
+
     def resolved(self) -> Mapping[str, Any]:
         """Optimizer with every default spelled out, metric, and the weights that the framework drew."""
         optimizer = getattr(

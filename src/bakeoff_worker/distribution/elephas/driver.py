@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from bakeoff_worker import backends, clock, data, loop, probe
+from bakeoff_worker import backends, clock, data, loop, outcomes, probe
 from bakeoff_worker.backends.base import BackendBase, Skip
 from bakeoff_worker.clock import Span, Stopwatch
 from bakeoff_worker.distribution import RunFailed
@@ -69,6 +69,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     watching = guardian.watch(job.paths.folder or folder)
     try:
         _on_cluster(Run(job, options, release, backend, source, evaluation, folder), channel)
+        outcomes.emit(backend, *evaluation, settings.epochs, channel)
     except cluster.ClusterError as error:
         raise RunFailed(error.message, last_lines=error.hint) from error
     finally:
