@@ -10,6 +10,7 @@ import re
 import time
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from store_sample import CERTIFICATE, EXECUTOR, HERE, NOISE, SAMPLES, epoch, specs, store_run, study, task
@@ -20,7 +21,7 @@ from bakeoff.store.database import transaction
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import CertificateRow, Condition, Writer
 from bakeoff_worker.outcomes import pack
-from bakeoff_worker.records import Outcomes, PhaseEnded, RunEnded, RunSpec, RunWarning, to_line
+from bakeoff_worker.records import EnergyUsed, Outcomes, PhaseEnded, RunEnded, RunSpec, RunWarning, to_line
 
 CLUSTER = ("tasks", "executors", "samples")
 DOCS = Path(__file__).parents[2] / "docs" / "store.md"
@@ -87,6 +88,18 @@ def test_what_a_run_said_beside_its_epochs(full: Path) -> None:
         assert reader.warnings()["remedy"].to_list() == ["install OpenBLAS"] * 4
 
 
+def test_outcomes_are_a_bit_per_image(full: Path) -> None:
+    wrong = np.arange(10) % 3 == 0
+    with Writer(full) as writer:
+        run_id = writer.begin_run(specs()[0], study_digest="d1", condition=HERE, environment={})
+        writer.append(run_id, 0, Outcomes(3, 10, pack(wrong)))
+    with Reader(full) as reader:
+        (row,) = reader.outcomes("pair").iter_rows(named=True)
+        assert reader.outcomes().schema["wrong"] == pl.Binary
+    assert (row["run_id"], row["label"], row["epoch"], row["num_images"]) == (run_id, "Alpha", 3, 10)
+    assert np.unpackbits(np.frombuffer(row["wrong"], "uint8"), count=10).tolist() == wrong.tolist()
+
+
 def test_a_run_on_a_cluster_has_tasks_executors_and_samples(full: Path) -> None:
     failed = task(8, status="ExecutorLostFailure", attempt=2, python_s=None, pid=None)
     records = [task(7, python_s=math.nan, gc_s=math.inf), EXECUTOR, failed, SAMPLES]
@@ -115,6 +128,17 @@ def test_a_run_on_a_cluster_has_tasks_executors_and_samples(full: Path) -> None:
     ]
     counts = runs.select("samples_asked", "samples_trained", "samples_skipped", "num_epochs").rows()
     assert counts == [(None, None, None, 3)] * 4 + [(1800, 1650, 150, 50)]
+
+
+def test_energy_stands_beside_the_times_of_the_run_that_used_it(full: Path) -> None:
+    with Writer(full) as writer:
+        run_id = writer.begin_run(specs()[0], study_digest="d1", condition=HERE, environment={})
+        writer.append(run_id, None, epoch(1))
+        writer.append(run_id, None, EnergyUsed(packages_j=812.5, device_j=None))
+    with Reader(full) as reader:
+        energy = reader.runs("pair").select("run_id", "energy_j", "device_energy_j")
+    assert energy.row(-1) == (run_id, 812.5, None)
+    assert energy["energy_j"].to_list()[:-1] == [None] * 4
 
 
 def test_a_store_without_a_cluster_has_their_columns_and_no_rows(full: Path) -> None:
@@ -268,19 +292,6 @@ def test_certificates_come_back_the_last_first(full: Path) -> None:
     assert frame["made_at"][0] > frame["made_at"][1]
 
 
-def test_every_column_is_documented(full: Path) -> None:
-    sections = re.split(r"^## ", DOCS.read_text(), flags=re.MULTILINE)
-    documented = {
-        section.split("\n", 1)[0].strip("`"): set(re.findall(r"^\| `([^`]+)`", section, re.MULTILINE))
-        for section in sections
-    }
-    with Reader(full) as reader:
-        for name in (
-            *("runs", "epochs", "phases", "outcomes", "studies", "facts", "warnings", "certificates"),
-            *CLUSTER,
-        ):
-            frame: pl.DataFrame = getattr(reader, name)()
-            of_run = name not in ("studies", "certificates")
 def test_trials_find_their_certificates_whichever_study_they_were_verified_for(tmp_path: Path) -> None:
     alpha, beta = (spec.settings for spec in specs(1))
     longer = dataclasses.replace(alpha, epochs=9)  # another trial that alpha's verification serves
@@ -311,6 +322,19 @@ def test_trials_find_their_certificates_whichever_study_they_were_verified_for(t
     assert "the same network" in alike
 
 
+def test_every_column_is_documented(full: Path) -> None:
+    sections = re.split(r"^## ", DOCS.read_text(), flags=re.MULTILINE)
+    documented = {
+        section.split("\n", 1)[0].strip("`"): set(re.findall(r"^\| `([^`]+)`", section, re.MULTILINE))
+        for section in sections
+    }
+    with Reader(full) as reader:
+        for name in (
+            *("runs", "epochs", "phases", "outcomes", "studies", "facts", "warnings", "certificates"),
+            *CLUSTER,
+        ):
+            frame: pl.DataFrame = getattr(reader, name)()
+            of_run = name not in ("studies", "certificates")
             described = documented[name] | (documented["Every frame"] if of_run else set())
             columns = {c if not c.startswith("settings.") else "settings.*" for c in frame.columns}
             assert columns == described, name
