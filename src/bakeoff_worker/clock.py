@@ -20,10 +20,10 @@ def cpu_s() -> Tuple[Optional[float], Optional[float]]:
     return own.ru_utime + children.ru_utime, own.ru_stime + children.ru_stime
 
 
-def since_process_start_s() -> Optional[float]:
-    """Wall seconds since the kernel created this process, to about 10 ms; None where unknown."""
+def since_process_start_s(pid: Optional[int] = None) -> Optional[float]:
+    """Wall seconds since the kernel created a process, this one by default, to 10 ms; None where unknown."""
     try:
-        with open("/proc/self/stat") as stat, open("/proc/uptime") as uptime:
+        with open("/proc/{}/stat".format(pid or "self")) as stat, open("/proc/uptime") as uptime:
             started_ticks = int(stat.read().rsplit(")", 1)[1].split()[19])
             return float(uptime.read().split()[0]) - started_ticks / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError):
@@ -40,11 +40,18 @@ class Span:
 
 
 class Stopwatch:
-    """Reads the clocks when made and again at `stop`; nothing runs in between."""
+    """Reads the clocks when made and again at `stop`; in between, nothing of its own runs but `stretch`."""
 
     def __init__(self) -> None:
         self._cpu = cpu_s()
         self._wall = time.perf_counter()
+
+    def stretch(self, fraction: float) -> None:
+        """Keep a core busy, in vain, until the time so far has grown by `fraction`; not at all if it is 0."""
+        if fraction:
+            until = self._wall + (time.perf_counter() - self._wall) * (1.0 + fraction)
+            while time.perf_counter() < until:
+                pass
 
     def stop(self) -> Span:
         """The span since the stopwatch was made; the wall clock is read first."""

@@ -1,4 +1,4 @@
-"""GPU busy time of an epoch, asked from the driver at epoch borders; nothing samples in between.
+"""GPU busy time and energy of an epoch, asked from the driver at epoch borders; nothing samples in between.
 
 Definition, the same for every framework: the driver (NVML) keeps, for each process, samples of the share
 of time in which at least one of its kernels ran. Their mean over an epoch times the epoch's wall seconds
@@ -19,6 +19,10 @@ class DeviceMeter:
 
     def stop(self, wall_s: float) -> Optional[float]:
         """Device seconds of the epoch that took `wall_s`; None where there is no device or no answer."""
+        return None
+
+    def joules(self) -> Optional[float]:
+        """Energy that the device has used since its driver was loaded; None where nobody counts it."""
         return None
 
 
@@ -65,6 +69,14 @@ class NvmlMeter(DeviceMeter):
             return None
         own = [sample.sm_percent for sample in samples[: count.value] if sample.pid == os.getpid()]
         return wall_s * sum(own) / len(own) / 100.0 if own else None
+
+    def joules(self) -> Optional[float]:
+        """The board's counter, of millijoules, for all programs on it."""
+        count = getattr(self._nvml, "nvmlDeviceGetTotalEnergyConsumption", None)  # older drivers have none
+        used_mj = ctypes.c_ulonglong(0)
+        if not self._works or count is None or count(self._device, ctypes.byref(used_mj)) != 0:
+            return None
+        return used_mj.value / 1e3
 
 
 def meter_for(device: str) -> DeviceMeter:

@@ -1,7 +1,8 @@
 """The only epoch loop: every contestant goes through these lines and no others.
 
-Between two readings of a clock stand exactly one call of the backend and one `synchronize`. Shuffling,
-emitting, probing and the parent's writing happen while no clock runs.
+Between two readings of a clock stand exactly one call of the backend and one `synchronize` (and the handicap,
+of a contestant that has one on purpose). Shuffling, emitting, probing and the parent's writing happen while
+no clock runs.
 """
 
 import functools
@@ -14,6 +15,7 @@ from bakeoff_worker.clock import Span, Stopwatch
 from bakeoff_worker.device import DeviceMeter, meter_for
 from bakeoff_worker.distribution import RunFailed
 from bakeoff_worker.emit import Channel
+from bakeoff_worker.energy import EnergyMeter
 from bakeoff_worker.records import EpochRecord, Facts, Job, PhaseEnded, RunWarning, TrialSettings
 
 
@@ -60,14 +62,22 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     )
     for message in backend.warnings():
         channel.emit(RunWarning(message))
+    if settings.handicap:
+        channel.emit(
+            RunWarning(
+                "made slower on purpose, by {:g} %".format(100 * settings.handicap),
+                "its times say whether a difference of that size is found, and nothing about the backend",
+            )
+        )
 
     training: List[Span] = []
     evaluation: List[Span] = []
     meter = meter_for(settings.device)
+    energy = EnergyMeter(meter)
     for epoch in range(1, settings.epochs + 1):
         order = data.epoch_order(len(arrays.x_train), seed, epoch)
         x, y = arrays.x_train[order], arrays.y_train[order]
-        record, trained, evaluated = _epoch(backend, epoch, x, y, arrays, meter)
+        record, trained, evaluated = _epoch(backend, epoch, x, y, arrays, meter, energy)
         training.append(trained)
         evaluation.append(evaluated)
         channel.emit(record)
@@ -75,19 +85,31 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
             raise RunFailed("the training loss is {} in epoch {}".format(record.train_loss, epoch))
     end_phase(channel, "training", clock.total(training))
     end_phase(channel, "evaluation", clock.total(evaluation))
+    used = energy.used()
+    if used is not None:
+        channel.emit(used)
     outcomes.emit(backend, arrays.x_evaluation, arrays.y_evaluation, settings.epochs, channel)
 
 
 def _epoch(
-    backend: BackendBase, epoch: int, x: Any, y: Any, arrays: data.Arrays, meter: DeviceMeter
+    backend: BackendBase,
+    epoch: int,
+    x: Any,
+    y: Any,
+    arrays: data.Arrays,
+    meter: DeviceMeter,
+    energy: EnergyMeter,
 ) -> Tuple[EpochRecord, Span, Span]:
     """Train and evaluate once; the device is idle at every reading of a clock."""
     backend.synchronize()
     meter.start()
+    energy.start()
     watch = Stopwatch()
     train_loss, train_accuracy = backend.train_epoch(x, y)
     backend.synchronize()
+    watch.stretch(backend.settings.handicap)
     trained = watch.stop()
+    energy.stop()
     device_s = meter.stop(trained.wall_s)
     watch = Stopwatch()
     validation_loss, validation_accuracy = backend.evaluate(arrays.x_evaluation, arrays.y_evaluation)
@@ -123,6 +145,8 @@ def facts(settings: TrialSettings, backend: BackendBase, **seen: Any) -> Facts:
         key: getattr(settings, key)
         for key in ("threads", "pin_cpus", "jit", "precision", "data_layout", "device", "deterministic")
     }
+    if settings.entry or settings.handicap:
+        asked.update(entry=settings.entry, handicap=settings.handicap)
     resolved = probe.homeless(dict(backend.resolved(), variables=probe.thread_variables()))
     observed = dict(
         backend.observed(),

@@ -307,8 +307,8 @@ class TaskRecord:
     result_bytes: size of the serialized result. shuffle_*: moving data between executors; broadcast lies
         in python_s (first use of the weights).
     worker_start_s: run_s less python_s: start of the Python process, its data pipe, its result.
-    process_s: age of the Python process at our first line, where the task is its first; 0 where it served
-        others before.
+    process_s: age of the Python process at our first line, where the task is its first, or of Spark's daemon
+        that forks such processes, where that was started for this task, too; 0 where it served others before.
     python_s: wall seconds inside our wrapper around the task, of which import_s (framework and Elephas),
         data_s (reading the partition into arrays), build_s (model rebuilt, compiled and loaded with
         weights; with Keras 2 also its training function, which is what Theano compiles), train_s (the rest of
@@ -403,6 +403,18 @@ class SamplesAccounted:
 
 
 @dataclass(frozen=True)
+class EnergyUsed:
+    """Joules used while training, all epochs together; of the whole machine, not of this process alone.
+
+    packages_j: the processors and, where it is counted apart, their memory (Linux powercap: RAPL).
+    device_j: the GPU's board (NVML). None: not readable here. Read just outside the clocks of each epoch.
+    """
+
+    packages_j: Optional[float]
+    device_j: Optional[float]
+
+
+@dataclass(frozen=True)
 class RunWarning:
     """Something a reader of the result should know; ``remedy`` says what to do about it."""
 
@@ -431,10 +443,12 @@ Record = Union[
     Facts,
     PhaseEnded,
     EpochRecord,
+    Outcomes,
     StageProgress,
     TaskRecord,
     ExecutorRecord,
     SamplesAccounted,
+    EnergyUsed,
     RunWarning,
     RunEnded,
 ]
@@ -443,12 +457,13 @@ KINDS: Dict[str, Type[Any]] = {
     "run_started": RunStarted,
     "facts": Facts,
     "phase": PhaseEnded,
-    Outcomes,
     "epoch": EpochRecord,
+    "outcomes": Outcomes,
     "stage_progress": StageProgress,
     "task": TaskRecord,
     "executor": ExecutorRecord,
     "samples": SamplesAccounted,
+    "energy": EnergyUsed,
     "warning": RunWarning,
     "run_ended": RunEnded,
 }
@@ -458,7 +473,6 @@ _NAMES = {cls: name for name, cls in KINDS.items()}
 def kind_of(record: Record) -> str:
     """The record's name on the wire."""
     return _NAMES[type(record)]
-    "outcomes": Outcomes,
 
 
 def to_line(record: Record) -> str:

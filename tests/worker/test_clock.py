@@ -32,6 +32,33 @@ def test_working_takes_cpu_time():
     assert span.wall_s >= 0.19
 
 
+class Ticking:
+    """In place of the module `time`: each reading is 0.01 s after the last, and nobody can sleep."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def perf_counter(self):
+        self.now += 0.01
+        return self.now
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.1, 1.0])
+def test_a_stretched_span_is_longer_by_the_fraction_and_busy(monkeypatch, fraction):
+    monkeypatch.setattr(clock, "time", ticking := Ticking())
+    watch = Stopwatch()
+    ticking.now += 10.0  # the work that is timed
+    watch.stretch(fraction)
+    assert watch.stop().wall_s == pytest.approx(10.01 * (1 + fraction), abs=0.03)
+
+
+def test_without_a_fraction_no_clock_is_read_in_between(monkeypatch):
+    monkeypatch.setattr(clock, "time", Ticking())
+    watch = Stopwatch()
+    watch.stretch(0.0)
+    assert watch.stop().wall_s == pytest.approx(0.01)
+
+
 def test_children_count_once_they_have_ended():
     program = "import time\nwhile time.process_time() < 0.3: sum(range(1000))"
     watch = Stopwatch()

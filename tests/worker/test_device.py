@@ -48,6 +48,12 @@ int nvmlDeviceGetProcessUtilization(void *device, Sample *samples, unsigned *cou
   *count = found.size();
   return 0;
 }
+int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *used_mj) {
+  const char *text = getenv("FAKE_NVML_ENERGY_MJ");
+  if (device != (void *)0x5eed5eed5eedULL || !text) return 3;  // not supported
+  *used_mj = strtoull(text, 0, 10);
+  return 0;
+}
 }
 """
 
@@ -59,7 +65,8 @@ from bakeoff_worker import device
 meter = device.meter_for("gpu")
 before = time.time()
 meter.start()
-print(json.dumps({"device_s": meter.stop(10.0), "kind": type(meter).__name__, "started_us": before * 1e6}))
+found = {"device_s": meter.stop(10.0), "joules": meter.joules(), "kind": type(meter).__name__}
+print(json.dumps(dict(found, started_us=before * 1e6)))
 """
 
 
@@ -134,8 +141,19 @@ def test_the_first_visible_gpu_is_the_one_metered(ask, visible, index):
     assert ["handle", str(index)] in calls
 
 
+def test_joules_are_the_boards_counter(ask, monkeypatch):
+    monkeypatch.setenv("FAKE_NVML_ENERGY_MJ", str(2**40 + 250))
+    assert ask("own,50")[0]["joules"] == pytest.approx((2**40 + 250) / 1000, rel=1e-15)
+
+
+def test_a_board_without_a_counter_has_unknown_joules(ask):
+    assert ask("own,50")[0]["joules"] is None
+    assert ask("own,50", init=9)[0]["joules"] is None
+
+
 def test_a_cpu_has_no_device_time():
     meter = meter_for("cpu")
     meter.start()
     assert type(meter) is DeviceMeter
     assert meter.stop(1.0) is None
+    assert meter.joules() is None

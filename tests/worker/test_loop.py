@@ -4,12 +4,22 @@ import math
 
 import pytest
 
-from bakeoff_worker.records import EpochRecord, Facts, Outcomes, PhaseEnded, RunEnded, RunStarted
+from bakeoff_worker.records import (
+    EnergyUsed,
+    EpochRecord,
+    Facts,
+    Outcomes,
+    PhaseEnded,
+    RunEnded,
+    RunStarted,
+    RunWarning,
+)
 
 
 def test_records_come_in_the_order_in_which_things_happen(run):
     found = run("fake", epochs=3, model_options={"epoch_s": 0.05, "error": 0.1})
-    names = [record.name if isinstance(record, PhaseEnded) else type(record) for record in found.records]
+    told = [record for record in found.records if not isinstance(record, EnergyUsed)]  # where it can be read
+    names = [record.name if isinstance(record, PhaseEnded) else type(record) for record in told]
     assert names == [
         RunStarted, "interpreter", "import", "data", "build", "first_step", Facts,
         EpochRecord, EpochRecord, EpochRecord, "training", "evaluation",
@@ -41,6 +51,23 @@ def test_facts_keep_asked_resolved_and_observed_apart(run):
     assert facts.observed["versions"]["numpy"]
     assert len(facts.observed["initial_weights_sha256"]) == 64
     assert facts.observed["input_shape"] == [28, 28, 1]
+
+
+def test_a_handicap_makes_training_slower_by_as_much_and_is_said(run):
+    found = run("fake", epochs=2, handicap=0.5, model_options={"epoch_s": 0.4})
+    for epoch in found.epochs:
+        assert epoch.train_s >= 0.6
+        assert epoch.evaluation_s < 0.2
+    assert found.facts.asked["handicap"] == 0.5
+    (warning,) = found.of(RunWarning)
+    assert warning.message == "made slower on purpose, by 50 %"
+
+
+def test_an_entry_is_said_and_changes_nothing(run):
+    plain, entered = run("fake", epochs=1), run("fake", epochs=1, entry="B")
+    assert entered.facts.asked == {**plain.facts.asked, "entry": "B", "handicap": 0.0}
+    assert entered.facts.observed["initial_weights_sha256"] == plain.facts.observed["initial_weights_sha256"]
+    assert entered.of(RunWarning) == []
 
 
 def test_pinning_leaves_as_many_cpus_as_threads(run):

@@ -70,8 +70,13 @@ def test_lines_are_json_that_any_reader_takes(record):
 
 @given(instances(records.TrialSettings), instances(records.RunPaths), texts, counts)
 def test_jobs_survive_their_file(settings, paths, label, seed):
-    finite = settings.time_limit_s is None or math.isfinite(settings.time_limit_s)
-    if not (finite and math.isfinite(settings.learning_rate) and math.isfinite(settings.validation_fraction)):
+    given = (
+        settings.time_limit_s or 0.0,
+        settings.learning_rate,
+        settings.validation_fraction,
+        settings.handicap,
+    )
+    if not all(map(math.isfinite, given)):
         return
     job = records.Job(records.RunSpec(settings, label, 1, 2, 3, seed), paths)
     assert job_from_json(job_to_json(job)) == job

@@ -25,10 +25,11 @@ from bakeoff.store import lock
 from bakeoff.store.database import connect, explained
 from bakeoff.store.schema import VERSION, migrate, version_of
 from bakeoff_worker.records import (
+    EnergyUsed,
     EpochRecord,
     ExecutorRecord,
-    PhaseEnded,
     Outcomes,
+    PhaseEnded,
     Record,
     RunSpec,
     SamplesAccounted,
@@ -79,6 +80,8 @@ _SAMPLES: Mapping[str, str] = {
     "samples_trained": "num_trained",
     "samples_skipped": "num_skipped",
 }
+# Likewise of the energy that it used.
+_ENERGY: Mapping[str, str] = {"energy_j": "packages_j", "device_energy_j": "device_j"}
 
 _SETTINGS: Mapping[str, Any] = {
     f.name: _TYPES.get(f.type, pl.String) for f in dataclasses.fields(TrialSettings)
@@ -133,18 +136,19 @@ _OF_STUDY = (
     " WHERE planned.study_digest = :digest)"
 )
 
+# What is said of trials that one verification serves.
+_ALIKE = "the same network, data and steps on the same backend, in the same environment"
+
 # What tells a run's rows apart: the first columns of every frame.
 _WHO = (
     *("study", "label", "trial_id", "backend", "environment", "dataset", "model"),
     *("repeat", "block", "attempt", "run_id", "condition_id", "status"),
 )
 _RUNS = (  # then, for `runs`
-# What is said of trials that one verification serves.
-_ALIKE = "the same network, data and steps on the same backend, in the same environment"
-
     *("reason", "last_lines", "started_at", "ended_at", "wall_s", "first_step_s"),
     *("num_epochs", "num_images", "train_s", "evaluation_s", "throughput_images_per_s", "user_s", "system_s"),
     *("final_validation_error", "peak_memory_bytes", "device_s", "device_peak_memory_bytes"),
+    *_ENERGY,
     *_SAMPLES,
     *("disturbed", "disturbance", "seed", "position", "study_digest"),
     *("machine", "machine_id", "machine_details", "environment_digest", "environment_details"),
@@ -228,13 +232,14 @@ class Reader:
             runs = self._runs(digest)
             totals = self._rows("epochs", _TOTAL, digest, "GROUP BY run_id")
             phases = self._rows("phases", {name: (name, dtype) for name, dtype in _PHASE.items()}, digest)
-            samples = self._decoded("samples", digest)
-        last = samples.unique("run_id", keep="last", maintain_order=True)
-        trained = last.select("run_id", **{name: pl.col(of) for name, of in _SAMPLES.items()})
+            lines = {kind: self._decoded(kind, digest) for kind in ("samples", "energy")}
         first = phases.filter(name="first_step").group_by("run_id").agg(first_step_s=pl.col("wall_s").sum())
         frame = runs.join(totals, on="run_id", how="left", maintain_order="left")
         frame = frame.join(first, on="run_id", how="left", maintain_order="left")
-        frame = frame.join(trained, on="run_id", how="left", maintain_order="left")
+        for kind, columns in (("samples", _SAMPLES), ("energy", _ENERGY)):
+            last = lines[kind].unique("run_id", keep="last", maintain_order=True)
+            named = last.select("run_id", **{name: pl.col(of) for name, of in columns.items()})
+            frame = frame.join(named, on="run_id", how="left", maintain_order="left")
         error = pl.col("final_validation_error").fill_null(float("nan"))
         throughput = pl.col("num_images") / pl.col("train_s")
         return frame.with_columns(
@@ -251,11 +256,6 @@ class Reader:
         """One row per phase of a run, in the order in which they ended."""
         return self._with_runs("phases", _PHASE, study).rename({"name": "phase"})
 
-    def facts(self, study: str | None = None) -> pl.DataFrame:
-        """One row per record of facts: ``asked``, ``resolved``, ``observed``, each JSON text."""
-        return self._texts(study, "facts", ("asked", "resolved", "observed"))
-
-    def warnings(self, study: str | None = None) -> pl.DataFrame:
     def outcomes(self, study: str | None = None) -> pl.DataFrame:
         """One row per run that ended its training: which evaluation images it got wrong.
 
@@ -264,6 +264,11 @@ class Reader:
         """
         return self._records(study, "outcomes").with_columns(pl.col("wrong").str.decode("base64"))
 
+    def facts(self, study: str | None = None) -> pl.DataFrame:
+        """One row per record of facts: ``asked``, ``resolved``, ``observed``, each JSON text."""
+        return self._texts(study, "facts", ("asked", "resolved", "observed"))
+
+    def warnings(self, study: str | None = None) -> pl.DataFrame:
         """One row per warning that a run gave: ``message``, ``remedy``."""
         return self._texts(study, "warning", ("message", "remedy"))
 
@@ -288,7 +293,7 @@ class Reader:
         """
         names = ("one_subject", "one_environment_digest", "other_subject", "other_environment_digest")
         with self._snapshot():
-            return _frame(
+            made = _frame(
                 self._connection.execute(
                     f"SELECT made_unix_s, verdict, {', '.join(names)}, machine_id, verification_version,"
                     " document FROM certificates ORDER BY made_unix_s DESC, rowid DESC"

@@ -145,9 +145,11 @@ def _label(candidate: Candidate, keys: Sequence[str], values: Mapping[str, Any],
 
 
 def _goes_without_saying(key: str, values: Mapping[str, Any]) -> bool:
-    """A layout is a cluster's, and a release merges as it does unless somebody corrects it."""
-    return (key == "distribution" and _LAYOUT in values) or (
-        key == "distribution_options.merge" and values[key] == "as_released"
+    """A layout is a cluster's, a release merges as it does unless corrected, and few have a handicap."""
+    return (
+        (key == "distribution" and _LAYOUT in values)
+        or (key == "distribution_options.merge" and values[key] == "as_released")
+        or (key in ("entry", "handicap") and not values[key])
     )
 
 
