@@ -1,6 +1,6 @@
 """Spark's event log and the figures that the tasks took themselves, joined by the attempt's id."""
 
-from typing import Any, Dict, Iterable, List, Sequence, Set, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from bakeoff_worker.distribution.elephas.task import Figures
 from bakeoff_worker.distribution.spark import eventlog
@@ -16,7 +16,6 @@ _FROM_PYTHON = (
     *(
         "python_user_s",
         "python_system_s",
-        "process_s",
         "num_samples",
         "num_trained",
         "num_epochs",
@@ -41,6 +40,7 @@ def tasks(account: eventlog.Account, figures: Sequence[Figures], warm_up: Set[in
         own = taken.get(attempt.task_id)
         if own is not None:
             values.update((name, own[name]) for name in _FROM_PYTHON)
+            values["process_s"] = _process_s(attempt, own)
             if attempt.run_s is not None:
                 # The two clocks are of different processes and tick in milliseconds: never below nothing.
                 values["worker_start_s"] = max(attempt.run_s - own["python_s"], 0.0)
@@ -56,6 +56,18 @@ def tasks(account: eventlog.Account, figures: Sequence[Figures], warm_up: Set[in
             )
         )
     return found
+
+
+def _process_s(attempt: eventlog.TaskAttempt, own: Figures) -> Optional[float]:
+    """Seconds that Python took to start for this attempt, by the kernel's clock of its processes.
+
+    Spark's daemon starts once for each executor, and all tasks that wait for it wait as long; a process that
+    it forks later takes its own time alone. Which is the case, the driver's clock and the executor's tell
+    together; Spark's log supposes that they agree.
+    """
+    if own["daemon_s"] is not None and own["began_unix_s"] - own["daemon_s"] >= attempt.launched_ms / 1000.0:
+        return float(own["daemon_s"])
+    return None if own["process_s"] is None else float(own["process_s"])
 
 
 def executors(account: eventlog.Account) -> List[ExecutorRecord]:

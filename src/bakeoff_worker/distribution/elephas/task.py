@@ -110,11 +110,15 @@ class _Task:
         self._began = time.perf_counter()
         self._cpu = clock.cpu_s()
         process_s = clock.since_process_start_s() if is_first else 0.0
+        # Spark's daemon, which forks Python processes: it is started for an executor's first tasks.
+        daemon_s = clock.since_process_start_s(os.getppid()) if is_first else None
         self.figures: Figures = dict.fromkeys(("import_s", "data_s", "build_s", "train_s", "exchange_s"), 0.0)
         self._waited_s = _waited_for_lock_s()
         self.figures.update(
             process_s=process_s, num_samples=0, num_trained=0, num_epochs=0, loss=None, accuracy=None
         )
+        self.figures["daemon_s"] = daemon_s
+        self.figures["began_unix_s"] = time.time()
 
     def stop(self) -> Figures:
         """Everything taken, with the totals."""
