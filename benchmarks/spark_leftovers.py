@@ -111,7 +111,7 @@ def _round(folder: Path, ending: str, after_s: float | None, victim: str | None)
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass  # the adopted dead are ours to bury
         living = psutil.Process().children(recursive=True)
-        open_still, files = ports & _listening(), list(temporary.rglob("*"))
+        open_still, files = ports & _listening(), _under(temporary)
         if not (living or open_still or files) or time.monotonic() > deadline:
             break
         time.sleep(0.1)
@@ -157,6 +157,11 @@ def _end(
                 os.kill(pid, signal.SIGKILL)
     process.wait()
     return struck
+
+
+def _under(folder: Path) -> list[str]:
+    """Everything in a folder; what vanishes meanwhile is no matter."""
+    return [os.path.join(root, name) for root, folders, files in os.walk(folder) for name in folders + files]
 
 
 def _listening(by: set[int] | None = None) -> set[int]:
