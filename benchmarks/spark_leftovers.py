@@ -159,9 +159,9 @@ def _end(
     return struck
 
 
-def _under(folder: Path) -> list[str]:
+def _under(folder: Path) -> list[Path]:
     """Everything in a folder; what vanishes meanwhile is no matter."""
-    return [os.path.join(root, name) for root, folders, files in os.walk(folder) for name in folders + files]
+    return [Path(root, name) for root, folders, files in os.walk(folder) for name in folders + files]
 
 
 def _listening(by: set[int] | None = None) -> set[int]:
