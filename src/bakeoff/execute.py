@@ -54,9 +54,18 @@ class Listener:
 
 @dataclass(frozen=True)
 class Tally:
-    """How the runs of one execution ended: status to count."""
+    """How the runs of one execution ended: status to count.
+
+    num_undecided: comparisons that a study which runs until decided could not decide within its budget.
+    """
 
     counts: Mapping[str, int] = field(default_factory=dict)
+    num_undecided: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        """Both executions together."""
+        counts = dict(Counter(self.counts) + Counter(other.counts))
+        return Tally(counts, self.num_undecided + other.num_undecided)
 
     @property
     def all_ok(self) -> bool:
@@ -135,6 +144,7 @@ def _run(
     before = machine.snapshot()
     started = time.perf_counter()
     cpu_before_s = _own_cpu_s()
+    asking_s = 0.0  # what our own question after the training took: no part of the run
     ended = RunEnded("interrupted", "stopped by the user")
     records = launcher(Launch(Job(spec, paths), provision.environment, log))
     try:
@@ -144,8 +154,9 @@ def _run(
                 ended = record
                 break
             # The child's exit is timed by the launcher; every other record is a line of the child's.
-    asking_s = 0.0  # what our own question after the training took: no part of the run
             from_child = not (isinstance(record, PhaseEnded) and record.name == "end")
+            if isinstance(record, PhaseEnded) and record.name == "outcomes":
+                asking_s = record.wall_s
             writer.append(run_id, seq if from_child else None, record)
             seq += from_child
             listener.recorded(spec, record)
@@ -155,8 +166,6 @@ def _run(
         records.close()  # ends the child, if it still lives
         wall_s = time.perf_counter() - started - asking_s
         disturbance = machine.disturbance(before, machine.snapshot(), _own_cpu_s() - cpu_before_s)
-            if isinstance(record, PhaseEnded) and record.name == "outcomes":
-                asking_s = record.wall_s
         if not isinstance(sys.exception(), StoreError):  # what can't be written now is recovered next time
             writer.end_run(run_id, ended, disturbance=asdict(disturbance), wall_s=wall_s)
             log.unlink(missing_ok=True)

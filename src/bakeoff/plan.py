@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import statistics
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol
 
-from bakeoff.study import DATASETS, Study, Trial
+from bakeoff.study import DATASETS, FEWEST_BLOCKS, Study, Trial
 from bakeoff_worker.records import RunSpec, TrialSettings
 
 # Settings that barely move a run's time, or (epochs, images) are scaled by; options count one by one.
 _TIMELESS = (
     *("epochs", "train_images", "evaluation_images", "evaluation_split", "validation_fraction"),
-    *("data_scale", "learning_rate", "time_limit_s", "dataset", "content", "distribution_options"),
+    *("data_scale", "learning_rate", "time_limit_s", "dataset", "content", "distribution_options", "entry"),
 )
 _TIMED = tuple(field.name for field in fields(TrialSettings) if field.name not in _TIMELESS)
 
@@ -90,7 +90,10 @@ class Estimate:
 
 
 def expand(study: Study) -> tuple[RunSpec, ...]:
-    """Every run of a study, in order: block by block, each one repeat of every trial in random order.
+    """Every run that a study asks for at its start, in order: block by block, each trial once, at random.
+
+    Where blocks are added until all is decided, these are the blocks before which nothing is decided (of
+    trials that no comparison asks about, as many as the study has repeats); `block` has those to come.
 
     Orders and seeds are digests of the study's seed, the repeat and (orders) the trial, not draws from a
     generator: the same everywhere, and unchanged when repeats are added; new trials slip in between
@@ -108,19 +111,11 @@ def expand_follow_up(study: Study) -> tuple[tuple[RunSpec, ...], ...]:
     return tuple(_blocks(study, branch.trials) for branch in branches)
 
 
-def num_runs(study: Study) -> int:
-    """How many runs a study has, with the largest that its follow-up may be."""
-    return len(expand(study)) + max(map(len, expand_follow_up(study)), default=0)
-
-
-def _blocks(study: Study, trials: Sequence[Trial]) -> tuple[RunSpec, ...]:
-    return tuple(spec for repeat in range(study.repeats) for spec in _block(study, trials, repeat))
-
-
-def _block(study: Study, trials: Sequence[Trial], repeat: int) -> Iterator[RunSpec]:
+def block(study: Study, trials: Iterable[Trial], repeat: int) -> tuple[RunSpec, ...]:
+    """One block: a repeat of each of these trials, in the order that the block of all trials has."""
     shuffled = sorted(trials, key=lambda trial: _digest(study.seed, repeat, trial.trial_id))
-    for position, trial in enumerate(shuffled):
-        yield RunSpec(
+    return tuple(
+        RunSpec(
             settings=trial.settings,
             label=trial.label,
             repeat=repeat,
@@ -128,6 +123,28 @@ def _block(study: Study, trials: Sequence[Trial], repeat: int) -> Iterator[RunSp
             position=position,
             seed=run_seed(study.seed, repeat),
         )
+        for position, trial in enumerate(shuffled)
+    )
+
+
+def num_runs(study: Study) -> int:
+    """How many runs `expand` has, with the largest that the follow-up may be."""
+    return len(expand(study)) + max(map(len, expand_follow_up(study)), default=0)
+
+
+def most_runs(study: Study) -> tuple[RunSpec, ...]:
+    """The runs of the study proper if nothing is decided before its budget of blocks is spent."""
+    return _blocks(study, study.trials, study.budget.max_blocks)
+
+
+def _blocks(study: Study, trials: Sequence[Trial], fewest: int = FEWEST_BLOCKS) -> tuple[RunSpec, ...]:
+    compared = study.compared
+    num_blocks = {one.trial_id: fewest if one.trial_id in compared else study.repeats for one in trials}
+    return tuple(
+        spec
+        for repeat in range(max(num_blocks.values(), default=0))
+        for spec in block(study, [one for one in trials if repeat < num_blocks[one.trial_id]], repeat)
+    )
 
 
 def run_seed(study_seed: int, repeat: int) -> int:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bakeoff import plan, stats
+import polars as pl
+
+from bakeoff import plan, stats, stopping
 from bakeoff.datasets import Progress
-from bakeoff.execute import Listener, Tally, condition_of, execute
+from bakeoff.errors import BakeoffError
+from bakeoff.execute import Listener, Provision, Tally, condition_of, execute
 from bakeoff.launchers import local
 from bakeoff.launchers.base import Launcher
 from bakeoff.prepare import prepare
+from bakeoff.races import verdicts
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import StudyRow, Writer
-from bakeoff.study import FollowUp, Study
+from bakeoff.study import FollowUp, Study, Trial
 from bakeoff.study.naming import key_name, text
 from bakeoff_worker.records import Record, RunEnded, RunSpec
 
@@ -77,20 +81,8 @@ def complete(
             )
         conditions = {trial_id: condition_of(one).condition_id for trial_id, one in provisions.items()}
 
-        def run_missing(wanted: Sequence[RunSpec], title: str, listener: Listener) -> Tally:
-            with Reader(writer.path) as reader:
-                left = plan.missing(wanted, reader.done(wanted, conditions))
-            tell(f"{title}: {len(left)} of {len(wanted)} runs to do; results go to {writer.path}")
-            return execute(
-                left,
-                provisions,
-                study_digest=study.digest,
-                writer=writer,
-                launcher=launcher,
-                listener=listener,
-            )
-
-        tally = run_missing(specs, study.title, listener)
+        now = _Now(study, writer, provisions, conditions, launcher, tell)
+        tally = now.run(study.trials, specs, study.title, listener)
         if study.follow_up is None:
             return tally
         branch = _chosen_before(study.follow_up, planned)
@@ -106,8 +98,8 @@ def complete(
             branch = choice.index
             writer.begin_study(study_row(study, (*specs, *branches[branch])))
         counted_on = _CountedOn(listener, sum(tally.counts.values()))
-        then = run_missing(branches[branch], f"then {_changes(study.follow_up)}", counted_on)
-        return Tally(dict(Counter(tally.counts) + Counter(then.counts)))
+        then, title = study.follow_up.branches[branch].trials, f"then {_changes(study.follow_up)}"
+        return tally + now.run(then, branches[branch], title, counted_on)
 
 
 def study_row(study: Study, specs: tuple[RunSpec, ...]) -> StudyRow:
@@ -122,6 +114,89 @@ def study_row(study: Study, specs: tuple[RunSpec, ...]) -> StudyRow:
         specs=specs,
         axes={trial.trial_id: trial.axes for trial in trials},
     )
+
+
+# ---- a number of blocks, or until all is decided ----------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Now:
+    """A study as it can be run here and now: on these provisions, by trial_id, under these conditions."""
+
+    study: Study
+    writer: Writer
+    provisions: Mapping[str, Provision | BakeoffError]
+    conditions: Mapping[str, str]
+    launcher: Launcher
+    tell: Callable[[str], None]
+
+    def run(self, trials: Sequence[Trial], specs: Sequence[RunSpec], title: str, listener: Listener) -> Tally:
+        """Run what is missing of these specs; where the study asks for it, of more blocks of these trials."""
+        if self.study.rules.is_sequential:
+            return self._until_decided(trials, title, listener)
+        left = self._missing(specs)
+        self.tell(f"{title}: {len(left)} of {len(specs)} runs to do; results go to {self.writer.path}")
+        return self._execute(left, listener)
+
+    def _until_decided(self, trials: Sequence[Trial], title: str, listener: Listener) -> Tally:
+        """Add block after block until each comparison is decided, or the budget is spent.
+
+        Each block that is there already is looked at in its turn, so that the study stops where it would
+        have stopped if it had never been interrupted. A contestant with nothing left to decide sits out.
+        """
+        study, budget, rules = self.study, self.study.budget, stopping.rules_of(self.study)
+        members = {trial.trial_id: trial for trial in trials}
+        labels = {trial_id: trial.label for trial_id, trial in members.items()}
+        pairs = [pair for pair in study.rules.comparisons if members.keys() >= set(pair)]
+        self.tell(f"{title}: {stopping.opening(len(pairs), budget)}; results go to {self.writer.path}")
+        tally, told = Tally(), None
+        for number in itertools.count():
+            evidence = self._evidence()
+            look = stopping.look(pairs, number, evidence, rules)
+            going_on = look.active if number < budget.max_blocks else frozenset()
+            block = plan.block(
+                study,
+                [
+                    trial
+                    for trial_id, trial in members.items()
+                    if trial_id in going_on or (trial_id not in study.compared and number < study.repeats)
+                ],
+                number,
+            )
+            left = self._missing(block)
+            is_over = not block or evidence.exceeds(budget.max_hours, (spec.trial_id for spec in left))
+            if (left or is_over) and number >= rules.min_blocks:
+                self.tell(stopping.report(look, told, labels))
+                told = look
+            if is_over:
+                self.tell(stopping.conclusion(look, budget, evidence.hours))
+                return replace(tally, num_undecided=len(look.undecided))
+            self.writer.begin_study(study_row(study, block))
+            tally += self._execute(left, _CountedOn(listener, sum(tally.counts.values())))
+        raise AssertionError("a count has no end")
+
+    def _evidence(self) -> stopping.Evidence:
+        """What the store has of the study under present conditions."""
+        with Reader(self.writer.path) as reader:
+            runs, facts = reader.runs(self.study.digest), reader.facts(self.study.digest)
+            outcomes = reader.outcomes(self.study.digest)
+        present = pl.col("trial_id").replace_strict(self.conditions, default=None, return_dtype=pl.String)
+        runs = runs.filter(pl.col("condition_id") == present)
+        return stopping.Evidence(runs, outcomes, verdicts.evaluation_images(facts, runs))
+
+    def _missing(self, specs: Sequence[RunSpec]) -> tuple[RunSpec, ...]:
+        with Reader(self.writer.path) as reader:
+            return plan.missing(specs, reader.done(specs, self.conditions))
+
+    def _execute(self, specs: Sequence[RunSpec], listener: Listener) -> Tally:
+        return execute(
+            specs,
+            self.provisions,
+            study_digest=self.study.digest,
+            writer=self.writer,
+            launcher=self.launcher,
+            listener=listener,
+        )
 
 
 # ---- what follows ---------------------------------------------------------------------------------

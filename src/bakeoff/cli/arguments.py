@@ -23,7 +23,8 @@ start here:
 
 EXIT_CODES = """\
 exit codes:
-  0 done   1 done, but some runs failed or were skipped, or contestants differ
+  0 done   1 done, but some runs failed or were skipped, or contestants differ,
+           or a comparison is undecided
   2 command line   3 study
   4 environment   5 data   6 store   7 machine   8 report   130 interrupted
 """
@@ -44,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     run = _command(commands, "run", "run", "run a study, or what is missing of it, and report")
     _study(run)
     _master(run)
+    _until_decided(run)
     _store(run)
     run.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="look for data sets here before any download"
@@ -63,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _study(plan)
     _master(plan)
+    _until_decided(plan)
     _store(plan)
     plan.add_argument("--json", action="store_true", help="print the plan as JSON")
     plan.add_argument("--all", action="store_true", help="list every run instead of the first and last few")
@@ -195,6 +198,21 @@ def _master(command: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="run the study's trials on a cluster on this one: spark://HOST:PORT, yarn, k8s://HOST:PORT, or "
         "embedded, which starts one here (short for --set distribution_options.master=URL)",
+    )
+
+
+def _until_decided(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--until-decided",
+        action="store_true",
+        help="instead of a fixed number of repeats, add blocks until each comparison is decided or the budget "
+        "is spent (short for --set verdicts.until_decided=true)",
+    )
+    command.add_argument(
+        "--max-blocks", type=int, metavar="N", help="budget of a study that runs until decided (default: 50)"
+    )
+    command.add_argument(
+        "--max-hours", type=float, metavar="H", help="the same, in hours of all its runs (default: no limit)"
     )
 
 

@@ -14,7 +14,7 @@ from bakeoff.cli.stores import store_path
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run what is missing of the study; 0 if all of its runs are in the store and ended well, else 1."""
+    """Run what is missing of the study; 0 if all runs ended well and all is decided that was to be, else 1."""
     chosen = study_of(arguments)
     store = store_path(arguments)
     tell = _teller(arguments)
@@ -29,7 +29,7 @@ def main(arguments: argparse.Namespace) -> int:
         )
     if not arguments.json:
         summary.conclude(store, chosen.name, arguments)
-    return 0 if tally.all_ok else 1
+    return 0 if tally.all_ok and not tally.num_undecided else 1
 
 
 def _teller(arguments: argparse.Namespace) -> Callable[[str], None]:

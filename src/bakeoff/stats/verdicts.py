@@ -16,6 +16,9 @@ PRACTICALLY_EQUAL = "practically equal"
 FASTER_AT_WORSE_ERROR = "faster, but at worse error"
 SLOWER_AT_BETTER_ERROR = "slower, but at better error"
 
+# What keeps an error undecided for ever; `Verdict.obstacle`.
+TEST_SET_TOO_SMALL = "the test set is too small: no number of blocks would tell about the error"
+
 # Blocks beyond which a projection only says that it would take more.
 MAX_PROJECTED = 400
 
@@ -185,7 +188,7 @@ def _project(ratio: TimeRatio, error: ErrorDifference | None, rules: Rules) -> t
     if error is not None and error.difference is not None and sum(_chances(ratio, rules, most)) >= 0.5:
         for_ever = replace(error, seed_se=0.0)
         if _of_error(for_ever, rules, 1 if ratio.ratio < 1 else -1, most) == UNDECIDED:
-            return None, "the test set is too small: no number of blocks would tell about the error"
+            return None, TEST_SET_TOO_SMALL
     return None, f"more than {most} more blocks"
 
 

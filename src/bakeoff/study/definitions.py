@@ -161,6 +161,12 @@ class Study:
     rules: Rules = Rules()
     budget: Budget = Budget()
 
+    @property
+    def compared(self) -> frozenset[str]:
+        """Trials that blocks are added for until all is decided; none where their number is fixed."""
+        pairs = self.rules.comparisons if self.rules.is_sequential else ()
+        return frozenset(trial_id for pair in pairs for trial_id in pair)
+
     def document(self) -> dict[str, Any]:
         """The whole study in JSON's own types."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))

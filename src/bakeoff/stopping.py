@@ -1,0 +1,197 @@
+"""When a study that runs until decided may stop: what its comparisons have come to, after each block. Pure.
+
+A look is a function of the runs in the store alone, so that a study that was interrupted goes on as if it
+had not been.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from bakeoff import stats
+from bakeoff.races import verdicts
+from bakeoff.study import FEWEST_BLOCKS, Budget, Study
+
+Pair = tuple[str, str]
+
+# A contestant that ended badly in so many blocks running, its last ones, sits out: a fault that lasts would
+# cost the whole budget, and one that came and went costs three runs at most.
+FAILURES = 3
+_SHOWN = 6  # undecided comparisons listed after a block
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a study's runs so far left in the store, one frame each; columns as in ``docs/store.md``.
+
+    runs: those under the conditions that a run started now would have, however they ended. outcomes: what
+    each got wrong. num_images: by trial_id, how many images errors were measured on.
+    """
+
+    runs: pl.DataFrame
+    outcomes: pl.DataFrame
+    num_images: Mapping[str, int | None]
+
+    @property
+    def hours(self) -> float:
+        """Wall hours of all these runs together."""
+        return float(self.runs["wall_s"].sum() or 0.0) / 3600
+
+    def exceeds(self, max_hours: float | None, trial_ids: Iterable[str]) -> bool:
+        """Whether one more run of each trial would go beyond so many hours; each takes the mean of its runs.
+
+        Of trials without a run nothing is known, so that the first block is always begun.
+        """
+        means = dict(self.runs.group_by("trial_id").agg(pl.col("wall_s").mean()).iter_rows())
+        expected = sum(means.get(trial_id) or 0.0 for trial_id in trial_ids) / 3600
+        return max_hours is not None and expected > 0 and self.hours + expected > max_hours
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is decided after `num_blocks` blocks.
+
+    verdicts: by pair of trial_ids, the first against the second. hopeless: undecided pairs of which no more
+    blocks would tell, with the reason.
+    """
+
+    num_blocks: int
+    verdicts: Mapping[Pair, stats.Verdict]
+    hopeless: Mapping[Pair, str]
+
+    @property
+    def undecided(self) -> tuple[Pair, ...]:
+        """Pairs without an answer, hopeless ones included."""
+        return tuple(pair for pair, verdict in self.verdicts.items() if not verdict.is_decided)
+
+    @property
+    def active(self) -> frozenset[str]:
+        """Trials that run in the next block; the others sit out."""
+        return frozenset(
+            trial_id for pair in self.undecided if pair not in self.hopeless for trial_id in pair
+        )
+
+
+def rules_of(study: Study) -> stats.Rules:
+    """The study's rules, for the statistics."""
+    rules = dataclasses.asdict(study.rules)
+    del rules["comparisons"]
+    return stats.Rules(**rules)
+
+
+def look(pairs: Sequence[Pair], num_blocks: int, evidence: Evidence, rules: stats.Rules) -> Look:
+    """Judge each pair from the first `num_blocks` blocks.
+
+    No more blocks are asked for where the test set is too small for the error margin, or where a contestant
+    keeps failing. To give up so leaves the chance of a wrong verdict as it is: it can only come to fewer.
+    """
+    runs = evidence.runs.filter(pl.col("block") < num_blocks)
+    good = runs.filter(status="ok")
+    found = {
+        (a, b): verdicts.verdict(a, b, good, evidence.outcomes, evidence.num_images, rules) for a, b in pairs
+    }
+    failing = _failing(runs)
+    hopeless = {}
+    for pair, verdict in found.items():
+        if verdict.is_decided:
+            continue
+        if reasons := [failing[trial_id] for trial_id in pair if trial_id in failing]:
+            hopeless[pair] = "; ".join(reasons)
+        elif verdict.undecided_on == "error" and verdict.obstacle == stats.TEST_SET_TOO_SMALL:
+            hopeless[pair] = verdict.obstacle
+    return Look(num_blocks, found, hopeless)
+
+
+def _failing(runs: pl.DataFrame) -> dict[str, str]:
+    """By trial_id, how the runs of its last blocks ended, where all of these ended badly."""
+    last = runs.unique(["trial_id", "block"], keep="last", maintain_order=True).sort("block")
+    found = {}
+    for (trial_id,), mine in last.group_by("trial_id", maintain_order=True):
+        ends = mine["status"].to_list()[-FAILURES:]
+        if len(ends) == FAILURES and "ok" not in ends and "interrupted" not in ends:
+            label, status = mine["label"][-1], mine["status"][-1]
+            found[str(trial_id)] = f"{label} ended badly {FAILURES} times running (last: {status})"
+    return found
+
+
+def _asked(look: Look) -> set[str]:
+    return {trial_id for pair in look.verdicts for trial_id in pair}
+
+
+# ---- in words -------------------------------------------------------------------------------------
+
+
+def opening(num_comparisons: int, budget: Budget) -> str:
+    """What a study sets out to do."""
+    hours = "" if budget.max_hours is None else f" and {budget.max_hours:g} hours"
+    return (
+        f"until {_comparisons(num_comparisons)} decided, in {FEWEST_BLOCKS} blocks at least, "
+        f"within {budget.max_blocks} blocks{hours}"
+    )
+
+
+def report(look: Look, before: Look | None, labels: Mapping[str, str]) -> str:
+    """Lines for people: how much is decided, what is so since the look before, what is not and why.
+
+    labels: names of the trials, by trial_id.
+    """
+    num = len(look.verdicts)
+    lines = [f"after block {look.num_blocks}: {num - len(look.undecided)} of {_comparisons(num)} decided"]
+    known = set(before.verdicts) - set(before.undecided) if before else set()
+    for pair, verdict in look.verdicts.items():
+        if verdict.is_decided and pair not in known:
+            lines.append(sentence(verdict, *(labels[one] for one in pair)))
+    for pair in look.undecided[:_SHOWN]:
+        gives_up = f" ({look.hopeless[pair]})" if pair in look.hopeless else ""
+        lines.append(sentence(look.verdicts[pair], *(labels[one] for one in pair)) + gives_up)
+    if len(look.undecided) > _SHOWN:
+        lines.append(f"and {len(look.undecided) - _SHOWN} more undecided")
+    resting = [label for one, label in labels.items() if one in _asked(look) and one not in look.active]
+    if resting and look.active:
+        lines.append(f"sitting out: {', '.join(resting)}")
+    return "\n  ".join(lines)
+
+
+def conclusion(look: Look, budget: Budget, hours: float) -> str:
+    """Why a study ends now, and what would make it go on."""
+    if not look.undecided:
+        return f"all is decided after {look.num_blocks} blocks"
+    open_ones = f"{_comparisons(len(look.undecided))} undecided"
+    if not look.active:
+        return f"{open_ones}, and no more blocks would tell"
+    if look.num_blocks >= budget.max_blocks:
+        return f"{open_ones}: the budget of {budget.max_blocks} blocks is spent; --max-blocks N raises it"
+    return (
+        f"{open_ones}: {hours:.2g} hours are spent, and one more block would go beyond the budget of "
+        f"{budget.max_hours:g}; --max-hours H raises it"
+    )
+
+
+def sentence(verdict: stats.Verdict, one: str, other: str) -> str:
+    """A verdict on `one` against `other` in a few words, for the line after a block."""
+    if verdict.time.ratio is not None and verdict.time.ratio > 1:
+        verdict, one, other = verdict.inverse, other, one
+    ratio = verdict.inverse.time  # how much longer the other one takes
+    interval = "" if ratio.low is None else f" ({ratio.low:.3g} to {ratio.high:.3g})"
+    figure = "" if ratio.ratio is None else f"{ratio.ratio:.3g}{interval}"
+    if verdict.kind == stats.PRACTICALLY_EQUAL:
+        return f"{one} and {other} practically equal, {figure}"
+    if verdict.kind == stats.FASTER:
+        return f"{one} faster than {other}, {figure} times"
+    if verdict.kind == stats.FASTER_AT_WORSE_ERROR:
+        return f"{one} faster than {other}, {figure} times, but at worse error"
+    on = f" on {verdict.undecided_on}" if verdict.kind == stats.UNDECIDED else ""
+    known = f": {figure}" if figure else ""
+    if verdict.more_blocks is not None:
+        wait = f", about {verdict.more_blocks} more block{'s' if verdict.more_blocks > 1 else ''}"
+    else:
+        wait = f", {verdict.obstacle}" if verdict.obstacle else ""
+    return f"{one} and {other} undecided{on}{known}{wait}"
+
+
+def _comparisons(number: int) -> str:
+    return f"{number} comparison is" if number == 1 else f"{number} comparisons are"
