@@ -22,6 +22,7 @@ from bakeoff.store.reader import Reader
 from bakeoff.store.writer import StudyRow, Writer
 from bakeoff.study import FollowUp, Study, Trial
 from bakeoff.study.naming import key_name, text
+from bakeoff.verification import Beforehand
 from bakeoff_worker.records import Record, RunEnded, RunSpec
 
 
@@ -32,12 +33,14 @@ def run(
     on_record: Callable[[RunSpec, Record], None] | None = None,
     tell: Callable[[str], None] = lambda line: None,
     data_directory: Path | None = None,
+    verify: bool = True,
 ) -> Tally:
     """Run what is missing of a study in a store; how many runs ended how.
 
     on_record: is given each record of each run once it is safe in the store, while the run waits.
     tell: is given lines for people, when something takes time or goes wrong; ``print`` will do.
     data_directory: is searched for data sets before any download.
+    verify: whether contestants are first shown to train the same thing, once (`bakeoff.verification`).
 
     Raises:
         StoreError: the store can't be written, or another process writes it.
@@ -45,7 +48,9 @@ def run(
         KeyboardInterrupt: the user stopped it; the same call goes on with what is missing.
     """
     listener = _Each(on_record) if on_record else Listener()
-    return complete(study, Path(store), listener=listener, tell=tell, data_directory=data_directory)
+    return complete(
+        study, Path(store), listener=listener, tell=tell, data_directory=data_directory, verify=verify
+    )
 
 
 def complete(
@@ -57,11 +62,12 @@ def complete(
     downloads: AbstractContextManager[Callable[[Progress], None]] | None = None,
     data_directory: Path | None = None,
     launcher: Launcher = local.launch,
+    verify: bool = True,
 ) -> Tally:
     """Run what is missing of a study in a store, its follow-up included; how many runs ended how.
 
     listener: is told of every run and record. downloads: takes the progress of fetching data, and is
-    left before the first run starts, so that nothing draws while something is timed.
+    left before the first run starts, so that nothing draws while something is timed. verify: as in `run`.
 
     Raises:
         StoreError, MachineError, KeyboardInterrupt: as `run`.
@@ -81,7 +87,10 @@ def complete(
             )
         conditions = {trial_id: condition_of(one).condition_id for trial_id, one in provisions.items()}
 
-        now = _Now(study, writer, provisions, conditions, launcher, tell)
+        beforehand = Beforehand(
+            study, writer, provisions, launcher=launcher, tell=tell, data_directory=data_directory
+        )
+        now = _Now(study, writer, provisions, conditions, launcher, tell, beforehand if verify else None)
         tally = now.run(study.trials, specs, study.title, listener)
         if study.follow_up is None:
             return tally
@@ -129,6 +138,7 @@ class _Now:
     conditions: Mapping[str, str]
     launcher: Launcher
     tell: Callable[[str], None]
+    beforehand: Beforehand | None
 
     def run(self, trials: Sequence[Trial], specs: Sequence[RunSpec], title: str, listener: Listener) -> Tally:
         """Run what is missing of these specs; where the study asks for it, of more blocks of these trials."""
@@ -189,6 +199,9 @@ class _Now:
             return plan.missing(specs, reader.done(specs, self.conditions))
 
     def _execute(self, specs: Sequence[RunSpec], listener: Listener) -> Tally:
+        if self.beforehand is not None:
+            met = [(one.label, one.settings) for one in (*self.study.trials, *specs)]
+            self.beforehand.verify(specs, met)
         return execute(
             specs,
             self.provisions,

@@ -53,6 +53,11 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--report", type=Path, metavar="FILE", help="where the HTML report goes (default: STUDY-report.html)"
     )
+    run.add_argument(
+        "--no-verify",
+        action="store_true",
+        help="don't verify first that contestants train the same thing: comparisons are marked uncertified",
+    )
     run.add_argument("--no-report", action="store_true", help="stop after the summary table")
     shown = run.add_mutually_exclusive_group()
     shown.add_argument("--quiet", "-q", action="store_true", help="print only errors and the report's path")

@@ -14,7 +14,7 @@ from bakeoff.cli.stores import store_path
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run what is missing of the study; 0 if all runs ended well and all is decided that was to be, else 1."""
+    """Run what is missing of the study; 0 if all runs ended well and nothing asked is undecided, else 1."""
     chosen = study_of(arguments)
     store = store_path(arguments)
     tell = _teller(arguments)
@@ -26,6 +26,7 @@ def main(arguments: argparse.Namespace) -> int:
             tell=tell,
             downloads=downloads.shown(tell),
             data_directory=arguments.data_dir,
+            verify=not arguments.no_verify,
         )
     if not arguments.json:
         summary.conclude(store, chosen.name, arguments)

@@ -14,9 +14,8 @@ from bakeoff import study, verification
 from bakeoff.cli import downloads
 from bakeoff.cli.console import console
 from bakeoff.cli.stores import store_path
-from bakeoff.verification import Verified
+from bakeoff.verification import Verified, words
 
-_REASON = 300  # characters of why a contestant failed
 _COLUMNS = ("layers", "forward", "loss", "gradients", "optimizer", "weights")
 
 
@@ -37,7 +36,7 @@ def main(arguments: argparse.Namespace) -> int:
         screen = console()
         for one in verified:
             screen.print(_table(one))
-            for line in _lines(one):
+            for line in words.lines(one):
                 screen.print(Text(line))
             screen.print()
     return 0 if all(one.all_same for one in verified) else 1
@@ -71,28 +70,3 @@ def _table(verified: Verified) -> Table:
         differs = ", ".join(dict.fromkeys(finding.stage for finding in judgement.findings)) or "no"
         table.add_row(one.label, one.contestant.settings.precision, *figures, differs, judgement.reference)
     return table
-
-
-def _lines(verified: Verified) -> list[str]:
-    """What differs, who trains the same thing, and what could not be said."""
-    lines = []
-    for one in verified.examined:
-        if one.judgement is None:
-            reason = " ".join(one.reason.split())
-            short = reason if len(reason) <= _REASON else f"{reason[:_REASON]}…"
-            lines.append(f"{one.label}: not verified: {short}")
-            continue
-        for finding in one.judgement.findings:
-            kink = " (only where the derivative doesn't exist)" if finding.only_at_kinks else ""
-            lines.append(f"{one.label}: {finding.sentence()}{kink}")
-        lines.extend(f"{one.label}: note: {note}" for note in one.judgement.notes)
-        if one.judgement.not_examined:
-            lines.append(f"{one.label}: not looked into: {', '.join(one.judgement.not_examined)}")
-    alike = [labels for labels in verified.alike if len(labels) > 1]
-    for labels in alike:
-        lines.append(f"the same thing is trained by {', '.join(labels)}")
-    if len(verified.examined) < 2:
-        lines.append("there is no other contestant to compare with")
-    elif not alike:
-        lines.append("no two contestants train the same thing")
-    return lines

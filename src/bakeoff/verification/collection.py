@@ -29,12 +29,17 @@ class Needs:
 
 @dataclass(frozen=True)
 class Collected:
-    """One contestant's evidence, or why there is none. environment_digest: of what it ran in."""
+    """One contestant's evidence, or why there is none.
+
+    environment_digest: of what it ran in. declined: it can't be looked into and never could, rather than that
+    something went wrong.
+    """
 
     contestant: Contestant
     environment_digest: str
     evidence: Evidence | None
     reason: str = ""
+    declined: bool = False
 
 
 def collect(
@@ -56,12 +61,15 @@ def collect(
         settings = dataclasses.replace(settings, precision=precision)
     if settings.precision.startswith("mixed"):
         reason = f"precision {settings.precision}: too coarse to tell a difference from rounding"
-        return Collected(contestant, needs.environment.digest, None, reason)
+        return Collected(contestant, needs.environment.digest, None, reason, declined=True)
     stem = f"{contestant.subject}-{settings.precision}"
+    # Of its own: what is compiled here must not be found warm by the first run that is timed.
+    scratch = needs.environment.scratch / "verification"
+    scratch.mkdir(parents=True, exist_ok=True)
     paths = RunPaths(
         dataset=str(needs.dataset),
         model_file=str(needs.model_file) if needs.model_file else None,
-        scratch=str(needs.environment.scratch),
+        scratch=str(scratch),
         records=str(folder / f"{stem}.jsonl"),
         evidence=str(folder / f"{stem}.npz"),
     )
@@ -75,7 +83,11 @@ def collect(
                 ended = record
     finally:
         records.close()
-    if ended.status != "ok":
-        tell(f"{contestant.label}: {ended.status}: {ended.reason}")
-        return Collected(contestant, needs.environment.digest, None, f"{ended.status}: {ended.reason}")
+    reason = f"{ended.status}: {ended.reason}" if ended.status != "ok" else ""
+    if not reason and not Path(paths.evidence or "").exists():
+        reason = "failed: it left no evidence"
+    if reason:
+        tell(f"{contestant.label}: {reason}")
+        declined = ended.status == "skipped"
+        return Collected(contestant, needs.environment.digest, None, reason, declined)
     return Collected(contestant, needs.environment.digest, Evidence(folder / f"{stem}.npz"))

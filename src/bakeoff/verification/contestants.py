@@ -36,6 +36,11 @@ class Group:
     contestants: tuple[Contestant, ...]
 
 
+def trains_a_network(contestant: Contestant) -> bool:
+    """Whether there is anything to look into: the backend `fake` invents its figures."""
+    return contestant.settings.backend != "fake"
+
+
 def groups(trials: Iterable[tuple[str, TrialSettings]]) -> tuple[Group, ...]:
     """From labels and settings of trials, who is to be compared; contestants in the order of the trials."""
     found: dict[str, dict[str, Contestant]] = {}

@@ -1,0 +1,111 @@
+"""Contestants verified once, before the first run of theirs is timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from bakeoff import plan
+from bakeoff.errors import BakeoffError, StoreError
+from bakeoff.execute import Provision, condition_of
+from bakeoff.launchers.base import Launcher
+from bakeoff.prepare import prepare
+from bakeoff.store.writer import Writer
+from bakeoff.study import Study
+from bakeoff.verification.contestants import Group, groups, trains_a_network
+from bakeoff.verification.judging import judge, unexamined
+from bakeoff.verification.keeping import are_known, rows
+from bakeoff.verification.words import lines
+from bakeoff_worker.records import RunSpec, TrialSettings
+
+Provisions = Mapping[str, Provision | BakeoffError]
+
+
+class Beforehand:
+    """Verifies a study's contestants in time: what the store knows of them already is not looked at again.
+
+    provisions: by trial_id, what the study's runs run on. Whatever goes wrong is said in the certificates and
+    stops nothing: the study's figures are worth having all the same.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        writer: Writer,
+        provisions: Provisions,
+        *,
+        launcher: Launcher,
+        tell: Callable[[str], None],
+        data_directory: Path | None = None,
+    ) -> None:
+        self._study, self._writer, self._provisions = study, writer, provisions
+        self._launcher, self._tell, self._data_directory = launcher, tell, data_directory
+        self._machine_id = next((condition_of(one).machine_id for one in provisions.values()), "")
+        self._tried: set[str] = set()  # subjects: one attempt a session
+
+    def verify(self, due: Sequence[RunSpec], among: Iterable[tuple[str, TrialSettings]]) -> None:
+        """Make sure that each contestant with a run due is compared with those that it will be compared with.
+
+        among: label and settings of all trials that may meet.
+
+        Raises:
+            StoreError: the certificates can't be stored.
+        """
+        waiting = {spec.settings.subject for spec in due} - self._tried
+        met = [Group(one.title, tuple(filter(trains_a_network, one.contestants))) for one in groups(among)]
+        met = [one for one in met if len(one.contestants) > 1 and waiting & _subjects(one)]
+        left = [one for one in met if not self._is_known(one)]
+        self._tried |= {subject for one in met for subject in _subjects(one)}
+        if met and not left:
+            self._tell("whether the contestants train the same thing was verified before")
+        if left:
+            number = sum(len(one.contestants) for one in left)
+            self._tell(
+                f"verifying, once, whether {number} contestants train the same thing (nothing is timed)"
+            )
+            began = time.monotonic()
+            for group in left:
+                self._verify(group)
+            self._tell(f"verified in {time.monotonic() - began:.0f} s")
+
+    def _is_known(self, group: Group) -> bool:
+        return are_known(group.contestants, self._digests(group), self._machine_id, self._writer.path)
+
+    def _verify(self, group: Group) -> None:
+        provisions: Provisions = {}
+        try:
+            provisions = self._provided(group)
+            seed = plan.run_seed(self._study.seed, 0)
+            verified = judge(group, provisions, seed=seed, launcher=self._launcher, tell=self._tell)
+        except StoreError:
+            raise
+        except Exception as error:  # a mistake of ours, too, is no reason to measure nothing
+            reason = f"the verification itself failed: {type(error).__name__}: {error}"
+            verified = unexamined(group, self._digests(group), reason)
+        for line in lines(verified):
+            self._tell(f"{group.title}: {line}")
+        self._writer.add_certificates(rows(verified, self._machine_id))
+
+    def _provided(self, group: Group) -> Provisions:
+        """By subject. What could not be had for the runs is not tried once more."""
+        own = {one.subject: self._provisions[one.trial_ids[0]] for one in group.contestants}
+        failed = {subject: each for subject, each in own.items() if isinstance(each, BakeoffError)}
+        specs = [
+            RunSpec(one.settings, one.label, 0, 0, 0, 0)
+            for one in group.contestants
+            if one.subject not in failed
+        ]
+        return {**failed, **prepare(self._study, specs, data_directory=self._data_directory, tell=self._tell)}
+
+    def _digests(self, group: Group) -> dict[str, str]:
+        """Of the contestants' environments, by subject."""
+        provisions = {one.subject: self._provisions[one.trial_ids[0]] for one in group.contestants}
+        return {
+            subject: "" if isinstance(one, BakeoffError) else one.environment.digest
+            for subject, one in provisions.items()
+        }
+
+
+def _subjects(group: Group) -> set[str]:
+    return {one.subject for one in group.contestants}

@@ -1,0 +1,201 @@
+"""A group of contestants held against the reference and each other."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bakeoff.errors import BakeoffError
+from bakeoff.execute import Provision
+from bakeoff.launchers import local
+from bakeoff.launchers.base import Launcher
+from bakeoff.verification import architecture
+from bakeoff.verification.certificates import SAME, UNKNOWN, Certificate, certify
+from bakeoff.verification.collection import Collected, Needs, collect
+from bakeoff.verification.contestants import Contestant, Group
+from bakeoff.verification.evidence import Evidence
+from bakeoff.verification.examination import examine, missing_layer
+from bakeoff.verification.findings import Judgement, plain
+
+# Where the reference lacks a layer, the first of these in double precision takes its place.
+_MOST_PRECISE = ("jax", "torch", "tensorflow", "theano", "tensorflow1")
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One contestant: how it compares with the reference, or why that can't be said.
+
+    declined: it can't be looked into and never could.
+    """
+
+    contestant: Contestant
+    environment_digest: str
+    judgement: Judgement | None
+    reason: str = ""
+    declined: bool = False
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return self.contestant.label
+
+    def document(self) -> dict[str, Any]:
+        """In JSON's types."""
+        settings = self.contestant.settings
+        return {
+            "label": self.label,
+            "subject": self.contestant.subject,
+            "trial_ids": list(self.contestant.trial_ids),
+            "backend": settings.backend,
+            "environment": settings.environment,
+            "environment_digest": self.environment_digest,
+            "precision": settings.precision,
+            "judgement": plain(self.judgement),
+            "reason": self.reason,
+            "declined": self.declined,
+        }
+
+
+@dataclass(frozen=True)
+class Verified:
+    """One group of contestants that should train the same thing, and each pair of them."""
+
+    title: str
+    examined: tuple[Examined, ...]
+    certificates: tuple[Certificate, ...]
+
+    @property
+    def all_same(self) -> bool:
+        """Whether every pair is certified to train the same thing."""
+        return all(certificate.verdict == SAME for certificate in self.certificates)
+
+    @property
+    def alike(self) -> tuple[tuple[str, ...], ...]:
+        """Labels of contestants that train the same thing, together; in their order."""
+        same = {(one.one, one.other) for one in self.certificates if one.verdict == SAME}
+        found: list[list[str]] = []
+        for one in self.examined:
+            for known in found:
+                if all((label, one.label) in same for label in known):
+                    known.append(one.label)
+                    break
+            else:
+                found.append([one.label])
+        return tuple(map(tuple, found))
+
+    def document(self) -> dict[str, Any]:
+        """In JSON's types."""
+        return {
+            "title": self.title,
+            "contestants": [one.document() for one in self.examined],
+            "pairs": plain(self.certificates),
+            "alike": [list(labels) for labels in self.alike],
+        }
+
+
+def judge(
+    group: Group,
+    provisions: Mapping[str, Provision | BakeoffError],
+    *,
+    seed: int,
+    launcher: Launcher = local.launch,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Verified:
+    """One group. provisions: by the `subject` of each contestant."""
+    with tempfile.TemporaryDirectory(prefix="bakeoff-verify-") as name, ExitStack() as open_files:
+        folder = Path(name)
+
+        def collected(contestant: Contestant, precision: str | None = None) -> Collected:
+            provision = provisions[contestant.subject]
+            if isinstance(provision, BakeoffError):
+                return Collected(contestant, "", None, provision.message)
+            needs = Needs(provision.environment, provision.dataset, provision.model_file)
+            one = collect(
+                contestant,
+                needs,
+                seed=seed,
+                folder=folder,
+                launcher=launcher,
+                precision=precision,
+                tell=tell,
+            )
+            if one.evidence:
+                open_files.enter_context(one.evidence)
+            return one
+
+        shown = [collected(contestant) for contestant in group.contestants]
+        return compare(group.title, shown, collected, tell)
+
+
+def compare(
+    title: str,
+    shown: Sequence[Collected],
+    collected: Callable[[Contestant, str | None], Collected],
+    tell: Callable[[str], None] = lambda line: None,
+) -> Verified:
+    """Contestants whose evidence is there. collected: runs another job, in the precision named."""
+    known = [one.evidence for one in shown if one.evidence]
+    usual = _usual(known)
+    exact = _exact(shown, collected)
+    judgements: dict[int, Judgement] = {}
+    examined = []
+    for index, one in enumerate(shown):
+        if one.evidence and usual:
+            tell(f"{one.contestant.label}: comparing")
+            judgements[index] = examine(one.evidence, usual, exact)
+            one.evidence.forget()
+        judgement = judgements.get(index)
+        examined.append(Examined(one.contestant, one.environment_digest, judgement, one.reason, one.declined))
+    certificates = []
+    for index, one in enumerate(shown):
+        for later in range(index + 1, len(shown)):
+            other = shown[later]
+            labels = one.contestant.label, other.contestant.label
+            if one.evidence and other.evidence:
+                pair = (judgements[index], judgements[later])
+                certificates.append(certify(labels, pair, (one.evidence, other.evidence)))
+            else:
+                reason = "; ".join(
+                    f"{each.contestant.label}: {each.reason}" for each in (one, other) if each.reason
+                )
+                certificates.append(Certificate(*labels, UNKNOWN, reason=reason))
+        if one.evidence:
+            one.evidence.forget()
+    return Verified(title, tuple(examined), tuple(certificates))
+
+
+def unexamined(group: Group, digests: Mapping[str, str], reason: str) -> Verified:
+    """A group that nothing can be said of. digests: of environments, by the contestants' `subject`."""
+    examined = tuple(Examined(one, digests[one.subject], None, reason) for one in group.contestants)
+    pairs = itertools.combinations(examined, 2)
+    certificates = tuple(Certificate(one.label, other.label, UNKNOWN, reason=reason) for one, other in pairs)
+    return Verified(group.title, examined, certificates)
+
+
+def _usual(known: Sequence[Evidence]) -> Evidence | None:
+    """A contestant that is built as most are: the first of those."""
+    alike = [sum(not any(architecture.differences(one, other)) for other in known) for one in known]
+    return known[alike.index(max(alike))] if known else None
+
+
+def _exact(
+    shown: Sequence[Collected], collected: Callable[[Contestant, str | None], Collected]
+) -> Evidence | None:
+    """The most precise of the contestants, where the reference lacks a layer; run anew if none is there."""
+    with_evidence = [one for one in shown if one.evidence]
+    if not any(one.evidence and missing_layer(one.evidence) for one in with_evidence):
+        return None
+    ranked = sorted(with_evidence, key=lambda one: _MOST_PRECISE.index(one.contestant.settings.backend))
+    for one in ranked:
+        if one.contestant.settings.precision == "float64":
+            return one.evidence
+    for one in ranked:
+        again = collected(one.contestant, "float64")
+        if again.evidence:
+            return again.evidence
+    return None

@@ -1,0 +1,61 @@
+"""What verification found, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bakeoff.verification.certificates import DIFFERENT, SAME, Certificate
+from bakeoff.verification.findings import Finding
+
+if TYPE_CHECKING:
+    from bakeoff.verification.judging import Verified
+
+_REASON = 300  # characters of why a contestant failed
+_FINDINGS = 3  # how many differences are named one by one
+_DIRECT = {"forward": "outputs", "gradients": "gradients", "weights": "weights after ten steps"}
+
+
+def words(certificate: Certificate) -> str:
+    """What may be said of a pair, without its verdict and without a full stop."""
+    if certificate.verdict == SAME:
+        direct = certificate.direct or {}
+        agreed = [
+            f"{name} within {direct[kind].difference:.0e}" for kind, name in _DIRECT.items() if kind in direct
+        ]
+        return ", ".join(agreed)
+    if certificate.verdict == DIFFERENT:
+        found = list(dict.fromkeys(f"{label}: {_finding(one)}" for label, one in certificate.findings))
+        more = len(found) - _FINDINGS
+        return "; ".join([*found[:_FINDINGS], *([f"and {more} more"] if more > 0 else [])])
+    return _short(certificate.reason)
+
+
+def lines(verified: Verified) -> list[str]:
+    """What differs, who trains the same thing, and what could not be said."""
+    said = []
+    for one in verified.examined:
+        if one.judgement is None:
+            said.append(f"{one.label}: not verified: {_short(one.reason)}")
+            continue
+        said.extend(f"{one.label}: {_finding(finding)}" for finding in one.judgement.findings)
+        said.extend(f"{one.label}: note: {note}" for note in one.judgement.notes)
+        if one.judgement.not_examined:
+            said.append(f"{one.label}: not looked into: {', '.join(one.judgement.not_examined)}")
+    alike = [labels for labels in verified.alike if len(labels) > 1]
+    said.extend(f"the same thing is trained by {', '.join(labels)}" for labels in alike)
+    if len(verified.examined) < 2:
+        said.append("there is no other contestant to compare with")
+    elif not alike:
+        said.append("no two contestants train the same thing")
+    return said
+
+
+def _finding(finding: Finding) -> str:
+    kink = " (only where the derivative doesn't exist)" if finding.only_at_kinks else ""
+    return finding.sentence() + kink
+
+
+def _short(reason: str) -> str:
+    """In one line."""
+    line = " ".join(reason.split())
+    return line if len(line) <= _REASON else f"{line[:_REASON]}…"
