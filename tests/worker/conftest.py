@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -24,6 +25,7 @@ from bakeoff_worker.records import (
     EpochRecord,
     Facts,
     Job,
+    Outcomes,
     PhaseEnded,
     Record,
     RunEnded,
@@ -60,6 +62,17 @@ class Finished:
     @property
     def epochs(self) -> list[EpochRecord]:
         return self.of(EpochRecord)
+
+    @property
+    def outcomes(self) -> Outcomes:
+        (outcomes,) = self.of(Outcomes)
+        return outcomes  # type: ignore[no-any-return]
+
+    @property
+    def wrong(self) -> Any:
+        """Whether each evaluation image was got wrong, (num_images,)."""
+        packed = np.frombuffer(base64.b64decode(self.outcomes.wrong), "uint8")
+        return np.unpackbits(packed)[: self.outcomes.num_images].astype(bool)
 
     @property
     def facts(self) -> Facts:

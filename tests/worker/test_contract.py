@@ -50,12 +50,15 @@ def test_a_run_is_recorded_whole(backend, home, run):
     found = run(backend, home=home, epochs=3, global_batch_size=100, model_options=options)
     assert found.ended.status == "ok", found.ended
     assert list(found.phases) == [
-        *("interpreter", "import", "data", "build", "first_step", "training", "evaluation", "end")
+        *("interpreter", "import", "data", "build", "first_step", "training", "evaluation"),
+        *("outcomes", "end"),
     ]
     assert [epoch.epoch for epoch in found.epochs] == [1, 2, 3]
     first, *_, last = found.epochs
     assert last.train_loss < first.train_loss
     assert last.validation_error < 0.9, "better than guessing"
+    assert (found.outcomes.epoch, found.outcomes.num_images) == (3, 300)
+    assert found.wrong.sum() == round(300 * last.validation_error)
     for epoch in found.epochs:
         assert 0 < epoch.train_s < 60
         assert 0 <= epoch.validation_error <= 1

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import random
 from collections.abc import Generator
+
+import numpy as np
 
 from bakeoff.launchers.base import Launch
 from bakeoff_worker.records import (
     MEASUREMENT_VERSION,
     EpochRecord,
     Facts,
+    Outcomes,
     PhaseEnded,
     Record,
     RunEnded,
@@ -29,7 +33,7 @@ def launch(request: Launch) -> Generator[Record, None, None]:
         yield PhaseEnded(name, pace_s, pace_s, 0.1 * pace_s)
     yield Facts(asked={}, resolved={}, observed={"versions": {"fake": "1"}})
     for epoch in range(1, settings.epochs + 1):
-        train_s = pace_s * chance.lognormvariate(0.0, 0.03)
+        train_s = pace_s * (1 + settings.handicap) * chance.lognormvariate(0.0, 0.03)
         error = 0.02 + 0.3 / epoch + 0.01 * chance.random()
         yield EpochRecord(
             epoch=epoch,
@@ -46,4 +50,16 @@ def launch(request: Launch) -> Generator[Record, None, None]:
         )
     yield PhaseEnded("training", pace_s * settings.epochs, 1.9 * pace_s * settings.epochs, 0.1 * pace_s)
     yield PhaseEnded("evaluation", 0.1 * pace_s * settings.epochs, 0.2 * pace_s * settings.epochs, 0.0)
+    num_evaluated = settings.evaluation_images or 10_000
+    yield Outcomes(settings.epochs, num_evaluated, _wrong(num_evaluated, error, chance))
+    yield PhaseEnded("outcomes", 0.1 * pace_s, 0.1 * pace_s, 0.0)
     yield RunEnded("ok")
+
+
+def _wrong(num_images: int, error: float, chance: random.Random) -> str:
+    """Which images such a run gets wrong: half of those that are hard for every contestant."""
+    num_wrong = round(error * num_images)
+    by_difficulty = random.Random("images").sample(range(num_images), num_images)
+    bits = np.zeros(num_images, dtype=bool)
+    bits[chance.sample(by_difficulty[: 2 * num_wrong], num_wrong)] = True
+    return base64.b64encode(np.packbits(bits).tobytes()).decode("ascii")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
@@ -22,6 +24,7 @@ from bakeoff_worker.records import (
     ExecutorRecord,
     Facts,
     Job,
+    Outcomes,
     PhaseEnded,
     Record,
     RunEnded,
@@ -53,6 +56,12 @@ class Finished:
     @property
     def epochs(self) -> list[EpochRecord]:
         return self.of(EpochRecord)
+
+    @property
+    def num_wrong(self) -> int:
+        """Evaluation images that it got wrong in the end."""
+        (outcomes,) = self.of(Outcomes)
+        return int(np.unpackbits(np.frombuffer(base64.b64decode(outcomes.wrong), "uint8")).sum())
 
     @property
     def facts(self) -> Facts:

@@ -19,7 +19,7 @@ from bakeoff_worker.records import EpochRecord, StageProgress
 pytestmark = pytest.mark.slow
 
 PHASES = ["interpreter", "import", "data", "build", "cluster", "context", "parallelize"]
-ENDING = ["training", "evaluation", "application", "cluster_end", "end"]
+ENDING = ["training", "evaluation", "application", "cluster_end", "outcomes", "end"]
 PARTS = ("import_s", "data_s", "build_s", "train_s", "exchange_s")
 
 
@@ -54,6 +54,7 @@ def assert_adds_up(found: Any, num_tasks: int) -> None:
         assert task.result_bytes > 0
     assert found.samples.num_trained == sum(task.num_trained for task in found.training)
     assert sum(epoch.num_images for epoch in found.epochs) == found.samples.num_trained
+    assert found.num_wrong == round(300 * found.epochs[-1].validation_error)
 
 
 def test_todays_pair_first_of_all_with_java_hidden(spread, tmp_path, monkeypatch):
