@@ -18,6 +18,7 @@ from bakeoff.launchers import local
 from bakeoff.launchers.base import Launcher
 from bakeoff.prepare import prepare
 from bakeoff.races import verdicts
+from bakeoff.races.choice import Choice, choose_fastest
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import StudyRow, Writer
 from bakeoff.study import FollowUp, Study, Trial
@@ -100,7 +101,7 @@ def complete(
         else:
             with Reader(writer.path) as reader:
                 times = _times(study.follow_up, reader, study.digest, conditions)
-            choice = stats.choose_fastest(times)
+            choice = choose_fastest(times)
             tell(_reason(study.follow_up, choice, times))
             if choice is None:
                 return tally
@@ -248,22 +249,22 @@ def _times(
 
 
 def _reason(
-    follow_up: FollowUp, choice: stats.Choice | None, times: Sequence[Mapping[tuple[str, int], float]]
+    follow_up: FollowUp, choice: Choice | None, times: Sequence[Mapping[tuple[str, int], float]]
 ) -> str:
     """One line for people: what goes on, and on which evidence."""
     if choice is None:
         name = key_name(follow_up.choose)
         return f"no run with any {name} ended well, so none can be chosen: {_changes(follow_up)} is not run"
     reasons = []
-    for other, ratio in choice.against.items():
-        value = text(follow_up.choose, follow_up.branches[other].value)
+    for other, verdict in choice.against.items():
+        value, ratio = text(follow_up.choose, follow_up.branches[other].value), verdict.time
         if ratio.ratio is None:
             why = "no repeat of it ended well with both" if times[other] else "no run with it ended well"
             reasons.append(f"not compared with {value}: {why}")
             continue
         interval = "" if ratio.low is None else f"95 % interval {ratio.low:.3g} to {ratio.high:.3g}, "
-        pairs = f"{ratio.num_pairs} pair{'s' if ratio.num_pairs > 1 else ''}"
-        doubt = "" if ratio.verdict == stats.FASTER else f": {ratio.verdict}, the lower one is taken"
+        pairs = f"{ratio.num_blocks} pair{'s' if ratio.num_blocks > 1 else ''}"
+        doubt = "" if verdict.kind == stats.FASTER else f": {verdict.kind}, the lower one is taken"
         reasons.append(f"{ratio.ratio:.3g} times the training time with {value} ({interval}{pairs}){doubt}")
     return f"{_with_value(follow_up, choice.index)} goes on: {'; '.join(reasons) or 'there is no other'}"
 

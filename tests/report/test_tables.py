@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from bakeoff import stats
+from bakeoff.races.sentences import sentence
 from bakeoff.report import Frames, Table, tables, terminal_summary, to_latex, to_markdown
 from bakeoff.report.contents import compose
 from bakeoff.report.tables import (
@@ -16,7 +17,6 @@ from bakeoff.report.tables import (
     plateau_table,
     plateaus,
     provenance,
-    sentence,
     summary,
     troubles,
     verdicts,

@@ -5,6 +5,8 @@ verdict           one pair's verdict, for reports, commands and the stopping rul
 sentence          a comparison in words, with its numbers
 """
 
+from bakeoff.races.choice import Choice, choose_fastest
+from bakeoff.races.compose import compose
 from bakeoff.races.definitions import (
     DIFFERENT,
     MATCHED,
@@ -21,6 +23,8 @@ from bakeoff.races.definitions import (
     Race,
 )
 from bakeoff.races.frames import Frames, read, select
+from bakeoff.races.sections import Section, error_table
+from bakeoff.races.sentences import sentence, what_would_decide
 from bakeoff.races.verdicts import evaluation_images, rules_of, verdict
 
 __all__ = [
@@ -33,14 +37,21 @@ __all__ = [
     "TUNED",
     "UNCERTIFIED",
     "Certified",
+    "Choice",
     "Comparison",
     "Contestant",
     "Exclusion",
     "Frames",
     "Race",
+    "Section",
+    "choose_fastest",
+    "compose",
+    "error_table",
     "evaluation_images",
     "read",
     "rules_of",
     "select",
+    "sentence",
     "verdict",
+    "what_would_decide",
 ]

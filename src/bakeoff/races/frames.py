@@ -30,6 +30,8 @@ class Source(Protocol):
     def tasks(self, study: str | None = None) -> pl.DataFrame: ...
     def executors(self, study: str | None = None) -> pl.DataFrame: ...
     def samples(self, study: str | None = None) -> pl.DataFrame: ...
+    def outcomes(self, study: str | None = None) -> pl.DataFrame: ...
+    def certificates(self, study: str | None = None) -> pl.DataFrame: ...
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,10 @@ class Frames:
 
     runs: one row per run. epochs: one row per epoch. facts, warnings: may be empty. num_planned: runs
     that the study asks for; None if unknown. others: names of the store's other studies. document: the
-    whole study as JSON; empty if unknown. phases, tasks, executors, samples: of runs on a cluster; empty
-    where none was distributed.
+    whole study as JSON; empty if unknown. phases: one row per phase of a run. outcomes: which images each run
+    got wrong in the end; certificates: which pairs of contestants were verified; either may be empty. tasks,
+    executors, samples: of runs on a cluster; empty where none was distributed. calibrations: runs of
+    calibrations, the last calibration first; None if nobody looked for them.
     """
 
     study: str
@@ -55,6 +59,9 @@ class Frames:
     tasks: pl.DataFrame = field(default_factory=pl.DataFrame)
     executors: pl.DataFrame = field(default_factory=pl.DataFrame)
     samples: pl.DataFrame = field(default_factory=pl.DataFrame)
+    outcomes: pl.DataFrame = field(default_factory=pl.DataFrame)
+    certificates: pl.DataFrame = field(default_factory=pl.DataFrame)
+    calibrations: pl.DataFrame | None = None
 
 
 def read(source: Source | Frames, study: str | None = None) -> Frames:
@@ -73,13 +80,16 @@ def read(source: Source | Frames, study: str | None = None) -> Frames:
     row = studies.filter((pl.col("study") == chosen) | pl.col("digest").str.starts_with(chosen)).head(1)
     name = row["study"][0] if len(row) else chosen
     runs = source.runs(chosen)
-    of_clusters = ("phases", "tasks", "executors", "samples") if len(distributed(runs)) else ()
+    of_clusters = ("tasks", "executors", "samples") if len(distributed(runs)) else ()
     return Frames(
         study=name,
         runs=runs,
         epochs=source.epochs(chosen),
         facts=source.facts(chosen),
         warnings=source.warnings(chosen),
+        phases=source.phases(chosen),
+        outcomes=source.outcomes(chosen),
+        certificates=source.certificates(chosen),
         title=row["title"][0] or "" if len(row) else "",
         num_planned=row["num_planned"][0] if len(row) else None,
         others=tuple(other for other in names if other != name),

@@ -21,7 +21,7 @@ import polars as pl
 
 from bakeoff.metrics import METRICS, RATIO, Metric
 from bakeoff.races.frames import backend_rank
-from bakeoff.stats import Plateau, summarize
+from bakeoff.stats import Plateau, Verdict, summarize
 
 Figure = alt.LayerChart | alt.FacetChart
 
@@ -426,14 +426,14 @@ def error_against_time(epochs: pl.DataFrame, palette: Palette | None = None) -> 
 # ---- comparisons --------------------------------------------------------------------------------
 
 
-def time_ratios(comparisons: Iterable[tuple[str, str, Any]]) -> Figure:
-    """Training-time ratio of each pair with its 95 % interval; filled where it excludes 1.
+def time_ratios(comparisons: Iterable[tuple[str, str, Verdict]]) -> Figure:
+    """Training-time ratio of each pair with its 95 % interval; filled where one is faster.
 
-    comparisons: name of the faster, name of the slower, and `bakeoff.stats.Ratio` of their times.
+    comparisons: name of the faster, name of the slower, and the verdict on them.
     """
-    rows = []
-    for first, second, ratio in comparisons:
-        slower = ratio.inverse
+    rows: list[dict[str, Any]] = []
+    for first, second, verdict in comparisons:
+        slower = verdict.time.inverse
         if slower.ratio is None:
             continue
         rows.append(
@@ -442,10 +442,10 @@ def time_ratios(comparisons: Iterable[tuple[str, str, Any]]) -> Figure:
                 "ratio": _short(slower.ratio),
                 "low": None if slower.low is None else _short(slower.low),
                 "high": None if slower.high is None else _short(slower.high),
-                "verdict": ratio.verdict,
+                "verdict": verdict.kind,
                 "shown": RATIO.text(slower.ratio),
                 "interval": " to ".join(RATIO.texts([slower.low, slower.high])),
-                "pairs": ratio.num_pairs,
+                "pairs": slower.num_blocks,
             }
         )
     schema = {"pair": pl.String, "ratio": pl.Float64, "low": pl.Float64, "high": pl.Float64}
@@ -483,9 +483,7 @@ def time_ratios(comparisons: Iterable[tuple[str, str, Any]]) -> Figure:
     point = base.mark_point(size=70, opacity=1, color=INK[0], fill=INK[0], strokeWidth=1.5).encode(
         x=x,
         y=y,
-        fillOpacity=alt.condition(
-            "datum.verdict == 'faster' || datum.verdict == 'slower'", alt.value(1), alt.value(0)
-        ),
+        fillOpacity=alt.condition("datum.verdict == 'faster'", alt.value(1), alt.value(0)),
         tooltip=tooltip,
     )
     chart = alt.layer(one, interval, point, data=frame).properties(width=WIDTH, height=22 * max(1, len(rows)))

@@ -7,7 +7,6 @@ import functools
 import itertools
 import json
 import os
-import shlex
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,12 +21,16 @@ from altair.utils.schemapi import debug_mode
 
 from bakeoff.errors import ReportError
 from bakeoff.metrics import METRICS
+from bakeoff.races.compose import command_of
+from bakeoff.races.contestants import line_name
 from bakeoff.races.frames import MARK, MARK_NOTE, Frames, Source, marked, plain, read
+from bakeoff.races.sections import Section
+from bakeoff.races.sentences import claim_and_numbers
 from bakeoff.report import figures as draw
 from bakeoff.report import tables
 from bakeoff.report.cluster import figures as cluster_figures
 from bakeoff.report.cluster import said
-from bakeoff.report.contents import Contents, Section, compose, line_name
+from bakeoff.report.contents import Contents, compose
 
 FIGURE_FORMATS = ("svg", "png")
 # The study's own windows, in epochs.
@@ -171,7 +174,7 @@ def _headline(section: Section) -> list[tuple[str, str]]:
     if not comparisons:
         return []
     leader = comparisons[0].first
-    return [tables.claim_and_numbers(one) for one in comparisons if one.first == leader]
+    return [claim_and_numbers(one) for one in comparisons if one.first == leader]
 
 
 Drawn = tuple[str, Any, str, str]
@@ -187,9 +190,9 @@ def _section_figures(section: Section, plateaus: Mapping[str, Any]) -> Iterator[
     any_short = any(one.is_short for one in race.contestants)
     if len(runs):
         ratios = [
-            (one.first.short, one.second.short, one.time)
+            (one.first.short, one.second.short, one.verdict)
             for one in race.comparisons
-            if one.time.ratio is not None
+            if one.verdict.time.ratio is not None and not one.refusal
         ]
         if ratios:
             yield (
@@ -420,7 +423,7 @@ def _header(contents: Contents, options: Options) -> list[tuple[str, str]]:
     tally = ", ".join(f"{number} {str(status).replace('_', ' ')}" for status, number in counts)
     planned = f" ({frames.num_planned} planned)" if frames.num_planned is not None else ""
     found.append(("Runs", (tally or "none yet") + planned))
-    command = options.command or _command(runs)
+    command = options.command or command_of(runs)
     if command:
         found.append(("Command", command))
     when = options.generated_at or datetime.now(UTC)
@@ -430,14 +433,6 @@ def _header(contents: Contents, options: Options) -> list[tuple[str, str]]:
     if frames.others:
         found.append(("Also in the store", ", ".join(frames.others)))
     return found
-
-
-def _command(runs: pl.DataFrame) -> str:
-    """The command that started the last run."""
-    if not len(runs) or "command" not in runs.columns or not runs["command"][-1]:
-        return ""
-    words = json.loads(runs["command"][-1])
-    return shlex.join([Path(words[0]).name, *words[1:]]) if words else ""
 
 
 def _embedded(value: Any) -> str:

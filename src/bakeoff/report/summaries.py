@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from bakeoff import stats
 from bakeoff.metrics import METRICS
-from bakeoff.races.frames import MARK, Frames, Source, read
+from bakeoff.races.frames import MARK, Frames, Source
+from bakeoff.races.sections import Section
 from bakeoff.report.cluster import said
-from bakeoff.report.contents import Section, compose
-from bakeoff.report.tables import Table, counts_of, samples_of, sentence, summary, verdicts
+from bakeoff.report.contents import compose
+from bakeoff.report.opening import statements
+from bakeoff.report.opening import tables as opening_tables
+from bakeoff.report.opening.trust import trust
+from bakeoff.report.reading import read
+from bakeoff.report.tables import Table, counts_of, samples_of, summary, verdicts
 
 _TERMINAL_METRICS = ("train_s", "wall_s", "first_step_s", "throughput_images_per_s", "final_validation_error")
 
@@ -24,31 +31,55 @@ def tables(source: Source | Frames, study: str | None = None) -> tuple[Table, ..
     contents = compose(read(source, study))
     sayings = said.say(contents, with_figures=False)
     found: list[Table] = []
+    disclosure = opening_tables.disclosure(contents.sections)
     for section in contents.sections:
-        found += [summary(section), verdicts(section)]
+        ranking = opening_tables.ranking(section)
+        found += [summary(section), verdicts(section), *([ranking] if ranking else [])]
         if section.title in sayings.sections:
             found += sayings.sections[section.title].tables
     if sayings.conclusions:
         found += sayings.conclusions.tables
+    if disclosure.rows:
+        found.append(disclosure)
     return tuple(found)
 
 
 def terminal_summary(source: Source | Frames, study: str | None = None) -> list[InShort]:
-    """Titles, headings and rows for a terminal: each section's results and verdicts, also on a cluster."""
+    """Titles, headings and rows for a terminal: verdicts first, then each section's results, also on a cluster.
+
+    Headings of nothing are not to be shown.
+    """
     contents = compose(read(source, study))
     sayings = said.say(contents, with_figures=False)
     found: list[InShort] = []
+    calibrated = trust(contents.frames.calibrations, contents.selection.chosen)
+    lines = [
+        statements.overview(contents.sections),
+        calibrated.words if calibrated and statements.overview(contents.sections) else "",
+    ]
+    if any(lines):
+        found.append(("Verdicts", ("",), [(line,) for line in lines if line]))
+    for section in contents.sections:
+        if section.races[0].comparisons:
+            found.append((section.title, ("",), list(_sentences(section))))
     for section in contents.sections:
         found.append(_results(section))
-        sentences: list[tuple[str, ...]] = [(sentence(one),) for one in section.races[0].comparisons]
-        if sentences:
-            found.append((f"{section.title}: verdicts", ("Verdict",), sentences))
         if section.title in sayings.sections:
             found += _distributed(sayings.sections[section.title])
     if sayings.conclusions:
         claims = [(claim,) for claim, _ in sayings.conclusions.verdicts]
         found.append((sayings.conclusions.title, ("Conclusion",), list[tuple[str, ...]](claims)))
     return found
+
+
+def _sentences(section: Section) -> Iterator[tuple[str, ...]]:
+    """The main race's verdicts, each with how it is founded."""
+    for comparison in section.races[0].comparisons:
+        told = statements.statement(comparison)
+        yield (" · ".join([f"{told.claim} {told.numbers}", *(badge.words for badge in told.badges)]),)
+    others = sum(len(race.comparisons) for race in section.races[1:])
+    if others:
+        yield (f"{others} more under other settings: see the report, or bakeoff compare",)
 
 
 def _results(section: Section) -> InShort:

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, NO_VALUE, RATIO
+from bakeoff.races.contestants import parsed
+from bakeoff.races.definitions import Contestant
 from bakeoff.races.frames import MARK, MARK_NOTE, marked, plain, short_of_samples
-from bakeoff.report.contents import (
-    FAILED,
-    Comparison,
-    Contents,
-    Contestant,
-    Section,
-    error_table,
-    parsed,
-)
+from bakeoff.races.sections import Section, error_table
+from bakeoff.report.contents import FAILED, Contents
 
 SUMMARY_METRICS = (
     *("train_s", "wall_s", "evaluation_s", "first_step_s", "user_s", "system_s", "device_s"),
@@ -41,7 +36,8 @@ class Table:
     """Cells as text.
 
     name: for file names and anchors. grouped: rows that begin alike belong together. remark: what to know
-    when reading it; `note` adds what the dagger means where a cell has one.
+    when reading it; `note` adds what the dagger means where a cell has one. anchors: by first cell, the name
+    under which a page can link to its group of rows.
     """
 
     name: str
@@ -50,6 +46,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     grouped: bool = False
     remark: str = ""
+    anchors: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def note(self) -> str:
@@ -112,20 +109,22 @@ def verdicts(section: Section) -> Table:
     rows = []
     for race in section.races:
         for one in race.comparisons:
-            ratio = one.time.inverse
+            ratio, error = one.verdict.time.inverse, one.verdict.error
             times = RATIO.texts([ratio.ratio, ratio.low, ratio.high])
-            error = one.error
-            differences = ERROR_DIFFERENCE.texts([error.difference, error.low, error.high, error.test_set_se])
+            parts = ("difference", "low", "high", "test_set_se")
+            differences = ERROR_DIFFERENCE.texts([getattr(error, part, None) for part in parts])
             cells = (
                 one.first.short,
                 one.second.short,
-                one.time.verdict,
+                "not compared" if one.refusal else one.verdict.kind,
                 times[0],
                 interval_text(times[1], times[2]),
-                str(one.time.num_pairs),
+                str(ratio.num_blocks),
                 differences[0],
                 interval_text(differences[1], differences[2]),
                 differences[3],
+                one.track,
+                one.certificate.verdict or "no",
             )
             rows.append((race.setting or "main", *cells) if several else cells)
     columns = (
@@ -134,10 +133,12 @@ def verdicts(section: Section) -> Table:
         Column("Training is", False),
         Column("Times faster"),
         Column("95 % interval"),
-        Column("Pairs"),
+        Column("Blocks"),
         Column("Error difference (pp)"),
         Column("95 % interval"),
         Column("Test-set SE (pp)"),
+        Column("Track", False),
+        Column("Certified", False),
     )
     return Table(
         f"verdicts-{slug(section.title)}",
@@ -146,41 +147,6 @@ def verdicts(section: Section) -> Table:
         tuple(rows),
         grouped=several,
     )
-
-
-def sentence(comparison: Comparison) -> str:
-    """One comparison in words, with its numbers."""
-    claim, numbers = claim_and_numbers(comparison)
-    return f"{claim} {numbers}"
-
-
-def claim_and_numbers(comparison: Comparison) -> tuple[str, str]:
-    """One comparison in words: what can be said, and the numbers that it rests on."""
-    first, second = comparison.first.short, comparison.second.short
-    ratio = comparison.time.inverse
-    pairs = f"{ratio.num_pairs} paired block{'' if ratio.num_pairs == 1 else 's'}"
-    if ratio.ratio is None:
-        return f"{first} against {second}: {stats.TOO_FEW}", "(no block in which both ended well)"
-    times = RATIO.texts([ratio.ratio, ratio.low, ratio.high])
-    interval = "no interval" if ratio.low is None else f"95 % CI {times[1]}–{times[2]}"
-    numbers = f"({interval}, {pairs}); {_error_words(comparison)}"
-    if comparison.first.is_short or comparison.second.is_short:
-        numbers += f"; {MARK} not all of its samples were trained"
-    if comparison.time.verdict == stats.FASTER:
-        return f"{first} trains {times[0]}× faster than {second}", numbers
-    return f"{first} against {second}: {comparison.time.verdict}, ratio of times {times[0]}", numbers
-
-
-def _error_words(comparison: Comparison) -> str:
-    error = comparison.error
-    if error.difference is None:
-        return "no final error to compare"
-    shown = ERROR_DIFFERENCE.texts([error.difference, error.low, error.high, error.test_set_se])
-    signed = shown[0] if error.difference < 0 or not shown[0].strip("0.") else f"+{shown[0]}"
-    details = [] if error.low is None else [f"95 % CI {shown[1]} to {shown[2]}"]
-    if error.test_set_se is not None:
-        details.append(f"test-set SE {shown[3]}")
-    return f"final error differs by {signed} pp" + (f" ({'; '.join(details)})" if details else "")
 
 
 def plateaus(section: Section) -> dict[str, stats.Plateau]:

@@ -1,25 +1,13 @@
 """Arrays in, numbers out: summaries, comparisons, verdicts, ranking, warm-up. See docs/statistics.md."""
 
 from bakeoff.stats.break_even import BreakEven, Costs, break_even
-from bakeoff.stats.choice import Choice, choose_fastest
-from bakeoff.stats.comparison import (
-    FASTER,
-    MIN_PAIRS,
-    SLOWER,
-    TOO_FEW,
-    UNDECIDED,
-    Difference,
-    Ratio,
-    pair,
-    paired_difference,
-    paired_ratio,
-)
+from bakeoff.stats.comparison import FASTER, MIN_PAIRS, SLOWER, TOO_FEW, UNDECIDED, pair
 from bakeoff.stats.error_difference import ErrorDifference, error_difference, error_difference_by_image
 from bakeoff.stats.error_rate import ErrorRate, error_rate
 from bakeoff.stats.plateau import Plateau, plateau
 from bakeoff.stats.ranking import Ranking, rank
 from bakeoff.stats.rules import Rules
-from bakeoff.stats.steady import two_valued, warm_up_epochs
+from bakeoff.stats.steady import two_valued
 from bakeoff.stats.summary import Summary, mean_interval, summarize
 from bakeoff.stats.target import TargetComparison, compare_to_target, time_to_target
 from bakeoff.stats.verdicts import (
@@ -45,14 +33,11 @@ __all__ = [
     "TOO_FEW",
     "UNDECIDED",
     "BreakEven",
-    "Choice",
     "Costs",
-    "Difference",
     "ErrorDifference",
     "ErrorRate",
     "Plateau",
     "Ranking",
-    "Ratio",
     "Rules",
     "Summary",
     "TargetComparison",
@@ -60,7 +45,6 @@ __all__ = [
     "Verdict",
     "WarmUp",
     "break_even",
-    "choose_fastest",
     "compare_to_target",
     "error_difference",
     "error_difference_by_image",
@@ -68,8 +52,6 @@ __all__ = [
     "judge",
     "mean_interval",
     "pair",
-    "paired_difference",
-    "paired_ratio",
     "plateau",
     "rank",
     "summarize",
@@ -77,5 +59,4 @@ __all__ = [
     "time_to_target",
     "two_valued",
     "warm_up",
-    "warm_up_epochs",
 ]

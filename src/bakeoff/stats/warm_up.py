@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.stats.steady import MIN_EPOCHS
 from bakeoff.stats.summary import Values
+
+# Fewer epochs than this have no second half to compare with.
+MIN_EPOCHS = 4
 
 
 @dataclass(frozen=True)

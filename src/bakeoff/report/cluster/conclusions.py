@@ -208,30 +208,36 @@ def conditions(cluster: Cluster) -> Iterator[str]:
 
 def _layout_case(one: Between) -> Case:
     wide = one if one.first.layout == "5 × 4" else one.inverse
-    verdicts = {stats.FASTER: REPRODUCED, stats.SLOWER: CONTRADICTED}
-    ends = _ends(RATIO, wide.total.low, wide.total.high)
-    times = RATIO.text(wide.total.ratio)
+    verdicts = {
+        stats.FASTER: REPRODUCED,
+        stats.SLOWER: CONTRADICTED,
+        stats.PRACTICALLY_EQUAL: CONTRADICTED,  # a difference that is none
+    }
+    ratio = wide.total.time
+    ends = _ends(RATIO, ratio.low, ratio.high)
+    times = RATIO.text(ratio.ratio)
     short = marked(f"{wide.first.base} on 5 × 4", wide.is_short)
     said = f"{short} {times} times the total of 4 × 5 ({ends})"
-    return Case(said, verdicts.get(wide.total.verdict, UNDECIDED))
+    return Case(said, verdicts.get(wide.total.kind, UNDECIDED))
 
 
 def _ratio_case(cluster: Cluster, theano: Entrant, flow: Entrant) -> Case:
-    ratio = stats.paired_ratio(*cluster.paired(theano, flow, "total_s"))
+    ratio = stats.time_ratio(*cluster.paired(theano, flow, "total_s"))
     interval = None if ratio.low is None or ratio.high is None else (ratio.low, ratio.high)
     ends = _ends(RATIO, ratio.low, ratio.high)
     said = f"{_name(theano)} {RATIO.text(ratio.ratio)} times the total of {_name(flow)} ({ends})"
-    return Case(said, judge(interval, ratio.num_pairs, (6 / FACTOR, 6 * FACTOR)))
+    return Case(said, judge(interval, ratio.num_blocks, (6 / FACTOR, 6 * FACTOR)))
 
 
 def _difference_case(
     cluster: Cluster, pair: tuple[Entrant, Entrant], column: str, metric: Metric, margin: float
 ) -> Case:
-    found = stats.paired_difference(*cluster.paired(*pair, column))
+    first, second = cluster.paired(*pair, column)
+    found = stats.summarize(first - second)
     interval = None if found.low is None or found.high is None else (found.low, found.high)
-    value = f"{metric.text(found.difference)} {metric.unit} ({_ends(metric, found.low, found.high)})"
+    value = f"{metric.text(found.mean)} {metric.unit} ({_ends(metric, found.low, found.high)})"
     said = f"{_name(pair[0])} less {_name(pair[1])} {value}"
-    return Case(said, judge(interval, found.num_pairs, (-margin, margin)))
+    return Case(said, judge(interval, found.num, (-margin, margin)))
 
 
 def _level_case(cluster: Cluster, one: Entrant, column: str, metric: Metric, printed: float) -> Case:

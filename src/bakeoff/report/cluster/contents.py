@@ -13,18 +13,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bakeoff import stats
+from bakeoff.races.choice import choose_fastest
+from bakeoff.races.contestants import as_computed, flat, observed_of, parsed
+from bakeoff.races.definitions import Contestant
 from bakeoff.races.frames import MARK, distributed, marked
+from bakeoff.races.sections import Section
+from bakeoff.races.verdicts import evaluation_images, paired, rules_of, verdict
 from bakeoff.report.cluster import measures
-from bakeoff.report.contents import (
-    Contents,
-    Contestant,
-    Section,
-    as_computed,
-    by_block,
-    flat,
-    observed_of,
-    parsed,
-)
+from bakeoff.report.contents import Contents
 
 LAYOUT = "distribution_options.layout"
 MERGE = "distribution_options.merge"
@@ -103,22 +99,21 @@ class Entrant:
 
 @dataclass(frozen=True)
 class Between:
-    """Two entrants that differ in one thing, paired by block; ratios are the first's times to the second's.
+    """Two entrants that differ in one thing, paired by block: the first against the second.
 
-    train: training seconds. total: seconds from the application's launch to its stop; on one machine, of the
-    whole process. error: difference of final errors.
+    verdict: on training time, and on final errors. total: on seconds from the application's launch to its
+    stop alone; on one machine, of the whole process.
     """
 
     first: Entrant
     second: Entrant
-    train: stats.Ratio
-    total: stats.Ratio
-    error: stats.Difference
+    verdict: stats.Verdict
+    total: stats.Verdict
 
     @property
     def inverse(self) -> Between:
         """The same, seen from the second."""
-        return Between(self.second, self.first, self.train.inverse, self.total.inverse, self.error.inverse)
+        return Between(self.second, self.first, self.verdict.inverse, self.total.inverse)
 
     @property
     def is_short(self) -> bool:
@@ -162,7 +157,7 @@ class Cluster:
 
     def paired(self, first: Entrant, second: Entrant, column: str) -> tuple[Array, Array]:
         """Values of a column of the blocks in which both ended well."""
-        return _paired(self.of(first), self.of(second), column)
+        return paired(self.of(first), self.of(second), column)
 
     def shares(self, entrant: Entrant) -> list[dict[str, float]]:
         """By run: the share of each part of its time; of runs whose time is known."""
@@ -220,16 +215,11 @@ def cluster(section: Section, contents: Contents) -> Cluster:
     ).join(measured, on="run_id", how="left", maintain_order="left")
     alone = pl.col("settings.distribution") == "single"
     runs = runs.with_columns(total_s=pl.when(alone).then("wall_s").otherwise("application_phase_s"))
-    by_trial = {one.contestant.trial_id: runs.filter(trial_id=one.contestant.trial_id) for one in entrants}
-    images = {
-        trial_id: next(
-            (observed.get(run_id, {}).get("num_evaluation_images") for run_id in part["run_id"]), None
-        )
-        for trial_id, part in by_trial.items()
-    }
+    images = evaluation_images(frames.facts, runs)
+    rules = rules_of(frames.document)
 
     def between(first: Entrant, second: Entrant) -> Between:
-        return _between(first, second, by_trial, images)
+        return _between(first, second, runs, frames.outcomes, images, rules)
 
     apart = [one for one in entrants if one.is_distributed]
     return Cluster(
@@ -299,30 +289,25 @@ def _problem(entrant: Entrant) -> str:
 
 
 def _between(
-    first: Entrant, second: Entrant, by_trial: Mapping[str, pl.DataFrame], images: Mapping[str, int | None]
+    first: Entrant,
+    second: Entrant,
+    runs: pl.DataFrame,
+    outcomes: pl.DataFrame,
+    images: Mapping[str, int | None],
+    rules: stats.Rules,
 ) -> Between:
     ids = first.contestant.trial_id, second.contestant.trial_id
-
-    def paired(column: str) -> tuple[Array, Array]:
-        return _paired(by_trial[ids[0]], by_trial[ids[1]], column)
-
-    num_images = images[ids[0]] if images[ids[0]] == images[ids[1]] else None
+    a, b = (runs.filter(trial_id=trial_id) for trial_id in ids)
     return Between(
         first,
         second,
-        train=stats.paired_ratio(*paired("train_s")),
-        total=stats.paired_ratio(*paired("total_s")),
-        error=stats.paired_difference(*paired("final_validation_error"), num_images),
+        verdict=verdict(*ids, runs, outcomes, images, rules),
+        total=stats.judge(*paired(a, b, "total_s"), rules=rules),
     )
 
 
-def _paired(first: pl.DataFrame, second: pl.DataFrame, column: str) -> tuple[Array, Array]:
-    a, b = by_block(first, column), by_block(second, column)
-    return stats.pair(a[0], a[1], b[0], b[1])
-
-
 def _faster_first(pair: Between) -> Between:
-    ratio = pair.train.ratio
+    ratio = pair.verdict.time.ratio
     return pair.inverse if ratio is not None and ratio > 1 else pair
 
 
@@ -348,7 +333,7 @@ class FollowUp:
     choose: str
     value: Any
     is_decided: bool
-    against: Mapping[str, stats.Ratio]
+    against: Mapping[str, stats.Verdict]
     ran: tuple[Any, ...]
     changes: str
     trial_ids: frozenset[str]
@@ -372,7 +357,7 @@ def follow_up(contents: Contents) -> FollowUp | None:
         }
         for branch in branches
     ]
-    choice = stats.choose_fastest(times)
+    choice = choose_fastest(times)
     if choice is None:
         return None
     ran = set(contents.selection.ok["label"])
@@ -382,7 +367,7 @@ def follow_up(contents: Contents) -> FollowUp | None:
         choose=plan["choose"],
         value=branches[choice.index]["value"],
         is_decided=choice.is_decided,
-        against={str(branches[other]["value"]): ratio for other, ratio in choice.against.items()},
+        against={str(branches[other]["value"]): found for other, found in choice.against.items()},
         ran=tuple(branch["value"] for branch, mine in zip(branches, own, strict=True) if ran & mine),
         changes=", ".join(
             f"{key.rpartition('.')[2].replace('_', ' ')} {value}" for key, value in plan["changes"].items()

@@ -265,14 +265,14 @@ def _speed_up(cluster: Cluster) -> pl.DataFrame:
             + (f" (against {pair.first.name})" if several else ""),
             "backend": pair.second.contestant.backend,
             "layout": pair.second.layout,
-            "ratio": pair.train.ratio,
-            "low": pair.train.low if pair.train.num_pairs >= stats.MIN_PAIRS else None,
-            "high": pair.train.high if pair.train.num_pairs >= stats.MIN_PAIRS else None,
+            "ratio": pair.verdict.time.ratio,
+            "low": pair.verdict.time.low if pair.verdict.time.num_blocks >= stats.MIN_PAIRS else None,
+            "high": pair.verdict.time.high if pair.verdict.time.num_blocks >= stats.MIN_PAIRS else None,
             "num_cpus": pair.second.num_cpus,
             "num_slots": pair.second.slots,
         }
         for pair in cluster.machine
-        if pair.train.ratio is not None
+        if pair.verdict.time.ratio is not None
     ]
     schema: dict[str, Any] = dict.fromkeys(("contestant", "backend", "layout"), pl.String)
     schema |= dict.fromkeys(("ratio", "low", "high"), pl.Float64)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bakeoff import stats
-from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, RATIO
+from bakeoff.metrics import METRICS, RATIO
 from bakeoff.races.frames import MARK, MARK_NOTE
+from bakeoff.races.sentences import blocks, signed
+from bakeoff.races.verdicts import on_time
 from bakeoff.report.cluster import budget
 from bakeoff.report.cluster.contents import Between, Cluster, FollowUp
 
@@ -17,20 +19,21 @@ Verdict = tuple[str, str]
 def layout_verdicts(cluster: Cluster) -> Iterator[Verdict]:
     """For every two layouts of a contestant: one of them, or undecided."""
     for one in cluster.layouts:
-        first, second, ratio = one.first.placed, one.second.placed, one.train.inverse
+        first, second, ratio = one.first.placed, one.second.placed, one.verdict.time.inverse
         times = RATIO.text(ratio.ratio)
-        if one.train.verdict == stats.FASTER:
-            claim = f"{one.first.base}: {first}, which trains {times}× faster than {second}"
-        elif ratio.ratio is None:
+        if ratio.ratio is None:
             claim = f"{one.first.base}: {first} or {second}: {stats.TOO_FEW}"
+        elif on_time(one.verdict) == stats.FASTER:
+            claim = f"{one.first.base}: {first}, which trains {times}× faster than {second}"
+            claim += _at_what_error(one.verdict)
         else:
             claim = (
-                f"{one.first.base}: {first} or {second}: {one.train.verdict}, ratio of training times {times}"
+                f"{one.first.base}: {first} or {second}: {one.verdict.kind}, ratio of training times {times}"
             )
         numbers = [_interval(ratio)]
-        if one.total.ratio is not None:
+        if one.total.time.ratio is not None:
             numbers.append(f"in total {first} is {_compared(one.total.inverse)}")
-        yield claim, _joined(one, numbers, _error(one.error))
+        yield claim, _joined(one, numbers, _error(one.verdict.error))
 
 
 def machine_verdicts(cluster: Cluster) -> Iterator[Verdict]:
@@ -40,8 +43,8 @@ def machine_verdicts(cluster: Cluster) -> Iterator[Verdict]:
             _answer(one),
             _joined(
                 one,
-                [_interval(_above_one(one.train)), _total(one)],
-                _error(one.error.inverse, "the error paid is"),
+                [_interval(_above_one(one.verdict.time)), _total(one)],
+                _error(one.verdict.inverse.error, "the error paid is"),
             ),
         )
 
@@ -49,24 +52,34 @@ def machine_verdicts(cluster: Cluster) -> Iterator[Verdict]:
 def _answer(one: Between) -> str:
     """The first is one machine, the second the cluster: is the first slower?"""
     where = f"{one.second.base} on {one.second.placed}"
-    if one.train.ratio is None:
+    ratio, kind = one.verdict.time, on_time(one.verdict)
+    if ratio.ratio is None:
         return f"Distribute {where}? {stats.TOO_FEW}"
-    times = RATIO.text(_above_one(one.train).ratio)
-    if one.train.verdict == one.total.verdict == stats.SLOWER:
-        return f"Distribute {where}: it trains {times}× faster than on one machine"
-    if one.train.verdict == stats.SLOWER:
-        return f"Distribute {where} for longer work only: training is {times}× faster, the whole job is not"
-    if one.train.verdict == stats.FASTER:
+    times = RATIO.text(_above_one(ratio).ratio)
+    error = _at_what_error(one.verdict.inverse)
+    if kind == one.total.kind == stats.SLOWER:
+        return f"Distribute {where}: it trains {times}× faster than on one machine{error}"
+    if kind == stats.SLOWER:
+        claim = f"Distribute {where} for longer work only: training is {times}× faster, the whole job is not"
+        return claim + error
+    if kind == stats.FASTER:
         return f"Don't distribute {where}: training takes {times} times as long as on one machine"
-    compared = f"is {times}× faster than" if one.train.ratio > 1 else f"takes {times} times as long as"
-    return f"Distribute {where}? {one.train.verdict.capitalize()}: training {compared} on one machine"
+    compared = f"is {times}× faster than" if ratio.ratio > 1 else f"takes {times} times as long as"
+    return f"Distribute {where}? {kind.capitalize()}: training {compared} on one machine"
+
+
+def _at_what_error(verdict: stats.Verdict) -> str:
+    """What to add where the first is faster, but not shown to err no more."""
+    if verdict.kind == stats.FASTER_AT_WORSE_ERROR:
+        return ", but at worse error"
+    return "; whether at non-inferior error is undecided" if verdict.undecided_on == "error" else ""
 
 
 def _total(one: Between) -> str:
-    if one.total.ratio is None:
+    if one.total.time.ratio is None:
         return ""
-    faster = one.total.ratio > 1
-    ratio = _above_one(one.total)
+    faster = one.total.time.ratio > 1
+    ratio = _above_one(one.total.time)
     words = f"{RATIO.text(ratio.ratio)}× faster" if faster else f"{RATIO.text(ratio.ratio)} times as long"
     return f"the whole job {'is' if faster else 'takes'} {words} ({_ends(ratio)})"
 
@@ -140,14 +153,15 @@ def retries(cluster: Cluster) -> Iterator[str]:
 def warmth(cluster: Cluster) -> Iterator[str]:
     """Cold executors against warm ones."""
     for one in cluster.warmth:
-        if one.train.ratio is None:
+        train, total, kind = one.verdict.time, one.total.time, on_time(one.verdict)
+        if train.ratio is None:
             continue
         words = {stats.SLOWER: "warming up helps", stats.FASTER: "warming up harms"}
-        train, total = RATIO.text(one.train.ratio), RATIO.text(one.total.ratio)
+        times = RATIO.text(train.ratio), RATIO.text(total.ratio)
         yield (
-            f"{one.second.at}: with cold executors training takes {train} times as long as with warm ones "
-            f"({_interval(one.train)}): {words.get(one.train.verdict, one.train.verdict)}. The total, with "
-            f"warming up in it, takes {total} times as long ({_ends(one.total)})."
+            f"{one.second.at}: with cold executors training takes {times[0]} times as long as with warm ones "
+            f"({_interval(train)}): {words.get(kind, kind)}. The total, with warming up in it, takes "
+            f"{times[1]} times as long ({_ends(total)})."
         )
 
 
@@ -155,13 +169,13 @@ def followed(found: FollowUp) -> str:
     """Which value the results speak for, on which evidence, and what ran on it."""
     name = found.choose.rpartition(".")[2].replace("_", " ")
     reasons = []
-    for value, ratio in found.against.items():
-        if ratio.ratio is None:
+    for value, against in found.against.items():
+        if against.time.ratio is None:
             reasons.append(f"{_shown(value)} could not be compared")
             continue
-        doubt = "" if ratio.verdict == stats.FASTER else f"; {ratio.verdict}, so the lower mean decides"
-        times = RATIO.text(ratio.ratio)
-        reasons.append(f"{times} times the training time with {_shown(value)} ({_interval(ratio)}{doubt})")
+        doubt = "" if against.kind == stats.FASTER else f"; {against.kind}, so the lower mean decides"
+        times, interval = RATIO.text(against.time.ratio), _interval(against.time)
+        reasons.append(f"{times} times the training time with {_shown(value)} ({interval}{doubt})")
     said = f"The follow-up ({found.changes}) goes on with {name} {_shown(found.value)}"
     said += f": {'; '.join(reasons)}." if reasons else "."
     if not found.ran:
@@ -181,40 +195,36 @@ def _shown(value: object) -> str:
 # ---- numbers in words ---------------------------------------------------------------------------
 
 
-def _above_one(ratio: stats.Ratio) -> stats.Ratio:
+def _above_one(ratio: stats.TimeRatio) -> stats.TimeRatio:
     return ratio if ratio.ratio is None or ratio.ratio >= 1 else ratio.inverse
 
 
-def _compared(ratio: stats.Ratio) -> str:
-    """How many times faster, with the interval and the verdict on it."""
-    words = {stats.FASTER: "slower", stats.SLOWER: "faster"}.get(ratio.verdict, ratio.verdict)
-    return f"{RATIO.text(ratio.ratio)}× as fast ({_ends(ratio)}: {words})"
+def _compared(verdict: stats.Verdict) -> str:
+    """How many times faster, with the interval and the verdict on it. Of the second against the first."""
+    words = {stats.FASTER: "slower", stats.SLOWER: "faster"}.get(verdict.kind, verdict.kind)
+    return f"{RATIO.text(verdict.time.ratio)}× as fast ({_ends(verdict.time)}: {words})"
 
 
-def _ends(ratio: stats.Ratio) -> str:
+def _ends(ratio: stats.TimeRatio) -> str:
     if ratio.low is None:
         return "no interval"
     low, high = RATIO.texts([ratio.low, ratio.high])
     return f"95 % CI {low}–{high}"
 
 
-def _pairs(ratio: stats.Ratio) -> str:
-    return f"{ratio.num_pairs} paired block{'' if ratio.num_pairs == 1 else 's'}"
+def _interval(ratio: stats.TimeRatio) -> str:
+    if ratio.ratio is None:
+        return "no block in which both ended well"
+    return f"{_ends(ratio)}, {blocks(ratio.num_blocks)}"
 
 
-def _interval(ratio: stats.Ratio) -> str:
-    return (
-        f"{_ends(ratio)}, {_pairs(ratio)}" if ratio.ratio is not None else "no block in which both ended well"
-    )
-
-
-def _error(error: stats.Difference, words: str = "final error differs by") -> str:
-    if error.difference is None:
+def _error(error: stats.ErrorDifference | None, words: str = "final error differs by") -> str:
+    if error is None or error.difference is None:
         return "no final error to compare"
-    shown = ERROR_DIFFERENCE.texts([error.difference, error.low, error.high])
-    sign = "+" if error.difference > 0 and shown[0].strip("0.") else ""
-    ends = "" if error.low is None else f" (95 % CI {shown[1]} to {shown[2]})"
-    return f"{words} {sign}{shown[0]} pp{ends}"
+    ends = ""
+    if error.low is not None and error.high is not None:
+        ends = f" (95 % CI {signed(error.low)} to {signed(error.high)})"
+    return f"{words} {signed(error.difference)} pp{ends}"
 
 
 def _joined(one: Between, numbers: list[str], error: str) -> str:

@@ -261,11 +261,9 @@ def layouts(cluster: Cluster) -> Table:
     """Every two layouts of one contestant: which is faster, in training and in total."""
     rows = []
     for one in cluster.layouts:
-        train, total = one.train.inverse, one.total.inverse
+        train, total = one.verdict.time.inverse, one.total.time.inverse
         cells = (one.first.base, one.first.placed, one.second.placed)
-        rows.append(
-            (*cells, one.train.verdict, *_ratio(train), one.total.verdict, *_ratio(total), *_error(one))
-        )
+        rows.append((*cells, one.verdict.kind, *_ratio(train), one.total.kind, *_ratio(total), *_error(one)))
     columns = (
         *(Column(title, False) for title in ("Contestant", "Layout", "Against", "Training is")),
         *map(Column, ("Times faster", "95 % interval", "Pairs")),
@@ -285,7 +283,7 @@ def one_machine(cluster: Cluster) -> Table:
     """Each contestant on a cluster against the same on one machine: speed-up, efficiency, error paid."""
     rows = []
     for one in cluster.machine:
-        speed_up = one.train.ratio
+        speed_up = one.verdict.time.ratio
         cores = (one.second.num_cpus, one.second.slots)
         efficiency = [
             NO_VALUE if speed_up is None or not number else METRICS["share"].text(speed_up / number)
@@ -296,8 +294,8 @@ def one_machine(cluster: Cluster) -> Table:
             (
                 one.second.at,
                 one.first.name,
-                *_ratio(one.train),
-                *_ratio(one.total)[:2],
+                *_ratio(one.verdict.time),
+                *_ratio(one.total.time)[:2],
                 *(str(number or NO_VALUE) for number in cores),
                 *efficiency,
                 *busy,
@@ -542,13 +540,13 @@ def _quantile(values: pl.Series, share: float) -> float | None:
     return values.quantile(share, "linear")
 
 
-def _ratio(ratio: stats.Ratio) -> tuple[str, str, str]:
+def _ratio(ratio: stats.TimeRatio) -> tuple[str, str, str]:
     times = RATIO.texts([ratio.ratio, ratio.low, ratio.high])
-    return times[0], interval_text(times[1], times[2]), str(ratio.num_pairs)
+    return times[0], interval_text(times[1], times[2]), str(ratio.num_blocks)
 
 
 def _error(one: Between) -> tuple[str, str]:
     """Error and interval: of a cluster less that of one machine; of two clusters, first less second."""
-    error = one.error if one.first.is_distributed else one.error.inverse
-    shown = ERROR_DIFFERENCE.texts([error.difference, error.low, error.high])
+    error = (one.verdict if one.first.is_distributed else one.verdict.inverse).error
+    shown = ERROR_DIFFERENCE.texts([getattr(error, part, None) for part in ("difference", "low", "high")])
     return shown[0], interval_text(shown[1], shown[2])

@@ -1,0 +1,237 @@
+"""A study's frames, arranged: sections, their races, and each race's comparisons."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from bakeoff import stats
+from bakeoff.races import contestants as entering
+from bakeoff.races import courses as timed
+from bakeoff.races import exclusions, tracks
+from bakeoff.races.definitions import SETTINGS, Certified, Comparison, Contestant, Race
+from bakeoff.races.frames import Frames, Selection, select
+from bakeoff.races.sections import Section
+from bakeoff.races.targets import Target, target_of
+from bakeoff.races.verdicts import rules_of, verdict
+
+
+def compose(
+    frames: Frames,
+    *,
+    selection: Selection | None = None,
+    rules: stats.Rules | None = None,
+    target_error: float | None = None,
+) -> tuple[Section, ...]:
+    """A study's frames as sections: one for each data set and model, in the order in which they ran.
+
+    selection: the runs that may share a mean, if that is known already. rules: None takes those that the
+    study was stored with. target_error: a fraction; None takes the study's, else the built-in target.
+    """
+    if not len(frames.runs):
+        return ()
+    selection = selection or select(frames.runs)
+    titles = entering.titles(selection.chosen)
+    document = entering.parsed(frames.document)
+    shared = _Shared(
+        frames=frames,
+        selection=selection,
+        rules=rules or rules_of(document),
+        targets=dict(document.get("target_error") or {}),
+        target_error=target_error,
+        certificates=_certificates(frames.certificates, selection.ok),
+    )
+    return tuple(
+        _section(titles[str(dataset), str(model)], (str(dataset), str(model)), attempts, shared)
+        for (dataset, model), attempts in selection.chosen.group_by(["dataset", "model"], maintain_order=True)
+    )
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What all sections are made from. targets: the study's, by data set; target_error: the one asked for."""
+
+    frames: Frames
+    selection: Selection
+    rules: stats.Rules
+    targets: Mapping[str, float]
+    target_error: float | None
+    certificates: Mapping[frozenset[str], Certified]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What a section's comparisons rest on. runs: good ones, by trial_id; settings: likewise, flat."""
+
+    shared: _Shared
+    by_trial: Mapping[str, pl.DataFrame]
+    attempts: pl.DataFrame
+    settings: Mapping[str, Mapping[str, Any]]
+    courses: timed.Courses
+    num_images: Mapping[str, int | None]
+    target: Target | None
+
+
+def _section(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _Shared) -> Section:
+    frames = shared.frames
+    trials = attempts.select("trial_id").unique()
+    ok = shared.selection.ok.join(trials, on="trial_id", how="semi", maintain_order="left")
+    observed = entering.observed_of(frames.facts, ok.select("run_id"))
+    seen = {
+        trial_id: observed.get(run_id, {}) for run_id, trial_id in ok.select("run_id", "trial_id").iter_rows()
+    }
+    drop = {*of, *map(entering.stem, of)}
+    contestants, axes, settings = entering.contestants(attempts, seen, drop)
+    naming = pl.DataFrame(
+        {"trial_id": [one.trial_id for one in contestants], "contestant": [one.name for one in contestants]},
+        schema={"trial_id": pl.String, "contestant": pl.String},
+    )
+    ok = ok.join(naming, on="trial_id", maintain_order="left")
+    cache = [observed.get(run_id, {}).get("compile_cache") for run_id in ok["run_id"]]
+    ok = ok.with_columns(cache=pl.Series(cache, dtype=pl.String))
+    epochs = frames.epochs.join(ok.select("run_id", "contestant"), on="run_id", maintain_order="left")
+    rows = _Rows(
+        shared=shared,
+        by_trial={one.trial_id: ok.filter(trial_id=one.trial_id) for one in contestants},
+        attempts=attempts,
+        settings=settings,
+        courses=timed.courses(ok, epochs, frames.phases),
+        num_images={trial_id: found.get("num_evaluation_images") for trial_id, found in seen.items()},
+        target=target_of(
+            of[0],
+            shared.targets,
+            on_all_images=_on_all_images(settings.values()),
+            asked=shared.target_error,
+        ),
+    )
+    return Section(
+        title=title,
+        races=tuple(_race(setting, members, rows) for setting, members in entering.groups(contestants, axes)),
+        axes=axes,
+        runs=ok,
+        epochs=epochs,
+        attempts=attempts.join(naming, on="trial_id", maintain_order="left"),
+        target=rows.target,
+    )
+
+
+def _on_all_images(settings: Any) -> bool:
+    return all(
+        one.get("train_images") is None
+        and one.get("evaluation_images") is None
+        and one.get("evaluation_split", "test") == "test"
+        for one in settings
+    )
+
+
+def _race(setting: str, members: Sequence[Contestant], rows: _Rows) -> Race:
+    comparisons = [_compare(a, b, rows) for a, b in itertools.combinations(members, 2)]
+    may_be_ranked = not any(one.refusal for one in comparisons)
+    return Race(
+        setting=setting,
+        contestants=tuple(members),
+        comparisons=_ranked(comparisons),
+        ranking=_ranking(members, rows) if may_be_ranked and len(members) > 1 else None,
+    )
+
+
+def _ranking(members: Sequence[Contestant], rows: _Rows) -> stats.Ranking:
+    """By training time; the error rate is that of the race, whatever else the study compares."""
+    times = [dict(rows.by_trial[one.trial_id].select("block", "train_s").iter_rows()) for one in members]
+    blocks = sorted({block for one in times for block in one})
+    table = np.array([[one.get(block) for block in blocks] for one in times], dtype=float)
+    return stats.rank(table.reshape(len(members), len(blocks)), replace(rows.shared.rules, num_comparisons=1))
+
+
+def _ranked(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """Those that the fastest contestant wins come first, close ones before clear ones."""
+    ratios = {id(one): one.verdict.time.ratio for one in comparisons}
+    wins = Counter(one.first.trial_id for one in comparisons if ratios[id(one)] is not None)
+    return tuple(
+        sorted(
+            comparisons,
+            key=lambda one: (
+                ratios[id(one)] is None,
+                -wins[one.first.trial_id],
+                -(ratios[id(one)] or 0.0),
+            ),
+        )
+    )
+
+
+def _compare(a: Contestant, b: Contestant, rows: _Rows) -> Comparison:
+    shared = rows.shared
+    runs = pl.concat([rows.by_trial[a.trial_id], rows.by_trial[b.trial_id]])
+
+    def judge(first: Contestant, second: Contestant, others: pl.DataFrame) -> stats.Verdict:
+        ids = first.trial_id, second.trial_id
+        return verdict(*ids, others, shared.frames.outcomes, rows.num_images, shared.rules)
+
+    found = judge(a, b, runs)
+    if found.time.ratio is not None and found.time.ratio > 1:
+        a, b, found = b, a, found.inverse
+    track, differing, refusal = tracks.track(a, b)
+    if track != SETTINGS and not refusal:
+        refusal = tracks.different_work(rows.settings[a.trial_id], rows.settings[b.trial_id])
+    of_a, of_b = (rows.courses.get(one.trial_id, {}) for one in (a, b))
+    target = rows.target
+    reached = timed.to_target(of_a, of_b, target.error, shared.rules) if target else None
+    blocks = set(rows.by_trial[a.trial_id]["block"]) & set(rows.by_trial[b.trial_id]["block"])
+    counted = runs.filter(pl.col("block").is_in(list(blocks)))
+    pair = (a, b)
+    return Comparison(
+        first=a,
+        second=b,
+        verdict=found,
+        measures=timed.measures(
+            rows.by_trial[a.trial_id], rows.by_trial[b.trial_id], of_a, of_b, shared.rules
+        ),
+        target=reached,
+        target_error=target.error if target and reached else None,
+        break_even=timed.break_even(of_a, of_b, shared.rules) if not refusal else None,
+        certificate=shared.certificates.get(frozenset((a.trial_id, b.trial_id)), Certified()),
+        track=track,
+        differing=differing,
+        refusal=refusal,
+        excluded=exclusions.excluded(pair, runs, rows.attempts, shared.selection.left_out),
+        hinge=exclusions.hinge(pair, runs, rows.attempts, found, lambda others: judge(a, b, others)),
+        run_ids=tuple(counted["run_id"]),
+        command=command_of(counted),
+    )
+
+
+def command_of(runs: pl.DataFrame) -> str:
+    """The command that started the last of these runs, as one would type it; empty if none is known."""
+    if not len(runs) or "command" not in runs.columns or not runs["command"][-1]:
+        return ""
+    words = json.loads(runs["command"][-1])
+    return shlex.join([Path(words[0]).name, *words[1:]]) if words else ""
+
+
+def _certificates(frame: pl.DataFrame, runs: pl.DataFrame) -> dict[frozenset[str], Certified]:
+    """By pair of trial_ids, what the last verification of them says: in the environments that these runs had.
+
+    frame: the last verification first; empty where none is known.
+    """
+    found: dict[frozenset[str], Certified] = {}
+    if not len(frame):
+        return found
+    ran_in: dict[str, set[str]] = {}
+    for trial_id, digest in runs.select("trial_id", "environment_digest").iter_rows():
+        ran_in.setdefault(trial_id, set()).add(digest)
+    for row in frame.iter_rows(named=True):
+        sides = [(row[f"{one}_trial"], row[f"{one}_environment_digest"]) for one in ("one", "other")]
+        # Two trials that are verified as one are the same by themselves, in any environment.
+        if all(digest is None or digest in ran_in.get(trial, ()) for trial, digest in sides):
+            pair = frozenset(trial for trial, _ in sides)
+            found.setdefault(pair, Certified(row["verdict"], row["words"] or ""))
+    return found

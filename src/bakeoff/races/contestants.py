@@ -1,0 +1,232 @@
+"""From a section's runs, who takes part: names, swept settings, and what was seen to run."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePath
+from typing import Any
+
+import polars as pl
+
+from bakeoff.races import tracks
+from bakeoff.races.definitions import Contestant
+from bakeoff.races.frames import backend_rank, marked, plain, short_of_samples
+
+# Settings that are no sweep axis: they make a section, name a contestant, or change nothing measured.
+_NO_AXES = frozenset({"content", "time_limit_s"})
+_OPTION_TABLES = frozenset({"model_options", "optimizer_options", "distribution_options"})
+_SEPARATOR = " · "
+
+
+def contestants(
+    attempts: pl.DataFrame, seen: Mapping[str, Mapping[str, Any]], drop: set[str]
+) -> tuple[list[Contestant], dict[str, tuple[Any, ...]], dict[str, dict[str, Any]]]:
+    """A section's contestants in the order of a report; its axes: by swept setting, its values in order; and
+    by trial_id all settings, flat, as they were computed.
+
+    attempts: all runs of the section. seen: by trial_id, what was observed. drop: words that the section's
+    title says already.
+    """
+    first = attempts.unique("trial_id", keep="first", maintain_order=True)
+    rows = sorted(first.iter_rows(named=True), key=lambda row: (backend_rank(row["backend"]), row["label"]))
+    settings = {row["trial_id"]: as_computed(flat(row), seen.get(row["trial_id"], {})) for row in rows}
+    axes = _axes([(f"{row['backend']} {row['environment']}", settings[row["trial_id"]]) for row in rows])
+    names = _names([(row["trial_id"], row["label"]) for row in rows], drop)
+    short = set(short_of_samples(attempts)["trial_id"])
+    names = {trial_id: marked(name, trial_id in short) for trial_id, name in names.items()}
+    found = [
+        Contestant(
+            trial_id=row["trial_id"],
+            name=names[row["trial_id"]],
+            short=names[row["trial_id"]],
+            backend=row["backend"],
+            environment=row["environment"],
+            axes={key: settings[row["trial_id"]].get(key) for key in axes},
+            asked=tracks.asked(settings[row["trial_id"]]),
+            observed=seen.get(row["trial_id"], {}),
+        )
+        for row in rows
+    ]
+    return found, axes, settings
+
+
+def titles(runs: pl.DataFrame) -> dict[tuple[str, str], str]:
+    """By data set and model, what their section is called; files by their names, as long as these differ."""
+    pairs = list(runs.select("dataset", "model").unique(maintain_order=True).iter_rows())
+    several = len({dataset for dataset, _ in pairs}) < len(pairs)
+    for name in (stem, str):
+        found = {
+            (dataset, model): name(dataset) + (f"{_SEPARATOR}{name(model)}" if several else "")
+            for dataset, model in pairs
+        }
+        if len(set(found.values())) == len(found):
+            break
+    return found
+
+
+def stem(name: str) -> str:
+    """A file's name without folder and suffix; other names as they are."""
+    return PurePath(name).stem or name
+
+
+def flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's settings, tables opened: ``model_options.filters``."""
+    found: dict[str, Any] = {}
+    for column, value in row.items():
+        name = column.removeprefix("settings.")
+        if name == column or name in _NO_AXES:
+            continue
+        if name in _OPTION_TABLES and value:
+            found |= {f"{name}.{key}": item for key, item in json.loads(value).items()}
+        else:
+            found[name] = value
+    return found
+
+
+def as_computed(settings: Mapping[str, Any], observed: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by what they computed, so that those who did the same can be compared.
+
+    Elephas averages by itself since its release 2, in synchronous mode, what an older one averages only
+    with the published correction.
+    """
+    found = dict(settings)
+    major = str((observed.get("elephas") or {}).get("version", "")).partition(".")[0]
+    synchronous = settings.get("distribution_options.mode") == "synchronous"
+    if synchronous and major.isdecimal() and int(major) >= 2:
+        found["distribution_options.merge"] = "averaged"
+    return found
+
+
+def _axes(trials: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, tuple[Any, ...]]:
+    """Settings of which some backend has several values; what differs between backends only names them."""
+    keys = sorted({key for _, one in trials for key in one} - _OPTION_TABLES)
+    found = {}
+    for key in keys:
+        by_backend: dict[str, set[str]] = {}
+        for backend, one in trials:
+            if _applies(key, one):
+                by_backend.setdefault(backend, set()).add(json.dumps(one.get(key)))
+        if any(len(values) > 1 for values in by_backend.values()):
+            values = {json.dumps(one.get(key)): one.get(key) for _, one in trials}
+            found[key] = tuple(sorted(values.values(), key=_rank))
+    return found
+
+
+def _applies(key: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a setting means anything beside the others: a layout does on a cluster only."""
+    if key == "global_batch_size":
+        return bool(settings.get("distribution", "single") == "single")
+    return not key.startswith("distribution_options.") or key in settings
+
+
+def _rank(value: Any) -> tuple[int, Any]:
+    """Order of axis values: unset, then numbers and lists of numbers, then text."""
+    if value is None:
+        return (0, 0)
+    if isinstance(value, (bool, int, float)):
+        return (1, value)
+    if isinstance(value, list) and all(isinstance(item, (int, float)) for item in value):
+        return (2, value)
+    return (3, plain(value))
+
+
+def _names(labels: Sequence[tuple[str, str]], drop: set[str]) -> dict[str, str]:
+    """Labels without the parts that a section's title says already, as long as they stay unique."""
+    full = dict(labels)
+    short = {
+        trial_id: _SEPARATOR.join(part for part in label.split(_SEPARATOR) if part not in drop) or label
+        for trial_id, label in labels
+    }
+    return short if len(set(short.values())) == len(short) else full
+
+
+def groups(
+    contestants: Sequence[Contestant], axes: Mapping[str, tuple[Any, ...]]
+) -> list[tuple[str, list[Contestant]]]:
+    """Who races whom: a setting for people, empty if there is only one race, and its contestants.
+
+    Contestants with equal settings race each other; the race with the most common settings comes first.
+    Where no two have equal settings (one backend under several), all of them race. But one machine and
+    a cluster never do: what their training times include differs, so that reports compare them apart.
+    """
+    found: dict[str, list[Contestant]] = {}
+    for contestant in contestants:
+        found.setdefault(json.dumps([contestant.axes[key] for key in axes]), []).append(contestant)
+    if len(found) == len(contestants):
+        found = {}
+        for contestant in contestants:
+            found.setdefault(str(contestant.axes.get("distribution")), []).append(contestant)
+    if len(found) > 1:
+        common = {key: _commonest([c.axes.get(key) for c in contestants]) for key in axes}
+        shared = {
+            name: sum(members[0].axes[key] == common[key] for key in axes) for name, members in found.items()
+        }
+        places = {
+            name: [list(axes[key]).index(members[0].axes[key]) for key in axes]
+            for name, members in found.items()
+        }
+        found = dict(
+            sorted(found.items(), key=lambda item: (-shared[item[0]], -len(item[1]), places[item[0]]))
+        )
+    return [
+        (
+            _setting(members, axes) if len(found) > 1 else "",
+            _shortened(members) if len(found) > 1 else members,
+        )
+        for members in found.values()
+    ]
+
+
+def _setting(members: Sequence[Contestant], axes: Mapping[str, tuple[Any, ...]]) -> str:
+    return ", ".join(
+        f"{_axis_name(key)} {plain(members[0].axes[key])}" for key in axes if _common(key, members)
+    )
+
+
+def _common(key: str, members: Sequence[Contestant]) -> bool:
+    """Whether an axis says something of a race as a whole."""
+    values = [one.axes[key] for one in members]
+    if key.startswith("distribution_options."):
+        return None not in values and all(value == values[0] for value in values)
+    if key == "global_batch_size" and members[0].axes.get("distribution", "single") != "single":
+        return False
+    return all(value == values[0] for value in values)
+
+
+def line_name(contestant: Contestant) -> str:
+    """The backend, with its environment where the label says so, and with the dagger."""
+    long = f"{contestant.backend} ({contestant.environment})"
+    return marked(long if long in contestant.name else contestant.backend, contestant.is_short)
+
+
+def _shortened(members: Sequence[Contestant]) -> list[Contestant]:
+    """Members of a race with their backends for short names, if those tell them apart."""
+    if len({line_name(one) for one in members}) < len(members):
+        return list(members)
+    return [replace(one, short=line_name(one)) for one in members]
+
+
+def _axis_name(key: str) -> str:
+    return key.rpartition(".")[2].replace("_", " ")
+
+
+def _commonest(values: Sequence[Any]) -> Any:
+    counts = Counter(json.dumps(value) for value in values)
+    return json.loads(counts.most_common(1)[0][0])
+
+
+def observed_of(facts: pl.DataFrame, runs: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    """By run, what was seen to run."""
+    if not len(facts):
+        return {}
+    mine = facts.join(runs, on="run_id", how="semi").select("run_id", "observed")
+    return {run_id: parsed(text) for run_id, text in mine.iter_rows()}
+
+
+def parsed(text: str | None) -> dict[str, Any]:
+    """A JSON object that the store keeps as text; empty if there is none."""
+    value = json.loads(text) if text else {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,230 @@
+"""Comparisons, rankings, targets and break-even points in words, with the numbers that they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from bakeoff import stats
+from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, RATIO
+from bakeoff.races.definitions import DIFFERENT, NOT_COMPARED, SAME, Comparison, Race
+from bakeoff.races.frames import MARK
+
+# Other measures of a pair, in the order in which they are shown, and what they are called.
+MEASURES: Mapping[str, str] = {
+    "epoch_s": "time per epoch after the warm-up",
+    "throughput_images_per_s": "throughput",
+    "total_s": "total time, start-up and evaluation included",
+    "first_step_s": "first step, compilation included",
+    "cpu_s": "CPU time",
+    "energy_j": "energy",
+}
+
+
+def sentence(comparison: Comparison) -> str:
+    """One comparison in words, with its numbers."""
+    claim, numbers = claim_and_numbers(comparison)
+    return f"{claim} {numbers}"
+
+
+def claim_and_numbers(comparison: Comparison) -> tuple[str, str]:
+    """One comparison in words: what can be said, and the numbers that it rests on."""
+    first, second = comparison.first.short, comparison.second.short
+    verdict = comparison.verdict
+    ratio = verdict.time.inverse
+    if comparison.refusal:
+        return f"{first} and {second} are not compared", f"({comparison.refusal})"
+    if ratio.ratio is None:
+        return f"{first} against {second}: {stats.TOO_FEW}", "(no block in which both ended well)"
+    claim, numbers = _said(comparison, ratio)
+    if comparison.is_short:
+        numbers += f"; {MARK} not all of its samples were trained"
+    return claim, numbers
+
+
+def _said(comparison: Comparison, ratio: stats.TimeRatio) -> tuple[str, str]:
+    """Claim and numbers of a pair that may be compared. ratio: of the second's times to the first's."""
+    first, second, verdict = comparison.first.short, comparison.second.short, comparison.verdict
+    times = RATIO.text(ratio.ratio)
+    faster = f"{first} trains {times}× faster than {second}"
+    of_times = f"{interval(ratio, verdict.rules)}, {blocks(ratio.num_blocks)}"
+    error = _error(verdict)
+    if verdict.kind == stats.FASTER:
+        if verdict.error is None or verdict.error.difference is None:
+            return faster, f"({of_times}); {error}"
+        return faster, f"({of_times}), at non-inferior error ({_error_numbers(verdict.error, verdict.rules)})"
+    if verdict.kind == stats.FASTER_AT_WORSE_ERROR:
+        return f"{faster}, but at worse error", f"({of_times}; {error})"
+    if verdict.kind == stats.PRACTICALLY_EQUAL:
+        claim = f"{first} and {second} take practically the same time"
+        within = f"ratio {_close(ratio.ratio or 1.0)}, within ±{_percent(verdict.rules.margin)}"
+        return claim, f"({within}, {of_times}; {error})"
+    decides = what_would_decide(comparison)
+    if verdict.kind == stats.UNDECIDED and verdict.undecided_on == "error":
+        claim = f"{faster}, but whether at non-inferior error is undecided"
+    else:
+        claim = f"{first} against {second}: {verdict.kind}, ratio of times {times}"
+    return claim, f"({of_times}; {error}): {decides}"
+
+
+def what_would_decide(comparison: Comparison) -> str:
+    """What would answer the question; empty where it is answered, or must not be asked."""
+    verdict = comparison.verdict
+    if comparison.refusal or verdict.is_decided:
+        return ""
+    if verdict.more_blocks is not None:
+        return f"about {verdict.more_blocks} more block{'' if verdict.more_blocks == 1 else 's'} would tell"
+    if verdict.obstacle.startswith("more than"):
+        return f"{verdict.obstacle} would be needed to tell"
+    if verdict.undecided_on == "error" and verdict.error and not verdict.error.is_paired_by_image:
+        return (
+            "no number of blocks would tell about the error, unless all runs had recorded which test images "
+            "they got wrong"
+        )
+    return verdict.obstacle
+
+
+def remarks(comparison: Comparison) -> Iterator[str]:
+    """What else a reader should know of a comparison, one sentence each, without full stops."""
+    differing = f"; they differ in {', '.join(comparison.differing)}" if comparison.differing else ""
+    yield f"track: {comparison.track}{differing}"
+    yield certified(comparison)
+    if comparison.excluded:
+        reasons: dict[tuple[str, str], int] = {}
+        for one in comparison.excluded:
+            reasons[one.contestant, one.why] = reasons.get((one.contestant, one.why), 0) + 1
+        words = (f"{name}: {number} {why}" for (name, why), number in reasons.items())
+        yield f"left out: {', '.join(words)}"
+    if comparison.hinge:
+        yield f"hinges on which runs count: {comparison.hinge}"
+
+
+def certified(comparison: Comparison) -> str:
+    """Whether the two were shown to train the same thing, in words."""
+    certificate = comparison.certificate
+    why = f": {certificate.words}" if certificate.words else ""
+    if certificate.verdict == SAME:
+        return "certified: both train the same thing"
+    if certificate.verdict == DIFFERENT:
+        return f"they do not train the same thing{why}"
+    if certificate.verdict == NOT_COMPARED:
+        return f"not certified{why}"
+    return "not certified: nobody verified that they train the same thing"
+
+
+def target_words(comparison: Comparison) -> str:
+    """How soon either of them comes to the target, in words; empty without one."""
+    found = comparison.target
+    if found is None or comparison.target_error is None or comparison.refusal:
+        return ""
+    first, second = comparison.first.short, comparison.second.short
+    error = f"an error of {METRICS['validation_error'].text(comparison.target_error)} %"
+    if found.num_reached == (0, 0):
+        return f"neither comes to {error} in the epochs that were run"
+    reached = (
+        f"{first} in {found.num_reached[0]}, {second} in {found.num_reached[1]} of {found.num_blocks}"
+    )
+    if found.num_reached == (found.num_blocks, found.num_blocks) and found.ratio.ratio is not None:
+        rules = comparison.verdict.rules
+        sooner, later, ratio = (
+            (first, second, found.ratio.inverse) if found.ratio.ratio <= 1 else (second, first, found.ratio)
+        )
+        numbers = f"({interval(ratio, rules)}, {blocks(found.num_blocks)})"
+        if found.verdict in (stats.FASTER, stats.SLOWER):
+            return f"{sooner} comes to {error} {RATIO.text(ratio.ratio)}× sooner than {later} {numbers}"
+        return f"who comes to {error} sooner: {found.verdict}, ratio {RATIO.text(ratio.ratio)} {numbers}"
+    share = f"first in {found.num_first[0]} and {found.num_first[1]}"
+    if found.verdict in (stats.FASTER, stats.SLOWER):
+        sooner, later = (first, second) if found.verdict == stats.FASTER else (second, first)
+        return f"{sooner} comes to {error} sooner than {later} (reached by {reached} blocks; {share})"
+    return f"who comes to {error} sooner: {found.verdict} (reached by {reached} blocks; {share})"
+
+
+def break_even_words(comparison: Comparison) -> str:
+    """With how many epochs who takes less time, once start-up and compilation count; empty if unknown."""
+    found = comparison.break_even
+    if found is None or comparison.refusal:
+        return ""
+    first, second = comparison.first.short, comparison.second.short
+    last = found.epochs[-1]
+    if found.at is None:
+        ahead, behind = (first, second) if found.ratios[-1] < 1 else (second, first)
+        words = f"{ahead} takes less time in all than {behind} from 1 epoch to {last}"
+    else:
+        late, early = (first, second) if found.ratios[-1] < 1 else (second, first)
+        words = f"{late} takes less time in all than {early} from {found.at:.1f} epochs on, {early} before"
+    if found.low is None:
+        return words
+    until = f"{found.low} to {found.high}" if found.high is not None else f"{found.low} on, to {last}"
+    return f"{words}; uncertain at {until}"
+
+
+def ranking_words(race: Race) -> str:
+    """The race's places, the fastest first, in words; empty where it has no ranking."""
+    ranking = race.ranking
+    if ranking is None:
+        return ""
+    words = []
+    for index in ranking.order:
+        best, worst = ranking.ranks[index]
+        place = f"{best}" if best == worst else f"{best} to {worst}"
+        words.append(f"{race.contestants[index].short} ({place})")
+    return ", ".join(words)
+
+
+def measure_words(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """Each other measure of a pair and its ratio, first to second, with the interval."""
+    for name, words in MEASURES.items():
+        ratio = comparison.measures.get(name)
+        if ratio is not None and ratio.ratio is not None:
+            yield words, f"{RATIO.text(ratio.ratio)} ({interval(ratio, comparison.verdict.rules)})"
+
+
+def interval(ratio: stats.TimeRatio, rules: stats.Rules) -> str:
+    """``95 % CI 2.9–3.3``; says so where there is none."""
+    if ratio.low is None or ratio.high is None:
+        return "no interval"
+    # Of a ratio near 1, two decimals hide what is judged.
+    ends = ratio.low, ratio.high
+    low, high = map(_close, ends) if ratio.low > 0.9 and ratio.high < 1.1 else RATIO.texts(ends)
+    return f"{confidence(rules)} {low}–{high}"
+
+
+def confidence(rules: stats.Rules) -> str:
+    """``95 % CI``, and whether several hold at once."""
+    return f"{_percent(rules.confidence)} {'simultaneous ' if rules.num_comparisons > 1 else ''}CI"
+
+
+def blocks(number: int) -> str:
+    """``3 paired blocks``."""
+    return f"{number} paired block{'' if number == 1 else 's'}"
+
+
+def signed(value: float) -> str:
+    """An error difference in percentage points, with its sign."""
+    text = ERROR_DIFFERENCE.text(value)
+    return f"+{text}" if value > 0 and text.strip("0.") else text
+
+
+def _error(verdict: stats.Verdict) -> str:
+    """Difference of final errors, first less second."""
+    if verdict.error is None or verdict.error.difference is None:
+        return "no final error to compare"
+    return f"error {_error_numbers(verdict.error, verdict.rules)}"
+
+
+def _error_numbers(error: stats.ErrorDifference, rules: stats.Rules) -> str:
+    parts = [f"difference {signed(error.difference or 0.0)} pp"]
+    if error.low is not None and error.high is not None:
+        parts.append(f"{confidence(rules)} {signed(error.low)} to {signed(error.high)}")
+    parts.append(f"margin {ERROR_DIFFERENCE.text(rules.error_margin)} pp")
+    if error.test_set_se is None:
+        parts.append("test set's size unknown")
+    return ", ".join(parts)
+
+
+def _close(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"
