@@ -28,7 +28,14 @@ def print_summary(store: Path, study: str) -> None:
     with Reader(store) as reader:
         tables = report.terminal_summary(reader, study=study)
     for title, header, rows in tables:
-        table = Table(title=title, title_justify="left", box=None, header_style="dim", padding=(0, 2))
+        table = Table(
+            title=title,
+            title_justify="left",
+            box=None,
+            header_style="dim",
+            padding=(0, 2),
+            show_header=any(header),
+        )
         for index, name in enumerate(header):
             table.add_column(name, justify="right" if index else "left")
         for row in rows:

@@ -6,9 +6,10 @@ terminal_summary  the same in short, for a terminal
 figures           Altair charts, for notebooks
 """
 
-from bakeoff.races.frames import Frames, read
+from bakeoff.races.frames import Frames
 from bakeoff.report import figures
 from bakeoff.report.page import Options, render
+from bakeoff.report.reading import read
 from bakeoff.report.summaries import tables, terminal_summary
 from bakeoff.report.tables import Table, to_latex, to_markdown
 

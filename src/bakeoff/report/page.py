@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata, resources
 from pathlib import Path
@@ -23,14 +23,19 @@ from bakeoff.errors import ReportError
 from bakeoff.metrics import METRICS
 from bakeoff.races.compose import command_of
 from bakeoff.races.contestants import line_name
-from bakeoff.races.frames import MARK, MARK_NOTE, Frames, Source, marked, plain, read
+from bakeoff.races.frames import MARK, MARK_NOTE, Frames, Source, marked, plain
 from bakeoff.races.sections import Section
-from bakeoff.races.sentences import claim_and_numbers
 from bakeoff.report import figures as draw
 from bakeoff.report import tables
 from bakeoff.report.cluster import figures as cluster_figures
 from bakeoff.report.cluster import said
 from bakeoff.report.contents import Contents, compose
+from bakeoff.report.opening import drawn as opening_drawn
+from bakeoff.report.opening import statements
+from bakeoff.report.opening import tables as opening_tables
+from bakeoff.report.opening.trust import Trust, trust
+from bakeoff.report.reading import read
+from bakeoff.report.tables import Table
 
 FIGURE_FORMATS = ("svg", "png")
 # The study's own windows, in epochs.
@@ -75,16 +80,31 @@ class Figure:
 
 @dataclass(frozen=True)
 class Part:
-    """A section with everything drawn and tabulated."""
+    """A section with everything said, drawn and tabulated. ranking: stands with the verdicts."""
 
     anchor: str
     title: str
-    verdicts: tuple[tuple[str, str], ...]
+    groups: tuple[statements.Group, ...]
     figures: tuple[Figure, ...]
-    tables: tuple[tables.Table, ...]
+    tables: tuple[Table, ...]
     setting: str = ""
     empty: str = ""
     remarks: tuple[str, ...] = ()
+    ranking: Table | None = None
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What stands above the parts.
+
+    trust: in the machine; None where nobody looked. overview, rules: sentences. what_ran: by contestant.
+    """
+
+    trust: Trust | None
+    overview: str
+    rules: str
+    figures: tuple[Figure, ...]
+    what_ran: Table | None
 
 
 def render(
@@ -114,9 +134,11 @@ def render(
     with ThreadPoolExecutor(1) as beside, debug_mode(False):
         vega = beside.submit(_vega)  # a second or two outside the interpreter's lock
         contents = compose(read(source, study))
-        parts = tuple(_parts(contents))
-        _write(target, _html(contents, parts, options or Options(), vega).encode())
-    drawn = [figure for part in parts for figure in part.figures]
+        numbers = itertools.count(1)
+        opening = _opening(contents, numbers)
+        parts = tuple(_parts(contents, numbers))
+        _write(target, _html(contents, opening, parts, options or Options(), vega).encode())
+    drawn = _drawn(opening, parts)
     for name, content in _files(drawn, figures):
         _write(target.with_name(f"{target.stem}-figures") / name, content)
     return target
@@ -125,9 +147,26 @@ def render(
 # ---- what goes in -------------------------------------------------------------------------------
 
 
-def _parts(contents: Contents) -> Iterator[Part]:
+def _opening(contents: Contents, numbers: Iterator[int]) -> Opening:
+    """What is said of the whole study before anything else."""
+    what_ran = opening_tables.disclosure(contents.sections)
+    return Opening(
+        trust=trust(contents.frames.calibrations, contents.selection.chosen),
+        overview=statements.overview(contents.sections),
+        rules=statements.rules(contents.sections),
+        figures=_numbered(_noted(opening_drawn.time_and_error(contents.sections), ""), numbers),
+        what_ran=what_ran if what_ran.rows else None,
+    )
+
+
+def _drawn(opening: Opening, parts: Sequence[Part]) -> list[Figure]:
+    """Every figure of the page, in order."""
+    return [*opening.figures, *(figure for part in parts for figure in part.figures)]
+
+
+def _parts(contents: Contents, numbers: Iterator[int] | None = None) -> Iterator[Part]:
     """Sections with their figures and tables, numbered through, and what was distributed after each."""
-    numbers = itertools.count(1)
+    numbers = numbers or itertools.count(1)
     sayings = said.say(contents)
     for index, section in enumerate(contents.sections, 1):
         anchor = f"section-{index}"
@@ -135,19 +174,23 @@ def _parts(contents: Contents) -> Iterator[Part]:
             yield Part(anchor, section.title, (), (), (), empty="No run on this data set has ended well yet.")
             continue
         plateaus = tables.plateaus(section)
-        drawn = _numbered(_with_mark(_section_figures(section, plateaus)), numbers)
-        found = [tables.summary(section)]
+        note = statements.note(section.races[0])
+        drawn = _numbered(_noted(_section_figures(section, plateaus), note), numbers)
+        found = [_remarked(tables.summary(section), note)]
         if not _only_at_the_end(section.epochs_of(section.races[0])):
             found.append(tables.plateau_table(section, plateaus))
         if any(race.comparisons for race in section.races):
-            found.insert(0, tables.verdicts(section))
+            found.insert(0, _remarked(tables.verdicts(section), note))
+        found.append(opening_tables.runs(section))
+        ranking = opening_tables.ranking(section)
         yield Part(
             anchor=anchor,
             title=section.title,
-            verdicts=tuple(_headline(section)),
+            groups=statements.groups(section, index),
             figures=drawn,
             tables=tuple(found),
             setting=section.races[0].setting,
+            ranking=None if ranking is None else _remarked(ranking, note),
         )
         if section.title in sayings.sections:
             yield _part(f"{anchor}-cluster", sayings.sections[section.title], numbers)
@@ -157,7 +200,13 @@ def _parts(contents: Contents) -> Iterator[Part]:
 
 def _part(anchor: str, found: said.Said, numbers: Iterator[int]) -> Part:
     drawn = _numbered(found.figures, numbers)
-    return Part(anchor, found.title, found.verdicts, drawn, found.tables, remarks=found.remarks)
+    told = tuple(statements.plain(*one) for one in found.verdicts)
+    groups = (statements.Group("", told, ()),) if told else ()
+    return Part(anchor, found.title, groups, drawn, found.tables, remarks=found.remarks)
+
+
+def _remarked(table: Table, note: str) -> Table:
+    return replace(table, remark=" ".join(filter(None, (table.remark, note))))
 
 
 def _numbered(drawn: Iterable[Drawn], numbers: Iterator[int]) -> tuple[Figure, ...]:
@@ -168,15 +217,6 @@ def _numbered(drawn: Iterable[Drawn], numbers: Iterator[int]) -> tuple[Figure, .
     )
 
 
-def _headline(section: Section) -> list[tuple[str, str]]:
-    """The main race's verdicts on the contestant that is fastest most often, against each other one."""
-    comparisons = section.races[0].comparisons
-    if not comparisons:
-        return []
-    leader = comparisons[0].first
-    return [claim_and_numbers(one) for one in comparisons if one.first == leader]
-
-
 Drawn = tuple[str, Any, str, str]
 
 
@@ -185,12 +225,12 @@ def _section_figures(section: Section, plateaus: Mapping[str, Any]) -> Iterator[
     race = section.races[0]
     runs, epochs = section.runs_of(race), section.epochs_of(race)
     names = ", ".join(contestant.short for contestant in race.contestants)
-    where = section.title + (f" ({race.setting})" if race.setting else "")
+    where = statements.where(section, race)
     palette = draw.Palette.of((one.short, one.backend) for one in race.contestants)
     any_short = any(one.is_short for one in race.contestants)
     if len(runs):
         ratios = [
-            (one.first.short, one.second.short, one.verdict)
+            (one.first.short, statements.marked(one), one.verdict)
             for one in race.comparisons
             if one.verdict.time.ratio is not None and not one.refusal
         ]
@@ -200,10 +240,11 @@ def _section_figures(section: Section, plateaus: Mapping[str, Any]) -> Iterator[
                 draw.time_ratios(ratios),
                 f"How many times faster the first of each pair trains on {where}: ratio of training times "
                 "paired by block, geometric mean and 95 % interval. Filled: the verdict is that one is "
-                "faster. Hollow: undecided, or too few repeats to say.",
+                "faster. Hollow: any other verdict, be it that both are equal or that it is undecided.",
                 f"Ratios of training times of {marked(f'{len(ratios)} pairs', any_short)}; the values are in "
                 "the table of verdicts.",
             )
+        yield from opening_drawn.break_even(section, race)
         yield (
             "times",
             draw.execution_times(runs, palette=palette),
@@ -339,10 +380,11 @@ def _sweeps(section: Section) -> Iterator[Drawn]:
         )
 
 
-def _with_mark(drawn: Iterable[Drawn]) -> Iterator[Drawn]:
-    """Captions that say what the dagger means, where a name in the figure has one."""
+def _noted(drawn: Iterable[Drawn], note: str) -> Iterator[Drawn]:
+    """Captions that say what the dagger means, where a name has one, and what is not certified."""
     for name, chart, caption, alt in drawn:
-        yield (name, chart, f"{caption} {MARK_NOTE}" if MARK in alt else caption, alt)
+        words = (caption, MARK_NOTE if MARK in alt else "", note)
+        yield name, chart, " ".join(filter(None, words)), alt
 
 
 # ---- how it is written --------------------------------------------------------------------------
@@ -356,7 +398,9 @@ def _vega() -> str:
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
-def _html(contents: Contents, parts: Sequence[Part], options: Options, vega: Future[str]) -> str:
+def _html(
+    contents: Contents, opening: Opening, parts: Sequence[Part], options: Options, vega: Future[str]
+) -> str:
     import jinja2
 
     environment = jinja2.Environment(
@@ -366,7 +410,7 @@ def _html(contents: Contents, parts: Sequence[Part], options: Options, vega: Fut
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    specs = {f"figure-{figure.number}": figure.spec for part in parts for figure in part.figures}
+    specs = {f"figure-{figure.number}": figure.spec for figure in _drawn(opening, parts)}
     spread = any(len(frame) for frame in (contents.frames.tasks, contents.frames.samples))
     dark = dict(draw.DARK) | (dict(cluster_figures.DARK) if spread else {})
     after = [
@@ -388,11 +432,18 @@ def _html(contents: Contents, parts: Sequence[Part], options: Options, vega: Fut
     return environment.get_template("report.html.j2").render(
         title=contents.title,
         facts=_header(contents, options),
+        opening=opening,
         parts=parts,
         notes=contents.notes,
         troubles=after,
         origin=origin,
-        numbers=_numbers(parts, after, origin),
+        numbers=_numbers(
+            [part.ranking for part in parts if part.ranking],
+            [opening.what_ran] if opening.what_ran else [],
+            [table for part in parts for table in part.tables],
+            after,
+            origin,
+        ),
         max_open_rows=MAX_OPEN_ROWS,
         css=(folder / "report.css").read_text(encoding="utf-8"),
         js=(folder / "report.js").read_text(encoding="utf-8"),
@@ -401,10 +452,9 @@ def _html(contents: Contents, parts: Sequence[Part], options: Options, vega: Fut
     )
 
 
-def _numbers(parts: Sequence[Part], *others: Sequence[tables.Table]) -> dict[str, int]:
-    """By table name, its number."""
-    found = [table for part in parts for table in part.tables] + [table for many in others for table in many]
-    return {table.name: number for number, table in enumerate(found, 1)}
+def _numbers(*found: Sequence[Table]) -> dict[str, int]:
+    """By table name, its number; in the order in which the page has them."""
+    return {table.name: number for number, table in enumerate(itertools.chain(*found), 1)}
 
 
 def _header(contents: Contents, options: Options) -> list[tuple[str, str]]:

@@ -45,9 +45,9 @@ def tables(source: Source | Frames, study: str | None = None) -> tuple[Table, ..
 
 
 def terminal_summary(source: Source | Frames, study: str | None = None) -> list[InShort]:
-    """Titles, headings and rows for a terminal: verdicts first, then each section's results, also on a cluster.
+    """Titles, headings and rows for a terminal: verdicts first, then results, also on a cluster.
 
-    Headings of nothing are not to be shown.
+    Empty headings are not to be shown.
     """
     contents = compose(read(source, study))
     sayings = said.say(contents, with_figures=False)

@@ -138,6 +138,16 @@
     });
     watcher.observe(chart);
   }
+  // A link to what is folded away opens it.
+  function unfold() {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const folds = [];
+    for (let node = target; node; node = node.parentElement) if (node.tagName === "DETAILS" && !node.open) folds.push(node);
+    folds.forEach((fold) => { fold.open = true; });
+    if (folds.length) target.scrollIntoView();
+  }
+  window.addEventListener("hashchange", unfold);
+  unfold();
   window.addEventListener("beforeprint", () => charts.filter((chart) => !chart.dataset.state).forEach(draw));
   applyTheme();
 })();
