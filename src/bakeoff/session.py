@@ -77,6 +77,7 @@ def complete(
     with Writer(store) as writer:
         for recovered in writer.recover():
             tell(f"{recovered.label}, repeat {recovered.repeat + 1}: {recovered.end.reason}")
+        _tell_of_other_rules(study, store, tell)
         planned = writer.begin_study(study_row(study, specs))
         with downloads or nullcontext(lambda progress: None) as on_download:
             provisions = prepare(
@@ -126,6 +127,21 @@ def study_row(study: Study, specs: tuple[RunSpec, ...]) -> StudyRow:
     )
 
 
+def _tell_of_other_rules(study: Study, store: Path, tell: Callable[[str], None]) -> None:
+    """Rules are fixed before the first run: where a study of that name had others by then, it is said."""
+    with Reader(store) as reader:
+        before = reader.studies().filter(
+            pl.col("study") == study.name, pl.col("digest") != study.digest, pl.col("num_ok") > 0
+        )
+    for document in before["document"][:1]:
+        rules = stopping.changed(verdicts.rules_of(document), stopping.rules_of(study))
+        if rules:
+            tell(
+                f"{study.name} was run before by other rules; now: {rules}. It is another study beside that "
+                "one, and takes its runs: whoever saw their results chose these rules after them"
+            )
+
+
 # ---- a number of blocks, or until all is decided ----------------------------------------------------
 
 
@@ -155,25 +171,15 @@ class _Now:
         Each block that is there already is looked at in its turn, so that the study stops where it would
         have stopped if it had never been interrupted. A contestant with nothing left to decide sits out.
         """
-        study, budget, rules = self.study, self.study.budget, stopping.rules_of(self.study)
-        members = {trial.trial_id: trial for trial in trials}
-        labels = {trial_id: trial.label for trial_id, trial in members.items()}
-        pairs = [pair for pair in study.rules.comparisons if members.keys() >= set(pair)]
+        budget, rules = self.study.budget, stopping.rules_of(self.study)
+        labels = {trial.trial_id: trial.label for trial in trials}
+        pairs = [pair for pair in self.study.rules.comparisons if labels.keys() >= set(pair)]
         self.tell(f"{title}: {stopping.opening(len(pairs), budget)}; results go to {self.writer.path}")
-        tally, told = Tally(), None
-        for number in itertools.count():
+        tally, number, told = Tally(), 0, None
+        while True:
             evidence = self._evidence()
             look = stopping.look(pairs, number, evidence, rules)
-            going_on = look.active if number < budget.max_blocks else frozenset()
-            block = plan.block(
-                study,
-                [
-                    trial
-                    for trial_id, trial in members.items()
-                    if trial_id in going_on or (trial_id not in study.compared and number < study.repeats)
-                ],
-                number,
-            )
+            block = self._after(look, trials)
             left = self._missing(block)
             is_over = not block or evidence.exceeds(budget.max_hours, (spec.trial_id for spec in left))
             if (left or is_over) and number >= rules.min_blocks:
@@ -182,9 +188,17 @@ class _Now:
             if is_over:
                 self.tell(stopping.conclusion(look, budget, evidence.hours))
                 return replace(tally, num_undecided=len(look.undecided))
-            self.writer.begin_study(study_row(study, block))
+            self.writer.begin_study(study_row(self.study, block))
             tally += self._execute(left, _CountedOn(listener, sum(tally.counts.values())))
-        raise AssertionError("a count has no end")
+            number += 1
+
+    def _after(self, look: stopping.Look, trials: Sequence[Trial]) -> tuple[RunSpec, ...]:
+        """The block after a look: whoever has something to decide, and within the repeats who never had."""
+        study, number = self.study, look.num_blocks
+        asked = look.active if number < study.budget.max_blocks else frozenset()
+        others = frozenset(trial.trial_id for trial in trials) - study.compared
+        going_on = asked | (others if number < study.repeats else frozenset())
+        return plan.block(study, [trial for trial in trials if trial.trial_id in going_on], number)
 
     def _evidence(self) -> stopping.Evidence:
         """What the store has of the study under present conditions."""
@@ -201,7 +215,8 @@ class _Now:
 
     def _execute(self, specs: Sequence[RunSpec], listener: Listener) -> Tally:
         if self.beforehand is not None:
-            met = [(one.label, one.settings) for one in (*self.study.trials, *specs)]
+            met = [(trial.label, trial.settings) for trial in self.study.trials]
+            met += [(spec.label, spec.settings) for spec in specs]
             self.beforehand.verify(specs, met)
         return execute(
             specs,

@@ -125,6 +125,23 @@ def _asked(look: Look) -> set[str]:
 # ---- in words -------------------------------------------------------------------------------------
 
 
+def changed(before: stats.Rules, now: stats.Rules) -> str:
+    """Which rules are others than those that the same study was judged by before; empty if none is."""
+    told = [
+        (_rule(name, getattr(now, name)), _rule(name, getattr(before, name)))
+        for name in ("margin", "error_margin", "confidence", "is_sequential")
+        if getattr(now, name) != getattr(before, name)
+    ]
+    return ", ".join(f"{new} (before: {old})" for new, old in told)
+
+
+def _rule(name: str, value: float) -> str:
+    if name == "is_sequential":
+        return "until decided" if value else "a fixed number of blocks"
+    what = {"margin": "{} % margin of times", "error_margin": "{} points margin of errors"}
+    return what.get(name, "{} % confidence").format(f"{100 * value:g}")
+
+
 def opening(num_comparisons: int, budget: Budget) -> str:
     """What a study sets out to do."""
     hours = "" if budget.max_hours is None else f" and {budget.max_hours:g} hours"

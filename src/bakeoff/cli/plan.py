@@ -34,7 +34,14 @@ def main(arguments: argparse.Namespace) -> int:
     estimates = [plan.estimate((*specs, *branch), history) for branch in branches or ((),)]
     estimate = max(estimates, key=lambda one: one.total_s or 0.0)
     if arguments.json:
-        document = {"study": chosen.name, "runs": _plain(specs), "estimate": dataclasses.asdict(estimate)}
+        document = {
+            "study": chosen.name,
+            "runs": _plain(specs),
+            "estimate": dataclasses.asdict(estimate),
+            "rules": dataclasses.asdict(chosen.rules),
+        }
+        if chosen.rules.is_sequential:
+            document["budget"] = dataclasses.asdict(chosen.budget)
         if chosen.follow_up:
             document["follow_up"] = {
                 "choose": chosen.follow_up.choose,
@@ -49,15 +56,51 @@ def main(arguments: argparse.Namespace) -> int:
     screen = console()
     screen.print(f"[bold]{chosen.title}[/] ({chosen.name})\n{chosen.description.strip()}\n")
     screen.print(
-        f"{_product(len(chosen.trials), chosen.repeats)},"
-        f" in randomized blocks of one repeat each (seed {chosen.seed})"
+        f"{_amount(chosen, chosen.trials)}, in randomized blocks of one repeat each (seed {chosen.seed})"
     )
+    screen.print(_rules(chosen), highlight=False, markup=False)
     screen.print(_order(specs, everything=arguments.all))
     if chosen.follow_up:
-        screen.print(_then(chosen.follow_up, chosen.repeats), highlight=False, markup=False)
+        screen.print(_then(chosen, chosen.follow_up), highlight=False, markup=False)
     on_cluster = any(spec.settings.distribution != "single" for spec in specs)
     screen.print(_times(estimate, "quick-distributed" if on_cluster else "quick"))
+    if chosen.rules.is_sequential and estimate.total_s is not None:
+        most = plan.estimate(plan.most_runs(chosen), history)
+        limit = "" if chosen.budget.max_hours is None else f", {chosen.budget.max_hours:g} hours at most"
+        screen.print(
+            f"  that is for the fewest blocks; if nothing is decided: {_span(most.total_s or 0.0)} for "
+            f"{chosen.budget.max_blocks} blocks{limit}",
+            highlight=False,
+        )
     return 0
+
+
+def _amount(chosen: study.Study, trials: Sequence[study.Trial]) -> str:
+    """Trials, repeats and runs; of those that run until decided, the fewest and the most."""
+    compared = [trial for trial in trials if trial.trial_id in chosen.compared]
+    others = len(trials) - len(compared)
+    if not compared:
+        return _product(len(trials), chosen.repeats)
+    least, most = (
+        len(compared) * blocks + others * chosen.repeats
+        for blocks in (study.FEWEST_BLOCKS, chosen.budget.max_blocks)
+    )
+    fixed = f" and {_product(others, chosen.repeats)}" if others else ""
+    return (
+        f"{len(compared)} trials until decided, in {study.FEWEST_BLOCKS} to {chosen.budget.max_blocks} "
+        f"repeats each{fixed}: {least} to {most} runs"
+    )
+
+
+def _rules(chosen: study.Study) -> str:
+    """What will be compared, and by what."""
+    rules, num = chosen.rules, len(chosen.rules.comparisons)
+    always = " that hold after every block" if rules.is_sequential else ""
+    return (
+        f"{num} comparison{'' if num == 1 else 's'}, by {100 * rules.confidence:g} % intervals{always}; "
+        f"practically equal: times within {100 * rules.margin:g} %; "
+        f"no worse: errors within {100 * rules.error_margin:g} percentage points"
+    )
 
 
 def _plain(specs: Sequence[RunSpec]) -> list[dict[str, Any]]:
@@ -72,15 +115,15 @@ def _product(trials: int, repeats: int) -> str:
     )
 
 
-def _then(follow_up: study.FollowUp, repeats: int) -> str:
+def _then(chosen: study.Study, follow_up: study.FollowUp) -> str:
     """What comes after all other runs."""
     values = [text(follow_up.choose, branch.value) for branch in follow_up.branches]
     changes = ", ".join(f"{key_name(key)} {text(key, value)}" for key, value in follow_up.changes.items())
-    most = max(len(branch.trials) for branch in follow_up.branches)
+    most = max((branch.trials for branch in follow_up.branches), key=len)
     on = f"on {key_name(follow_up.choose)} {values[0]}"
     if len(values) > 1:
         on = f"on the better {key_name(follow_up.choose)} ({' or '.join(values)})"
-    return f"then: {_product(most, repeats)} with {changes} {on}"
+    return f"then: {_amount(chosen, most)} with {changes} {on}"
 
 
 def _order(specs: tuple[RunSpec, ...], *, everything: bool) -> Table:
