@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
@@ -110,6 +111,23 @@ def test_a_record_is_in_the_store_before_the_next_is_asked_for_and_before_the_li
 
     run(store, provisions, launcher, Witness())
     assert heard == list(range(1, 9))
+
+
+def test_asking_which_images_were_wrong_is_no_part_of_a_run(
+    store: Path, provisions: dict[str, Provision | BakeoffError]
+) -> None:
+    def launcher(request: Launch) -> Generator[Record, None, None]:
+        yield epoch(1)
+        time.sleep(0.5)
+        yield PhaseEnded("outcomes", 0.5, 0.0, 0.0)
+        yield RunEnded("ok")
+
+    run(store, provisions, launcher)
+    with Reader(store) as reader:
+        runs = reader.runs()
+    assert (
+        runs["wall_s"] <= (runs["ended_at"] - runs["started_at"]).dt.total_microseconds() / 1e6 - 0.5
+    ).all()
 
 
 def test_a_trial_that_cannot_run_fails_with_the_reason_and_the_others_go_on(

@@ -98,6 +98,15 @@ def test_every_fault_is_recorded_and_earlier_epochs_survive(run, fault, status, 
         assert "fake/__init__.py" in found.ended.last_lines, "where it happened"
 
 
+def test_a_run_stands_if_it_can_not_tell_which_images_it_got_wrong(run):
+    found = run("fake", epochs=2, model_options={"fault": "outcomes"})
+    assert found.ended == RunEnded("ok")
+    assert len(found.epochs) == 2
+    assert found.of(Outcomes) == []
+    (warning,) = found.warnings
+    assert warning.message == "which images were got wrong is not known: RuntimeError: told to raise"
+
+
 def test_a_hanging_run_ends_at_its_time_limit(run):
     found = run("fake", epochs=3, time_limit_s=2.0, model_options={"fault": "hang", "fault_epoch": 2})
     assert found.ended.status == "timeout"

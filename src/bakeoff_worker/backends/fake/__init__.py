@@ -1,7 +1,8 @@
 """A backend with invented times and errors, for tests and demonstrations: nothing is trained.
 
 `model_options` steer it: ``epoch_s`` (how long an epoch sleeps), ``error`` (final error), and ``fault``
-with ``fault_epoch``: ``raise``, ``nan``, ``exit``, ``segfault``, ``hang``, ``garbage``, ``memory``, ``skip``.
+with ``fault_epoch``: ``raise``, ``nan``, ``exit``, ``segfault``, ``hang``, ``garbage``, ``memory``, ``skip``;
+``outcomes`` has it fail when it is asked which images it got wrong.
 """
 
 import ctypes
@@ -48,6 +49,8 @@ class Backend(BackendBase):
 
     def wrong(self, x: Any, y: Any) -> Any:
         """As many as the error says; some images are hard in every repeat, for every contestant."""
+        if self._option("fault", None) == "outcomes":
+            raise RuntimeError("told to raise")
         difficulty = sum(np.random.RandomState(seed).normal(size=len(x)) for seed in (0, self.seed))
         wrong = np.zeros(len(x), dtype=bool)
         wrong[np.argsort(difficulty)[: int(round(self._error() * len(x)))]] = True
