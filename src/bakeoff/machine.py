@@ -49,7 +49,8 @@ def identity(
     """What this machine is, JSON-plain; ``machine_id`` names it, ``description`` is one line for people.
 
     usable_cores: those that this process may run on. cpu_quota: cores' worth of time that its control
-    group may use; None without a limit. memory_gib: rounded. gpus: NVIDIA's, one mapping each.
+    group may use; None without a limit. memory_gib: rounded. governor: who sets the clock of the first core.
+    gpus: NVIDIA's, one mapping each.
     Values that can't be had are None.
     """
     cpuinfo = _text(proc / "cpuinfo")
@@ -66,6 +67,7 @@ def identity(
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "hypervisor": "hypervisor" in cpuinfo.split() if "flags" in cpuinfo else None,
         "gpus": _gpus(nvidia_smi),
+        "governor": _text(sysfs / "devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or None,
         "kernel": platform.release(),
         "os": _os_name(),
     }

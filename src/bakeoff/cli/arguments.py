@@ -18,6 +18,7 @@ start here:
   bakeoff run quick-distributed   two of them on a small Spark cluster
   bakeoff plan paper          what the 2023 study would run, and how long it may take
   bakeoff verify quick        whether they train the same thing, and if not, what differs
+  bakeoff calibrate           whether this machine can be trusted
   bakeoff run my-study.toml   your own model, data and machine (see docs/studies.md)
 """
 
@@ -87,6 +88,31 @@ def parser() -> argparse.ArgumentParser:
         "--double", action="store_true", help="compare in double precision, too: shows what rounding hides"
     )
     verify.add_argument("--json", action="store_true", help="print JSON instead of tables")
+
+    calibrate = _command(
+        commands, "calibrate", "calibrate", "race one contestant against itself: can this machine be trusted?"
+    )
+    calibrate.add_argument(
+        "--backend", default="torch", metavar="NAME", help="the contestant to race (default: torch)"
+    )
+    calibrate.add_argument(
+        "--blocks", type=int, metavar="N", help="repeats of every entry (default: 12; with --quick 6)"
+    )
+    calibrate.add_argument("--quick", action="store_true", help="fewer entries and blocks: a first look")
+    calibrate.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override a key of the study `calibration`, e.g. --set epochs=5 (may be given again)",
+    )
+    _store(calibrate)
+    calibrate.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="look for data sets here before any download"
+    )
+    calibrate.add_argument("--quiet", "-q", action="store_true", help="print the result only")
+    calibrate.add_argument("--json", action="store_true", help="print the result as JSON, nothing else")
 
     show = _command(commands, "show", "show", "print the results of a study as tables")
     _chosen_study(show)

@@ -16,14 +16,16 @@ def store_path(arguments: argparse.Namespace) -> Path:
 
 
 def chosen_study(arguments: argparse.Namespace, reader: Reader) -> str:
-    """The study named, else the one begun last.
+    """The study named, else the one begun last; calibrations of the machine stand back.
 
     Raises:
         StoreError: the store holds no study yet.
     """
+    from bakeoff.calibration import STUDY  # numpy and polars: not for commands that have no use for them
+
     if arguments.study:
         return str(arguments.study)
-    names = reader.studies()["study"]
-    if names.is_empty():
+    names = reader.studies()["study"].to_list()
+    if not names:
         raise StoreError(f"{reader.path}: holds no study yet", "Run one: bakeoff run quick")
-    return str(names[0])
+    return next((str(name) for name in names if name != STUDY), STUDY)

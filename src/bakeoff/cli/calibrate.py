@@ -1,0 +1,165 @@
+"""``bakeoff calibrate``: one contestant against itself, to see whether verdicts on this machine hold."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich.table import Table
+from rich.text import Text
+
+from bakeoff import calibration, machine, session, study
+from bakeoff.calibration import Calibration, FalsePositives, Found, percent
+from bakeoff.cli import downloads, progress
+from bakeoff.cli.console import console
+from bakeoff.cli.stores import store_path
+from bakeoff.errors import MachineError
+from bakeoff.execute import Listener
+from bakeoff.store.reader import Reader
+
+# A calibration that was stopped goes on within this time; later, another one begins.
+GOES_ON = timedelta(hours=12)
+# Of the built-in study, what `--quick` keeps.
+QUICK_ENTRIES, QUICK_BLOCKS = 6, 6
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Calibrate; 0 if the machine passes, 1 if it does not."""
+    store = store_path(arguments)
+    chosen = chosen_study(arguments, store)
+    quiet = arguments.quiet or arguments.json
+    listener = Listener() if quiet else progress.listener(quiet=False, as_json=False)
+    with closing(listener):
+        session.complete(
+            chosen,
+            store,
+            listener=listener,
+            tell=(lambda line: None) if quiet else _tell,
+            downloads=downloads.shown(_tell),
+            data_directory=arguments.data_dir,
+        )
+    with Reader(store) as reader:
+        found = calibration.assess(reader.runs(chosen.digest), machine.identity()["machine_id"])
+    if found is None:
+        raise MachineError(
+            f"too few runs ended well: expected {calibration.MIN_BLOCKS} blocks with all plain entries",
+            f"`bakeoff show {calibration.STUDY} --runs` tells which and why",
+        )
+    if arguments.json:
+        print(json.dumps(found.document(), indent=1))
+    else:
+        show(found)
+    return 0 if found.passed else 1
+
+
+def chosen_study(arguments: argparse.Namespace, store: Path) -> study.Study:
+    """The built-in study as the options have it, with seeds of its own: each calibration has new runs."""
+    overrides = [f"backend={json.dumps(arguments.backend)}"]
+    if arguments.quick:
+        overrides += [f"repeats={QUICK_BLOCKS}", f"matrix.entrant={_quick_entrants()}"]
+    if arguments.blocks is not None:
+        overrides.append(f"repeats={arguments.blocks}")
+    overrides += arguments.overrides
+    overrides.append(f"seed={_seed(store)}")
+    return study.load(calibration.STUDY, overrides)
+
+
+def show(found: Calibration) -> None:
+    """The calibration on the terminal, the sentence last."""
+    screen = console()
+    screen.print(
+        Text(f"{found.machine}: {found.contestant}, {found.num_runs} runs, {found.num_blocks} blocks")
+    )
+    told = [one for one in (found.fixed, found.sequential) if one is not None]
+    if told:
+        screen.print(_table("identical entries told apart", _APART, [_apart(one) for one in told]))
+    if found.found:
+        screen.print(_table("slower on purpose", _SLOWER, [_slower(one) for one in found.found]))
+    rows: list[tuple[str, ...]] = [(one.name, one.seen, one.remedy) for one in found.sources]
+    screen.print(Text(f"noise of the ratio of two runs of a block: {percent(found.noise.log_sd, 1)}"))
+    if rows:
+        screen.print(_table("where it comes from", ("noise", "seen", "what helps"), rows))
+    screen.print(Text(found.sentence()))
+
+
+_APART = ("rule", "comparisons", "told apart", "rate", "95 % interval", "allowed", "of this noise")
+_SLOWER = ("by", "seen as", "found", "equal", "undecided", "until decided", "at this noise")
+
+
+def _apart(one: FalsePositives) -> tuple[str, ...]:
+    rule = "until decided" if one.is_sequential else f"{one.num_blocks} blocks"
+    return (
+        rule,
+        str(one.num_comparisons),
+        str(one.num_false),
+        percent(one.rate, 1),
+        f"{percent(one.low, 1)} to {percent(one.high, 1)}",
+        str(one.allowed),
+        percent(one.noise_rate, 1),
+    )
+
+
+def _slower(one: Found) -> tuple[str, ...]:
+    seen = "" if one.ratio.ratio is None else percent(one.ratio.ratio - 1, 1)
+    if one.ratio.low is not None and one.ratio.high is not None:
+        seen += f" ({percent(one.ratio.low - 1, 1)} to {percent(one.ratio.high - 1, 1)})"
+    undecided = one.num_comparisons - one.num_slower - one.num_equal - one.num_faster
+    in_time = sum(block is not None for block in one.blocks)
+    until = f"{in_time} of {one.num_comparisons}"
+    until += f", half by block {one.median_blocks}" if one.median_blocks else ""
+    return (
+        percent(one.handicap),
+        seen,
+        f"{one.num_slower} of {one.num_comparisons}",
+        str(one.num_equal),
+        str(undecided),
+        until,
+        f"{one.projected} blocks" if one.projected else f"more than {calibration.MAX_PROJECTED} blocks",
+    )
+
+
+def _table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
+    table = Table(title=title, title_justify="left", box=None, header_style="dim", padding=(0, 2))
+    for name in header:
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _quick_entrants() -> str:
+    """The axis of the quick calibration: fewer plain entries, the same handicaps."""
+    full = study.load(calibration.STUDY).trials
+    plain = [trial.settings.entry for trial in full if not trial.settings.handicap]
+    slowed = [trial.settings.handicap for trial in full if trial.settings.handicap]
+    steps = [f"{{entry={json.dumps(name)}}}" for name in plain[:QUICK_ENTRIES]]
+    return f"[{', '.join([*steps, *(f'{{handicap={handicap}}}' for handicap in slowed)])}]"
+
+
+def _seed(store: Path) -> int:
+    """1 for a store's first calibration; counts those that are over, so that the next has runs of its own."""
+    if not store.exists():
+        return 1
+    with Reader(store) as reader:
+        known = reader.studies().filter(study=calibration.STUDY)
+    over = known.filter(
+        (pl.col("num_ok") >= pl.col("num_planned")) | (pl.col("begun_at") < datetime.now(UTC) - GOES_ON)
+    )
+    seeds = [_document(text)["seed"] for text in over["document"]]
+    return max(seeds, default=0) + 1
+
+
+def _document(text: str) -> Mapping[str, Any]:
+    document: Mapping[str, Any] = json.loads(text)
+    return document
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
