@@ -40,13 +40,14 @@ def test_comparisons_are_paired_by_block(race: Callable[..., Frames]) -> None:
     frames = race(backends=("tensorflow", "jax"), repeats=6)
     (comparison,) = compose(frames).sections[0].races[0].comparisons
     wide = frames.runs.pivot("backend", index="block", values=["train_s", "final_validation_error"])
-    expected = stats.paired_ratio(wide["train_s_tensorflow"], wide["train_s_jax"])
-    assert comparison.first.name == "tensorflow"
-    assert comparison.time == expected
-    difference = stats.paired_difference(
-        wide["final_validation_error_tensorflow"], wide["final_validation_error_jax"], 10_000
+    difference = stats.error_difference(
+        wide["final_validation_error_tensorflow"],
+        wide["final_validation_error_jax"],
+        num_test_images=10_000,
     )
-    assert comparison.error == difference
+    expected = stats.judge(wide["train_s_tensorflow"], wide["train_s_jax"], difference)
+    assert comparison.first.name == "tensorflow"
+    assert comparison.verdict == expected
 
 
 def test_a_block_that_one_contestant_lacks_does_not_count(
@@ -54,7 +55,7 @@ def test_a_block_that_one_contestant_lacks_does_not_count(
 ) -> None:
     frames = spoil(race(backends=("tensorflow", "jax"), repeats=4), 3, "failed", "no memory")
     (comparison,) = compose(frames).sections[0].races[0].comparisons
-    assert comparison.time.num_pairs == 3
+    assert comparison.verdict.time.num_blocks == 3
 
 
 @pytest.mark.parametrize("change", [{"machine_id": "m2"}, {"measurement_version": 2}])
@@ -63,7 +64,7 @@ def test_other_conditions_are_left_out(race: Callable[..., Frames], change: dict
     contents = compose(frames)
     assert set(contents.selection.ok["repeat"]) == {0, 1, 2}
     assert set(contents.selection.left_out["repeat"]) == {3, 4}
-    assert all(one.time.num_pairs == 3 for one in contents.sections[0].races[0].comparisons)
+    assert all(one.verdict.time.num_blocks == 3 for one in contents.sections[0].races[0].comparisons)
 
 
 def test_another_form_of_one_environment_is_left_out(race: Callable[..., Frames]) -> None:

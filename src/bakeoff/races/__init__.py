@@ -2,7 +2,8 @@
 
 compose           a study's frames, arranged into sections, races and comparisons
 verdict           one pair's verdict, for reports, commands and the stopping rule alike
-sentence          a comparison in words, with its numbers
+sentence          a comparison in words, with its numbers; the rest in `sentences`
+ran               what a contestant was seen to run
 """
 
 from bakeoff.races.choice import Choice, choose_fastest
@@ -25,6 +26,7 @@ from bakeoff.races.definitions import (
 from bakeoff.races.frames import Frames, read, select
 from bakeoff.races.sections import Section, error_table
 from bakeoff.races.sentences import sentence, what_would_decide
+from bakeoff.races.tracks import ran
 from bakeoff.races.verdicts import evaluation_images, rules_of, verdict
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "compose",
     "error_table",
     "evaluation_images",
+    "ran",
     "read",
     "rules_of",
     "select",

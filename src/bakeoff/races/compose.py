@@ -86,8 +86,9 @@ def _section(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _S
     trials = attempts.select("trial_id").unique()
     ok = shared.selection.ok.join(trials, on="trial_id", how="semi", maintain_order="left")
     observed = entering.observed_of(frames.facts, ok.select("run_id"))
-    seen = {
-        trial_id: observed.get(run_id, {}) for run_id, trial_id in ok.select("run_id", "trial_id").iter_rows()
+    seen = {  # of each trial, its last block
+        trial_id: observed.get(run_id, {})
+        for run_id, trial_id in ok.sort("block").select("run_id", "trial_id").iter_rows()
     }
     drop = {*of, *map(entering.stem, of)}
     contestants, axes, settings = entering.contestants(attempts, seen, drop)
@@ -170,7 +171,9 @@ def _ranked(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
 
 def _compare(a: Contestant, b: Contestant, rows: _Rows) -> Comparison:
     shared = rows.shared
-    runs = pl.concat([rows.by_trial[a.trial_id], rows.by_trial[b.trial_id]])
+    runs = pl.concat([rows.by_trial[a.trial_id], rows.by_trial[b.trial_id]]).sort(
+        "block", maintain_order=True
+    )
 
     def judge(first: Contestant, second: Contestant, others: pl.DataFrame) -> stats.Verdict:
         ids = first.trial_id, second.trial_id
@@ -204,7 +207,7 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows) -> Comparison:
         refusal=refusal,
         excluded=exclusions.excluded(pair, runs, rows.attempts, shared.selection.left_out),
         hinge=exclusions.hinge(pair, runs, rows.attempts, found, lambda others: judge(a, b, others)),
-        run_ids=tuple(counted["run_id"]),
+        run_ids=tuple(counted.sort("block", "trial_id")["run_id"]),
         command=command_of(counted),
     )
 

@@ -20,7 +20,7 @@ Judge = Callable[[pl.DataFrame], stats.Verdict]
 def excluded(
     pair: tuple[Contestant, Contestant], runs: pl.DataFrame, attempts: pl.DataFrame, left_out: pl.DataFrame
 ) -> tuple[Exclusion, ...]:
-    """The pair's runs that do not count, in the order in which they started, those of other conditions last.
+    """The pair's runs that do not count, block by block.
 
     runs: good ones that may share a mean. attempts: every run under these conditions. left_out: runs under
     others.
@@ -49,7 +49,7 @@ def excluded(
         Exclusion(run_id, names[trial], block, "under other conditions")
         for run_id, trial, block in _of(left_out, names).select("run_id", "trial_id", "block").iter_rows()
     ]
-    return tuple(found)
+    return tuple(sorted(found, key=lambda one: (one.block, one.contestant, one.run_id)))
 
 
 def hinge(

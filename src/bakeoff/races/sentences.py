@@ -120,9 +120,7 @@ def target_words(comparison: Comparison) -> str:
     error = f"an error of {METRICS['validation_error'].text(comparison.target_error)} %"
     if found.num_reached == (0, 0):
         return f"neither comes to {error} in the epochs that were run"
-    reached = (
-        f"{first} in {found.num_reached[0]}, {second} in {found.num_reached[1]} of {found.num_blocks}"
-    )
+    reached = f"{first} in {found.num_reached[0]}, {second} in {found.num_reached[1]} of {found.num_blocks}"
     if found.num_reached == (found.num_blocks, found.num_blocks) and found.ratio.ratio is not None:
         rules = comparison.verdict.rules
         sooner, later, ratio = (

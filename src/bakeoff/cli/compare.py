@@ -1,0 +1,200 @@
+"""``bakeoff compare``: who may be called faster, pair by pair, with everything that it rests on."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from bakeoff import races, stats
+from bakeoff.cli.stores import chosen_study, store_path
+from bakeoff.errors import ReportError
+from bakeoff.metrics import ERROR_DIFFERENCE
+from bakeoff.races import Comparison, Race, Section, sentences
+from bakeoff.races.contestants import parsed
+from bakeoff.store.reader import Reader
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print; 0 if every comparison that was asked for is decided, else 1.
+
+    Raises:
+        ReportError: the study has no two contestants that could be compared.
+    """
+    with Reader(store_path(arguments)) as reader:
+        frames = races.read(reader, chosen_study(arguments, reader))
+    document = parsed(frames.document)
+    stored = races.rules_of(document)
+    rules = replace(stored, **_given(arguments))
+    sections = races.compose(frames, rules=rules, target_error=arguments.target)
+    compared = [one for section in sections for race in section.races for one in race.comparisons]
+    if not compared:
+        raise ReportError(
+            f"{frames.study or 'the store'}: no two contestants to compare",
+            "A study compares what it trains with several backends: bakeoff run quick",
+        )
+    if arguments.json:
+        json.dump(_document(frames.study, sections, stored, rules), sys.stdout, allow_nan=False)
+        print()
+    else:
+        print("\n".join(_lines(sections, stored, rules)))
+    asked = {frozenset(pair) for pair in (document.get("rules") or {}).get("comparisons") or ()}
+    wanted = [one for one in compared if not asked or _pair(one) in asked]
+    return 0 if all(one.verdict.is_decided and not one.refusal for one in wanted) else 1
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, float]:
+    margins = {"margin": arguments.margin, "error_margin": arguments.error_margin}
+    return {name: value for name, value in margins.items() if value is not None}
+
+
+def _pair(comparison: Comparison) -> frozenset[str]:
+    return frozenset((comparison.first.trial_id, comparison.second.trial_id))
+
+
+# ---- for people -----------------------------------------------------------------------------------
+
+
+def _lines(sections: tuple[Section, ...], stored: stats.Rules, rules: stats.Rules) -> Iterator[str]:
+    yield _of_rules(rules)
+    if rules != stored:
+        yield f"Chosen after the runs: the study itself was to be judged with {_margins(stored)}."
+    for section in sections:
+        for race in section.races:
+            if not race.comparisons:
+                continue
+            yield ""
+            yield section.title + (f", {race.setting}" if race.setting else "")
+            for comparison in race.comparisons:
+                yield f"  {races.sentence(comparison)}"
+                yield from (f"    {line}" for line in _below(comparison, section))
+            yield from (f"  {line}" for line in _ranking(race, rules))
+
+
+def _of_rules(rules: stats.Rules) -> str:
+    how = (
+        "blocks were added until all was decided, and intervals hold at every look"
+        if rules.is_sequential
+        else "for a number of blocks fixed beforehand"
+    )
+    together = f" over {rules.num_comparisons} comparisons together" if rules.num_comparisons > 1 else ""
+    return f"Judged with {_margins(rules)}, at {100 * rules.confidence:g} %{together}, {how}."
+
+
+def _margins(rules: stats.Rules) -> str:
+    error = ERROR_DIFFERENCE.text(rules.error_margin)
+    return f"margins of ±{100 * rules.margin:g} % in time and {error} pp in error"
+
+
+def _below(comparison: Comparison, section: Section) -> Iterator[str]:
+    """What belongs to a sentence."""
+    yield from sentences.remarks(comparison)
+    if comparison.refusal:
+        return
+    if target := sentences.target_words(comparison):
+        yield f"target: {target}" + (f" ({section.target.why})" if section.target else "")
+    if even := sentences.break_even_words(comparison):
+        yield f"break-even: {even}"
+    if measures := [f"{words} {ratio}" for words, ratio in sentences.measure_words(comparison)]:
+        yield f"{comparison.first.short} to {comparison.second.short}: {'; '.join(measures)}"
+    if comparison.command:
+        yield f"repeat it with: {comparison.command}"
+
+
+def _ranking(race: Race, rules: stats.Rules) -> Iterator[str]:
+    if len(race.contestants) < 3 or race.ranking is None:
+        return
+    yield (
+        f"places, at {100 * rules.confidence:g} % for all pairs of this race together: "
+        f"{sentences.ranking_words(race)}"
+    )
+    for group in race.ranking.groups:
+        if len(group) > 1:
+            names = ", ".join(race.contestants[index].short for index in group)
+            yield f"nobody may be called faster than another among {names}"
+
+
+# ---- for programs ---------------------------------------------------------------------------------
+
+
+def _document(
+    study: str, sections: tuple[Section, ...], stored: stats.Rules, rules: stats.Rules
+) -> dict[str, Any]:
+    return {
+        "study": study,
+        "rules": asdict(rules),
+        "rules_of_the_study": asdict(stored),
+        "sections": [
+            {
+                "title": section.title,
+                "target": asdict(section.target) if section.target else None,
+                "races": [_race(race) for race in section.races if race.comparisons],
+            }
+            for section in sections
+        ],
+    }
+
+
+def _race(race: Race) -> dict[str, Any]:
+    ranking = race.ranking
+    return {
+        "setting": race.setting,
+        "contestants": [_contestant(one) for one in race.contestants],
+        "comparisons": [_comparison(one) for one in race.comparisons],
+        "ranking": None
+        if ranking is None
+        else {
+            "order": ranking.order,
+            "ranks": ranking.ranks,
+            "groups": ranking.groups,
+            "faster": sorted(ranking.faster),
+        },
+    }
+
+
+def _contestant(one: races.Contestant) -> dict[str, Any]:
+    return {
+        "trial_id": one.trial_id,
+        "name": one.name,
+        "backend": one.backend,
+        "environment": one.environment,
+        "asked": dict(one.asked),
+        "ran": races.ran(one),
+    }
+
+
+def _comparison(one: Comparison) -> dict[str, Any]:
+    verdict = {key: value for key, value in asdict(one.verdict).items() if key != "rules"}
+    return {
+        "first": one.first.trial_id,
+        "second": one.second.trial_id,
+        "sentence": races.sentence(one),
+        "verdict": _plain(verdict),
+        "is_decided": one.verdict.is_decided and not one.refusal,
+        "what_would_decide": races.what_would_decide(one),
+        "refusal": one.refusal,
+        "track": one.track,
+        "differing": one.differing,
+        "certificate": asdict(one.certificate),
+        "measures": {name: _plain(asdict(ratio)) for name, ratio in one.measures.items()},
+        "target_error": one.target_error,
+        "target": _plain(asdict(one.target)) if one.target else None,
+        "break_even": _plain(asdict(one.break_even)) if one.break_even else None,
+        "excluded": [asdict(run) for run in one.excluded],
+        "hinge": one.hinge,
+        "run_ids": one.run_ids,
+        "command": one.command,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """The value with null for what is no finite number."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
