@@ -39,8 +39,8 @@ def by_look(ratios: Array, rules: Rules) -> Calls:
 def _interval(ratios: Array, rules: Rules) -> tuple[Array, Array]:
     """Mean log ratio and half the width of its interval; infinite below the rules' fewest blocks."""
     num_blocks = ratios.shape[-1]
-    mean = ratios.mean(axis=-1)
     if num_blocks < rules.min_blocks:
-        return mean, np.full_like(mean, math.inf)
+        return np.zeros(ratios.shape[:-1]), np.full(ratios.shape[:-1], math.inf)
+    mean = ratios.mean(axis=-1)
     error = ratios.std(axis=-1, ddof=1) / math.sqrt(num_blocks)
     return mean, rules.critical_value(num_blocks) * error

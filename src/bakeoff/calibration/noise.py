@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +38,7 @@ class Noise:
     from block to block, beyond that; pairing takes it out. drift: of that speed from the first block to the
     last. order_effect: last run of a block against its first; order_se: its standard error. num_outliers:
     runs that are far off. cpu_explains: share of the runs' variance that is variance of their CPU time; None
-    if unknown. two_valued: relative length of the two kinds of runs, as (0.97, 1.3), where there are two.
+    if unknown. two_valued: seconds of the two kinds of runs, where there are two.
     """
 
     log_sd: float
@@ -69,16 +70,17 @@ def noise(table: Entries) -> Noise:
     between = float(speeds.var(ddof=1)) - run_sd**2 / num_entries
     drift = float(np.polyfit(np.arange(num_blocks), speeds, 1)[0]) * (num_blocks - 1)
     order_effect, order_se = _order_effect(table.positions, residuals, freedom)
-    typical = 1.4826 * float(np.median(np.abs(residuals)))
+    off = np.abs(_residuals(table.plain, np.median))  # medians: an outlier does not shift its neighbours
+    typical = 1.4826 * float(np.median(off))
     return Noise(
         log_sd=math.sqrt(2) * run_sd,
         block_sd=math.sqrt(max(between, 0.0)),
         drift=drift,
         order_effect=order_effect,
         order_se=order_se,
-        num_outliers=int((np.abs(residuals) > OUTLIER_SDS * typical).sum()) if typical else 0,
+        num_outliers=int((off > OUTLIER_SDS * typical).sum()) if typical else 0,
         cpu_explains=_explained(residuals, _residuals(table.cpu)) if np.isfinite(table.cpu).all() else None,
-        two_valued=stats.two_valued(np.exp(residuals).reshape(-1, 1)),
+        two_valued=_two_lengths(np.exp(table.plain)),
     )
 
 
@@ -183,11 +185,21 @@ def _of_cpu(seen: Noise, details: dict[str, Any]) -> NoiseSource:
     return NoiseSource("waiting", share, remedy)
 
 
-def _residuals(table: Array) -> Array:
+def _residuals(table: Array, centre: Callable[..., Any] = np.mean) -> Array:
     """What is left of blocks and entries in a two-way layout, shape (num_blocks, num_entries)."""
-    left: Array = table - table.mean(axis=1, keepdims=True)
-    left -= left.mean(axis=0)
+    left: Array = table - centre(table, axis=1, keepdims=True)
+    left -= centre(left, axis=0)
     return left
+
+
+def _two_lengths(times: Array) -> tuple[float, float] | None:
+    """The two levels that runs jump between, both of them in half of the blocks at least; None without."""
+    levels = stats.two_valued(times.reshape(-1, 1))
+    if levels is None:
+        return None
+    long = times > math.sqrt(levels[0] * levels[1])
+    mixed = long.any(axis=1) & ~long.all(axis=1)
+    return levels if mixed.mean() >= 0.5 else None
 
 
 def _order_effect(positions: Array, residuals: Array, freedom: int) -> tuple[float, float]:
