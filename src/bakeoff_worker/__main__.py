@@ -49,7 +49,7 @@ def _run(job: records.Job, channel: emit.Channel) -> records.RunEnded:
 
     try:
         # Imports NumPy, whose BLAS sizes its pool when it is loaded.
-        way = distribution.load("verification" if job.paths.evidence else job.spec.settings.distribution)
+        way = distribution.load(job.spec.settings.distribution, verifies=job.paths.evidence is not None)
         way.run(job, channel, importing)
     except Skip as skip:
         return records.RunEnded("skipped", str(skip))

@@ -36,6 +36,20 @@ _OF_NO_STEP = (
     "entry",
     "handicap",
 )
+# Of what a cluster is told, what the arithmetic of a synchronous round doesn't depend on: as it is verified.
+_OF_NO_ROUND: Mapping[str, Any] = {
+    "layout": "2x2",
+    "master": "embedded",
+    "batch_size_per_task": 8,
+    "rounds": 1,
+    "executors": "cold",
+    "data_source": "driver",
+    "data_url": "",
+    "archive": "",
+    "task_cpus": 1,
+    "compile_directory": "shared",
+    "reuse_python_workers": True,
+}
 # Images a batch, where contestants are verified: enough to meet every layer's every branch, and cheap.
 _VERIFIED_BATCH_SIZE = 8
 
@@ -137,6 +151,23 @@ class TrialSettings:
     def subject(self) -> str:
         """16 hex digits that trials share if one verification of their network and steps serves them."""
         return self.reduced().trial_id
+
+    def one_round(self) -> "TrialSettings":
+        """One small round of a distributed trial, as it is verified: one thread a task, and alone."""
+        options = dict(self.distribution_options, **_OF_NO_ROUND)
+        return dataclasses.replace(
+            self.reduced(),
+            epochs=1,
+            threads=1,
+            global_batch_size=options["batch_size_per_task"],
+            distribution=self.distribution,
+            distribution_options=options,
+        )
+
+    @property
+    def round_subject(self) -> str:
+        """16 hex digits that trials share if one verified round serves them; empty on one machine."""
+        return "" if self.distribution == "single" else self.one_round().trial_id
 
 
 @dataclass(frozen=True)

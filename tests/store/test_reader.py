@@ -310,6 +310,7 @@ def test_trials_find_their_certificates_whichever_study_they_were_verified_for(t
     with Reader(path) as reader:
         frame = reader.certificates("pair")
         assert reader.certificates()["one_trial"].to_list() == [None, None, None]
+    assert set(frame["kind"]) == {"pair"}
     a, b, long, alike = alpha.trial_id, beta.trial_id, longer.trial_id, frame["words"][-1]
     columns = ("one_trial", "other_trial", "verdict", "words", "one_environment_digest")
     assert frame.select(columns).rows() == [
@@ -320,6 +321,28 @@ def test_trials_find_their_certificates_whichever_study_they_were_verified_for(t
         (long, a, "same", alike, None),
     ]
     assert "the same network" in alike
+
+
+def test_a_round_s_certificate_is_that_of_one_trial(tmp_path: Path) -> None:
+    options = {"mode": "synchronous", "layout": "5x4"}
+    (alpha, beta), path = (spec.settings for spec in specs(1)), tmp_path / "store.sqlite"
+    spread = [
+        dataclasses.replace(alpha, distribution="elephas", distribution_options={**options, **more})
+        for more in ({}, {"layout": "4x5"}, {"merge": "averaged"})
+    ]
+    trials = [RunSpec(one, str(place), 0, 0, 0, 1) for place, one in enumerate((beta, *spread))]
+    with Writer(path) as writer:
+        writer.begin_study(study(tuple(trials)))
+        writer.add_certificates(
+            [CertificateRow(spread[0].round_subject, "e1", "", "", "here", 1, "same", {"words": "the mean"})]
+        )
+    with Reader(path) as reader:
+        found = reader.certificates("pair").filter(kind="round")
+    assert found.select("one_trial", "other_trial", "verdict", "words").rows() == [
+        (spread[0].trial_id, None, "same", "the mean"),
+        (spread[1].trial_id, None, "same", "the mean"),
+    ]
+    assert beta.round_subject == "" and len({one.round_subject for one in spread}) == 2
 
 
 def test_every_column_is_documented(full: Path) -> None:

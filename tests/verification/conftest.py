@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.append(str(Path(__file__).parent))  # invented.py serves several modules here
@@ -27,3 +29,17 @@ def shown(tmp_path: Path) -> Iterator[Callable[[Contestant], Evidence]]:
     yield show
     for one in files:
         one.close()
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images with a black border, so that pixels tie."""
+    folder = tmp_path_factory.mktemp("dataset")
+    generator = np.random.RandomState(0)
+    for name, count in (("train", 200), ("test", 20)):
+        images = np.zeros((count, 28, 28, 1), "uint8")
+        images[:, 6:22, 6:22] = generator.randint(0, 256, (count, 16, 16, 1))
+        np.save(folder / f"x_{name}.npy", images)
+        np.save(folder / f"y_{name}.npy", generator.randint(0, 10, count).astype("uint8"))
+    (folder / "about.json").write_text(json.dumps({"num_classes": 10}))
+    return folder

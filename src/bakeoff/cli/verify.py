@@ -35,8 +35,12 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         screen = console()
         for one in verified:
-            screen.print(_table(one))
-            for line in words.lines(one):
+            if isinstance(one, Verified):
+                screen.print(_table(one))
+                lines = words.lines(one)
+            else:
+                lines = words.lines_of_round(one)
+            for line in lines:
                 screen.print(Text(line))
             screen.print()
     return 0 if all(one.all_same for one in verified) else 1

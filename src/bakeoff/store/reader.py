@@ -289,7 +289,8 @@ class Reader:
 
         Of several verifications of a pair under the same conditions only the last one counts. Trials that
         share all that is verified are a pair that is the same by itself. None: every certificate ever made,
-        with its contestants but without trials.
+        with its contestants but without trials. Of kind ``round``: what one synchronous round of a
+        distributed trial does, against its stated arithmetic; there is no other trial then.
         """
         names = ("one_subject", "one_environment_digest", "other_subject", "other_environment_digest")
         with self._snapshot():
@@ -306,20 +307,28 @@ class Reader:
                     "verification_version": pl.Int64,
                     "document": pl.String,
                 },
-            ).with_columns(words=pl.col("document").str.json_path_match("$.words").fill_null(""))
+            ).with_columns(
+                words=pl.col("document").str.json_path_match("$.words").fill_null(""),
+                kind=pl.when(pl.col("other_subject") == "").then(pl.lit("round")).otherwise(pl.lit("pair")),
+            )
             digest = self._digest(study)
             settings = self._connection.execute(
                 "SELECT trial_id, settings FROM study_trials JOIN trials USING (trial_id)"
                 " WHERE study_digest = ? ORDER BY study_trials.rowid",
                 (digest,),
             ).fetchall()
-        columns = ("one_trial", "other_trial", "verdict", "words", "made_at", *names)
-        columns += ("machine_id", "verification_version", "document")
+        columns = (
+            *("kind", "one_trial", "other_trial", "verdict", "words", "made_at", *names),
+            *("machine_id", "verification_version", "document"),
+        )
         if digest is None:
             trial = pl.lit(None, pl.String)
             return made.with_columns(one_trial=trial, other_trial=trial).select(columns)
-        subjects = [(trial_id, _settings(text).subject) for trial_id, text in settings]
-        ones = pl.DataFrame(subjects, {"one_trial": pl.String, "one_subject": pl.String}, orient="row")
+        trials = [(trial_id, _settings(text)) for trial_id, text in settings]
+        subjects = [(trial_id, asked.subject) for trial_id, asked in trials]
+        on_clusters = [(trial_id, asked.round_subject) for trial_id, asked in trials if asked.round_subject]
+        schema = {"one_trial": pl.String, "one_subject": pl.String}
+        ones = pl.DataFrame(subjects, schema, orient="row")
         others = ones.rename({"one_trial": "other_trial", "one_subject": "other_subject"})
         either_way = [
             pl.concat_str(f"{who}_subject", f"{who}_environment_digest") for who in ("one", "other")
@@ -336,15 +345,18 @@ class Reader:
         )
         verified = last.join(ones, on="one_subject", maintain_order="left_right")
         verified = verified.join(others, on="other_subject", maintain_order="left_right")
+        of_rounds = pl.DataFrame(on_clusters, schema, orient="row")
+        rounds = last.join(of_rounds, on="one_subject", maintain_order="left_right")
+        rounds = rounds.with_columns(other_trial=pl.lit(None, pl.String)).select(verified.columns)
         alike = [
             {"one_trial": one, "other_trial": other, "one_subject": subject, "other_subject": subject}
             for (one, subject), (other, of_other) in itertools.combinations(subjects, 2)
             if subject == of_other
         ]
         by_itself = pl.DataFrame(alike, verified.schema).with_columns(
-            verdict=pl.lit("same"), words=pl.lit(_ALIKE)
+            kind=pl.lit("pair"), verdict=pl.lit("same"), words=pl.lit(_ALIKE)
         )
-        return pl.concat([verified, by_itself]).select(columns)
+        return pl.concat([verified, rounds, by_itself]).select(columns)
 
     # ---- values -------------------------------------------------------------------------------------
 

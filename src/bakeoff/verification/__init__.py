@@ -26,7 +26,8 @@ from bakeoff.verification.certificates import DIFFERENT, SAME, UNKNOWN, Certific
 from bakeoff.verification.contestants import Group, groups
 from bakeoff.verification.findings import Finding, Judgement
 from bakeoff.verification.judging import Examined, Verified, compare, judge
-from bakeoff.verification.keeping import VERSION, rows
+from bakeoff.verification.keeping import VERSION, round_row, rows
+from bakeoff.verification.rounds import Judged, VerifiedRound, judge_round, rounds, verify_round
 from bakeoff_worker.records import RunSpec
 
 __all__ = [
@@ -38,10 +39,13 @@ __all__ = [
     "Certificate",
     "Examined",
     "Finding",
+    "Judged",
     "Judgement",
     "Verified",
+    "VerifiedRound",
     "compare",
     "judge",
+    "judge_round",
     "verify",
 ]
 
@@ -55,8 +59,10 @@ def verify(
     tell: Callable[[str], None] = lambda line: None,
     downloads: AbstractContextManager[Callable[[Progress], None]] | None = None,
     data_directory: Path | None = None,
-) -> tuple[Verified, ...]:
+) -> tuple[Verified | VerifiedRound, ...]:
     """Hold all contestants of a study against the reference and each other, group by group.
+
+    Then, of what runs on a cluster, one synchronous round against its stated arithmetic.
 
     store: takes the certificates; None keeps none. double: also compares in double precision those that run
     in single, which shows what rounding hides. The other arguments are those of `bakeoff.session.complete`.
@@ -69,14 +75,16 @@ def verify(
     if double:
         found += tuple(_in_double_precision(group) for group in found)
     found = tuple(group for group in found if group.contestants)
+    on_clusters = rounds((trial.label, trial.settings) for trial in study.trials)
     seed = plan.run_seed(study.seed, 0)
     specs = [RunSpec(one.settings, one.label, 0, 0, 0, seed) for group in found for one in group.contestants]
+    specs += [RunSpec(one.settings, one.label, 0, 0, 0, seed) for one in on_clusters]
     with Writer(store) if store else nullcontext() as writer:
         with downloads or nullcontext(lambda progress: None) as on_download:
             provisions = prepare(
                 study, specs, data_directory=data_directory, tell=tell, on_download=on_download
             )
-        verified = []
+        verified: list[Verified | VerifiedRound] = []
         for group in found:
             one = judge(group, provisions, seed=seed, launcher=launcher, tell=tell)
             if writer is not None:
@@ -84,6 +92,12 @@ def verify(
                     rows(one, condition_of(provisions[one.examined[0].contestant.subject]).machine_id)
                 )
             verified.append(one)
+        for each in on_clusters:
+            held = verify_round(each, provisions[each.subject], seed=seed, launcher=launcher, tell=tell)
+            if writer is not None:
+                machine_id = condition_of(provisions[each.subject]).machine_id
+                writer.add_certificates([round_row(held, machine_id)])
+            verified.append(held)
     return tuple(verified)
 
 

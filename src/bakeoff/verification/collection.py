@@ -20,11 +20,12 @@ _TIME_LIMIT_S = (
 
 @dataclass(frozen=True)
 class Needs:
-    """What a contestant's job needs. dataset: folder of arrays; model_file: the user's, if any."""
+    """What a job needs. dataset: folder of arrays; model_file: the user's, if any; java: Spark's."""
 
     environment: Environment
     dataset: Path
     model_file: Path | None = None
+    java: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -62,20 +63,39 @@ def collect(
     if settings.precision.startswith("mixed"):
         reason = f"precision {settings.precision}: too coarse to tell a difference from rounding"
         return Collected(contestant, needs.environment.digest, None, reason, declined=True)
-    stem = f"{contestant.subject}-{settings.precision}"
+    tell(f"{contestant.label}: computing in {settings.precision}")
+    spec = RunSpec(settings, contestant.label, 0, 0, 0, seed)
+    shown = show(spec, needs, folder / f"{contestant.subject}-{settings.precision}", launcher)
+    if shown.path is None:
+        tell(f"{contestant.label}: {shown.reason}")
+        return Collected(contestant, needs.environment.digest, None, shown.reason, shown.declined)
+    return Collected(contestant, needs.environment.digest, Evidence(shown.path))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The file that one job wrote its evidence to, or why there is none, and whether there never could be."""
+
+    path: Path | None
+    reason: str = ""
+    declined: bool = False
+
+
+def show(spec: RunSpec, needs: Needs, stem: Path, launcher: Launcher) -> Shown:
+    """Run one job that shows what it computes. stem: of its files."""
     # Of its own: what is compiled here must not be found warm by the first run that is timed.
     scratch = needs.environment.scratch / "verification"
     scratch.mkdir(parents=True, exist_ok=True)
+    evidence = stem.with_suffix(".npz")
     paths = RunPaths(
         dataset=str(needs.dataset),
         model_file=str(needs.model_file) if needs.model_file else None,
         scratch=str(scratch),
-        records=str(folder / f"{stem}.jsonl"),
-        evidence=str(folder / f"{stem}.npz"),
+        records=str(stem.with_suffix(".jsonl")),
+        java=str(needs.java) if needs.java else None,
+        evidence=str(evidence),
     )
-    tell(f"{contestant.label}: computing in {settings.precision}")
-    spec = RunSpec(settings, contestant.label, 0, 0, 0, seed)
-    records = launcher(Launch(Job(spec, paths), needs.environment, folder / f"{stem}.log"))
+    records = launcher(Launch(Job(spec, paths), needs.environment, stem.with_suffix(".log")))
     ended = RunEnded("interrupted", "stopped by the user")
     try:
         for record in records:
@@ -83,11 +103,6 @@ def collect(
                 ended = record
     finally:
         records.close()
-    reason = f"{ended.status}: {ended.reason}" if ended.status != "ok" else ""
-    if not reason and not Path(paths.evidence or "").exists():
-        reason = "failed: it left no evidence"
-    if reason:
-        tell(f"{contestant.label}: {reason}")
-        declined = ended.status == "skipped"
-        return Collected(contestant, needs.environment.digest, None, reason, declined)
-    return Collected(contestant, needs.environment.digest, Evidence(folder / f"{stem}.npz"))
+    if ended.status != "ok":
+        return Shown(None, f"{ended.status}: {ended.reason}", declined=ended.status == "skipped")
+    return Shown(evidence) if evidence.exists() else Shown(None, "failed: it left no evidence")

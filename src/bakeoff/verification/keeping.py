@@ -14,6 +14,7 @@ from bakeoff.verification.certificates import UNKNOWN
 from bakeoff.verification.contestants import Contestant
 from bakeoff.verification.findings import plain
 from bakeoff.verification.judging import Verified
+from bakeoff.verification.rounds import VerifiedRound
 from bakeoff.verification.words import words
 
 # What is shown, and how it is compared. Certificates of different versions say different things.
@@ -48,6 +49,20 @@ def rows(verified: Verified, machine_id: str) -> list[CertificateRow]:
             )
         )
     return found
+
+
+def round_row(verified: VerifiedRound, machine_id: str) -> CertificateRow:
+    """A round's certificate: that of one contestant, without another."""
+    return CertificateRow(
+        one_subject=verified.round.subject,
+        one_environment_digest=verified.environment_digest,
+        other_subject="",
+        other_environment_digest="",
+        machine_id=machine_id,
+        verification_version=VERSION,
+        verdict=verified.judged.verdict,
+        document=verified.document(),
+    )
 
 
 def are_known(

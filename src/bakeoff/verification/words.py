@@ -9,6 +9,7 @@ from bakeoff.verification.findings import Finding
 
 if TYPE_CHECKING:
     from bakeoff.verification.judging import Verified
+    from bakeoff.verification.rounds import VerifiedRound
 
 _REASON = 300  # characters of why a contestant failed
 _FINDINGS = 3  # how many differences are named one by one
@@ -48,6 +49,17 @@ def lines(verified: Verified) -> list[str]:
     elif not alike:
         said.append("no two contestants train the same thing")
     return said
+
+
+def lines_of_round(verified: VerifiedRound) -> list[str]:
+    """What is said of a distribution's arithmetic, and whether one round keeps to it."""
+    judged, label = verified.judged, verified.round.label
+    stated = [f"{label}: stated: {sentence}" for sentence in judged.stated]
+    if judged.verdict == SAME:
+        return [*stated, f"{label}: {judged.words}"]
+    if judged.verdict == DIFFERENT:
+        return [*stated, *(f"{label}: {finding}" for finding in judged.findings)]
+    return [f"{label}: a round was not verified: {judged.words}"]
 
 
 def _finding(finding: Finding) -> str:

@@ -31,13 +31,8 @@ class Batches:
         self._x, self._y = source.prepare(source.x_train[rows], source.y_train[rows])
         self._channels_first = settings.data_layout == "channels_first"
         if scene == "general":
-            noise = np.random.RandomState(15485863).normal(size=self.common(self._x).shape).clip(-3, 3)
-            # Rounded: the last bits of a sum differ between versions of NumPy.
-            noise *= 0.1 * (float("%.3g" % self._x.std(dtype="float64")) or 1.0)
-            if self._channels_first:
-                noise = noise.transpose(0, 3, 1, 2)
-            # float32 values in any precision: contestants of several then see the very same images.
-            self._x = np.ascontiguousarray((self._x + noise).astype("float32").astype(self._x.dtype))
+            images = noisy(self.common(self._x))
+            self._x = np.ascontiguousarray(images.transpose(0, 3, 1, 2) if self._channels_first else images)
 
     @property
     def input_shape(self) -> Tuple[int, ...]:
@@ -59,3 +54,12 @@ class Batches:
     def common(self, x: Any) -> Any:
         """Images (N, H, W, C), whatever the layout."""
         return x.transpose(0, 2, 3, 1) if self._channels_first else x
+
+
+def noisy(images: Any) -> Any:
+    """The images with a little noise, the same for the same shape: no two are equal, no two pixels tie."""
+    noise = np.random.RandomState(15485863).normal(size=images.shape).clip(-3, 3)
+    # Rounded: the last bits of a sum differ between versions of NumPy.
+    noise *= 0.1 * (float("%.3g" % images.std(dtype="float64")) or 1.0)
+    # float32 values in any precision: contestants of several then see the very same images.
+    return (images + noise).astype("float32").astype(images.dtype)

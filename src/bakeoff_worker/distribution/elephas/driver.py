@@ -10,7 +10,7 @@ import secrets
 import socket
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from bakeoff_worker import backends, clock, data, loop, outcomes, probe
 from bakeoff_worker.backends.base import BackendBase, Skip
@@ -45,6 +45,19 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
         Skip: the backend, or this release of Elephas, declines the settings.
         RunFailed: the cluster can't be had, or it failed in training.
     """
+    run = built(job, channel, importing)
+    on_cluster(run, _train, channel)
+    outcomes.emit(run.backend, *run.evaluation, run.settings.epochs, channel)
+
+
+def built(
+    job: Job, channel: Channel, importing: Stopwatch, prepare: Callable[[Any], None] = lambda backend: None
+) -> Run:
+    """A run whose framework, data and model are there. prepare: is given the backend before the last of them.
+
+    Raises:
+        ModelError, Skip: as `run`.
+    """
     settings, options = job.spec.settings, dict(job.spec.settings.distribution_options)
     backend: BackendBase = backends.load(settings.backend)(settings, job.paths)
     reason = backend.skip_reason()
@@ -61,22 +74,34 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     evaluation = source.prepare(source.x_evaluation, source.y_evaluation)
     loop.end_phase(channel, "data", watch.stop())
     watch = Stopwatch()
+    prepare(backend)
     backend.build(loop.model_builder(job), tuple(evaluation[0].shape[1:]), source.num_classes, job.spec.seed)
     loop.end_phase(channel, "build", watch.stop())
 
     folder = os.path.join(job.paths.folder or os.getcwd(), "spark")
     os.makedirs(folder, exist_ok=True)
-    watching = guardian.watch(job.paths.folder or folder)
+    return Run(job, options, release, backend, source, evaluation, folder)
+
+
+Train = Callable[[Run, Any, Dict[str, str], Channel], None]
+
+
+def on_cluster(run: Run, train: Train, channel: Channel) -> None:
+    """Cluster up, application, cluster down, nothing left behind. train: is given run, context, properties.
+
+    Raises:
+        RunFailed: as `run`.
+    """
+    watching = guardian.watch(run.job.paths.folder or run.folder)
     try:
-        _on_cluster(Run(job, options, release, backend, source, evaluation, folder), channel)
-        outcomes.emit(backend, *evaluation, settings.epochs, channel)
+        _on_cluster(run, train, channel)
     except cluster.ClusterError as error:
         raise RunFailed(error.message, last_lines=error.hint) from error
     finally:
         watching.done()
 
 
-def _on_cluster(run: Run, channel: Channel) -> None:
+def _on_cluster(run: Run, train: Train, channel: Channel) -> None:
     """Cluster up, application, cluster down; each phase said."""
     with ExitStack() as stack:
         if run.options["master"] == "embedded":
@@ -96,13 +121,13 @@ def _on_cluster(run: Run, channel: Channel) -> None:
             master, own = run.options["master"], {}
             cluster.reach(master, timeout_s=10.0)
             stack.callback(cluster.end_driver_jvm)
-        _application(run, master, own, channel)
+        _application(run, train, master, own, channel)
         watch = Stopwatch()
         stack.close()
         loop.end_phase(channel, "cluster_end", watch.stop())
 
 
-def _application(run: Run, master: str, own: Dict[str, str], channel: Channel) -> None:
+def _application(run: Run, train: Train, master: str, own: Dict[str, str], channel: Channel) -> None:
     """One Spark application from its launch to its stop, then what its event log says of it."""
     events = os.path.join(run.folder, "events")
     os.makedirs(events, exist_ok=True)
@@ -114,7 +139,7 @@ def _application(run: Run, master: str, own: Dict[str, str], channel: Channel) -
     try:
         context = launch(run, properties)
         loop.end_phase(channel, "context", lifetime.stop())
-        _train(run, context, properties, channel)
+        train(run, context, properties, channel)
     except cluster.ClusterError:
         raise
     except Exception as error:
@@ -157,7 +182,7 @@ def _train(run: Run, context: Any, properties: Dict[str, str], channel: Channel)
     for number in range(1, run.rounds + 1):
         with progress:
             watch = Stopwatch()
-            _fit(run, model, pairs, run.epochs_per_round)
+            fit(run, model, pairs, run.epochs_per_round)
             trained = watch.stop()
         watch = Stopwatch()
         loss, accuracy = run.backend.evaluate(*run.evaluation)
@@ -200,7 +225,7 @@ def _pairs(run: Run, context: Any) -> Any:
     )
 
 
-def _fit(run: Run, model: Any, pairs: Any, epochs: int) -> None:
+def fit(run: Run, model: Any, pairs: Any, epochs: int) -> None:
     """One call of Elephas's fit. Nothing is held out: its default would keep a tenth from training."""
     model.fit(
         pairs,
@@ -214,7 +239,7 @@ def _fit(run: Run, model: Any, pairs: Any, epochs: int) -> None:
 def _warm_up(run: Run, model: Any, pairs: Any) -> None:
     """One epoch, undone: every Python process is there and has imported, and the model's code is compiled."""
     before = run.backend.model.get_weights()
-    _fit(run, model, pairs, 1)
+    fit(run, model, pairs, 1)
     run.backend.model.set_weights(before)
     run.warm_up_stages = {one["stage"] for one in run.figures.value}
 

@@ -83,6 +83,10 @@ class Release:
         subtract_share.own = subtract  # type: ignore[attr-defined]
         spark_model.subtract_params = subtract_share
 
+    def merge(self, options: Dict[str, Any]) -> str:
+        """How a synchronous round's weight changes are merged: ``sum`` or ``mean``, over all partitions."""
+        return "sum" if self.old and options["merge"] != "averaged" else "mean"
+
     def arithmetic(self, options: Dict[str, Any], num_partitions: int) -> List[str]:
         """What this release computes in this mode, one sentence each."""
         mode, frequency = options["mode"], options["frequency"]
@@ -96,7 +100,7 @@ class Release:
                 said.append(
                     "the {} changes are averaged, each shard weighing the same (the correction published "
                     "with release 1.1; this release sums them)".format(num_partitions)
-                    if options["merge"] == "averaged"
+                    if self.merge(options) == "mean"
                     else "the changes of all {0} shards are summed, not averaged: one round moves the "
                     "weights about {0} times as far as one shard would".format(num_partitions)
                 )
@@ -106,10 +110,9 @@ class Release:
                     "after it, each shard weighing the same whatever its size"
                 )
             said.append("the optimizer's state starts anew in every task and is lost with it")
-            averaged = not self.old or options["merge"] == "averaged"
             said.append(
                 "a shard no larger than one batch trains nothing"
-                + (" and still counts in the average" if averaged else "")
+                + (" and still counts in the average" if self.merge(options) == "mean" else "")
             )
         else:
             said.append(
