@@ -65,6 +65,17 @@ def test_kernel_driver_and_memory_are_told_but_not_identifying(fake, monkeypatch
     assert before["machine_id"] == after["machine_id"]
 
 
+def test_the_governor_is_told_but_not_identifying(fake, tmp_path: Path) -> None:
+    assert fake()["governor"] is None
+    file = tmp_path / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
+    file.parent.mkdir(parents=True)
+    file.write_text("powersave\n")
+    found = fake()
+    assert found["governor"] == "powersave"
+    file.write_text("performance\n")
+    assert fake()["machine_id"] == found["machine_id"]
+
+
 def test_hardware_is_identifying(fake) -> None:
     machines = [
         fake(),
