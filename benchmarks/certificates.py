@@ -3,21 +3,27 @@
 Every built-in network on its data set, the study's optimizer, in single precision: the worst relative
 difference of any layer's output, of any gradient and of any weight after ten steps, per tensor and by norm;
 and whatever ``bakeoff verify`` finds. A contestant that differs for a reason that was proven counts as
-explained.
+explained. Nothing is timed, so contestants compute side by side, one a core, the deepest network first.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
-from bakeoff import datasets, environments, verification
-from bakeoff.errors import BakeoffError, EnvironmentFailure
-from bakeoff.execute import Provision
-from bakeoff.verification import Verified
-from bakeoff.verification.contestants import Group, groups
+from bakeoff import datasets, environments
+from bakeoff.environments import Environment
+from bakeoff.errors import EnvironmentFailure
+from bakeoff.launchers import local
+from bakeoff.verification import Verified, compare
+from bakeoff.verification.collection import Collected, Needs, collect
+from bakeoff.verification.contestants import Contestant, Group, groups
 from bakeoff_worker.records import TrialSettings
 from benchmarks.goals import Figure, conclude
 
@@ -32,12 +38,12 @@ CONTESTANTS = {
     "theano (vintage)": ("theano", "vintage"),
     "tensorflow1": ("tensorflow1", "vintage"),
 }
-DATA = {
-    "study_cnn": "mnist",
-    "keras_mnist_convnet": "mnist",
-    "lenet5": "mnist",
-    "keras_cifar10_convnet": "cifar10",
+DATA = {  # the deepest first, and so that which takes longest
     "resnet20": "cifar10",
+    "keras_cifar10_convnet": "cifar10",
+    "keras_mnist_convnet": "mnist",
+    "study_cnn": "mnist",
+    "lenet5": "mnist",
 }
 KINDS = {
     "layers": "of a layer on its own inputs",
@@ -51,14 +57,49 @@ SEED = 1
 def main() -> int:
     """All figures; 0 if every goal was met."""
     arguments = _arguments()
+    began = time.perf_counter()
+    found = [(model, _group(model, arguments.contestants, arguments.precision)) for model in arguments.models]
+    made = _environments(arguments.contestants)
     verified = []
-    for model in arguments.models:
-        began = time.perf_counter()
-        group = _group(model, arguments.contestants, arguments.precision)
-        one = verification.judge(group, _provisions(group), seed=SEED)
-        verified.append(one)
-        _show(model, one, time.perf_counter() - began)
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-certificates-") as name,
+        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+    ):
+        jobs: dict[str, Future[Collected]] = {}
+        for model, group in found:
+            folder = Path(name) / model
+            folder.mkdir()
+            for one in sorted(group.contestants, key=_compiles_last):
+                jobs[one.subject] = pool.submit(_collected, one, made[one.label], folder)
+        for model, group in found:
+            judged = _compared(group, [jobs[one.subject].result() for one in group.contestants])
+            verified.append(judged)
+            _show(model, judged, time.perf_counter() - began)
     return conclude("certificates", _figures(verified))
+
+
+def _compiles_last(contestant: Contestant) -> bool:
+    """False for Theano, which compiles for minutes and so goes first."""
+    return contestant.settings.backend != "theano"
+
+
+def _collected(contestant: Contestant, made: Environment | EnvironmentFailure, folder: Path) -> Collected:
+    if isinstance(made, EnvironmentFailure):
+        return Collected(contestant, "", None, made.message)
+    needs = Needs(made, datasets.ensure(contestant.settings.dataset).path)
+    return collect(contestant, needs, seed=SEED, folder=folder, launcher=local.launch)
+
+
+def _compared(group: Group, shown: Sequence[Collected]) -> Verified:
+    def nothing_more(contestant: Contestant, precision: str | None) -> Collected:
+        raise AssertionError("the reference has every layer of the built-in networks")
+
+    try:
+        return compare(group.title, shown, nothing_more)
+    finally:
+        for one in shown:
+            if one.evidence:
+                one.evidence.close()
 
 
 def _group(model: str, names: list[str], precision: str) -> Group:
@@ -71,20 +112,20 @@ def _group(model: str, names: list[str], precision: str) -> Group:
     return group
 
 
-def _provisions(group: Group) -> Mapping[str, Provision | BakeoffError]:
+def _environments(names: list[str]) -> dict[str, Environment | EnvironmentFailure]:
     """Where each contestant runs; one that can't be had here is said to be missing."""
-    found: dict[str, Provision | BakeoffError] = {}
-    for one in group.contestants:
+    found: dict[str, Environment | EnvironmentFailure] = {}
+    for name in names:
+        backend, environment = CONTESTANTS[name]
         try:
-            environment = environments.ensure(one.settings.environment, backend=one.settings.backend)
-            found[one.subject] = Provision(environment, datasets.ensure(one.settings.dataset).path)
+            found[name] = environments.ensure(environment, backend=backend)
         except EnvironmentFailure as failure:
-            found[one.subject] = failure
+            found[name] = failure
     return found
 
 
 def _show(model: str, verified: Verified, took_s: float) -> None:
-    print(f"\n{model} on {DATA[model]} ({took_s:.0f} s)")
+    print(f"\n{model} on {DATA[model]} (after {took_s:.0f} s)")
     for one in verified.examined:
         judgement = one.judgement
         if judgement is None:

@@ -8,9 +8,11 @@ must be found and named rightly, and nothing else; and the contestants without a
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from bakeoff import datasets, environments
 from bakeoff.launchers import local
 from bakeoff.verification import Finding, compare
 from bakeoff.verification.collection import Collected, Needs, collect
-from bakeoff.verification.contestants import Contestant, reduced
+from bakeoff.verification.contestants import Contestant
 from bakeoff_worker.records import TrialSettings
 from benchmarks.goals import Figure, conclude
 
@@ -359,16 +361,23 @@ def main() -> int:
     chosen = [
         case for case in CASES if not arguments.cases or any(one in case.name for one in arguments.cases)
     ]
-    with tempfile.TemporaryDirectory(prefix="bench-inequivalences-") as name:
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-inequivalences-") as name,
+        ThreadPoolExecutor(os.cpu_count() or 1) as pool,  # nothing is timed: side by side, one a core
+    ):
         folder = Path(name)
-        usual = _show("jax", EQUAL, folder)
-        unchanged = [_show(backend, EQUAL, folder) for backend in sorted({case.backend for case in chosen})]
+        equal = [
+            pool.submit(_show, backend, EQUAL, folder)
+            for backend in ("jax", *sorted({case.backend for case in chosen}))
+        ]
+        jobs = [pool.submit(_show, case.backend, case, folder) for case in chosen]
+        usual, *unchanged = (job.result() for job in equal)
         alike = compare("equal", [usual, *unchanged], _nothing_more)
         certified = alike.all_same
         print(f"nothing changed: {'certified' if certified else 'NOT certified'}", flush=True)
         num_found = num_named = 0
-        for case in chosen:
-            shown = _show(case.backend, case, folder)
+        for case, job in zip(chosen, jobs, strict=True):
+            shown = job.result()
             verified = compare(case.name, [usual, shown], _nothing_more)
             judgement = verified.examined[1].judgement
             findings = judgement.findings if judgement else ()
@@ -416,7 +425,7 @@ def _show(backend: str, case: Case, folder: Path) -> Collected:
         learning_rate=LEARNING_RATE,
         content={"model": stem},
     )
-    contestant = Contestant(f"{backend}: {case.name}", reduced(settings), (settings.trial_id,))
+    contestant = Contestant(f"{backend}: {case.name}", settings.reduced(), (settings.trial_id,))
     needs = Needs(environment, datasets.ensure("mnist").path, file)
     return collect(contestant, needs, seed=SEED, folder=folder, launcher=local.launch)
 
