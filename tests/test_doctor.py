@@ -1,5 +1,6 @@
 """What doctor finds, on this machine and on made-up ones."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,23 @@ def test_a_processor_that_saves_power_is_warned_of(tmp_path: Path) -> None:
     source.write_text("tsc\n")
     checks = {check.subject: check for check in doctor._quiet(tmp_path)}
     assert (checks["frequency"].state, checks["clock"].state) == ("ok", "ok")
+
+
+def test_energy_counters_that_only_root_may_read_are_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert doctor._energy(tmp_path).state == "ok"
+    assert "no counter" in doctor._energy(tmp_path).detail
+    counter = tmp_path / "class/powercap/intel-rapl:0/energy_uj"
+    counter.parent.mkdir(parents=True)
+    counter.write_text("17\n")
+    assert doctor._energy(tmp_path) == doctor.Check(
+        "energy", "ok", "counters of processors and memory can be read"
+    )
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # to root, who may run this, all is readable
+    found = doctor._energy(tmp_path)
+    assert found.state == "warning"
+    assert found.remedy == f"sudo chmod a+r {tmp_path}/class/powercap/intel-rapl:*/energy_uj"
 
 
 def test_a_gpu_is_named_by_its_own_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,7 @@ def diagnose() -> tuple[Check, ...]:
         _disk(),
         *_hardware(),
         *_quiet(Path("/sys")),
+        _energy(Path("/sys")),
         *_extras(),
     )
 
@@ -274,6 +275,21 @@ def _quiet(sysfs: Path) -> Iterator[Check]:
         "ok" if fixed else "warning",
         f"governor {governor}" if governor else "no governor in sight: the host decides",
         "" if fixed else "sudo cpupower frequency-set --governor performance",
+    )
+
+
+def _energy(sysfs: Path) -> Check:
+    """Whether runs can say what energy they used: since 2020 the kernel lets only root read it."""
+    counters = sorted(sysfs.glob("class/powercap/intel-rapl:*/energy_uj"))
+    if not counters:
+        return Check("energy", "ok", "this machine has no counter that is seen here: energy stays unknown")
+    if all(os.access(counter, os.R_OK) for counter in counters):
+        return Check("energy", "ok", "counters of processors and memory can be read")
+    return Check(
+        "energy",
+        "warning",
+        "only root may read the counters: energy stays unknown",
+        f"sudo chmod a+r {sysfs}/class/powercap/intel-rapl:*/energy_uj",
     )
 
 
