@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff.races import choose_fastest
@@ -84,6 +84,7 @@ times = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(times, st.randoms(use_true_random=False), st.floats(0.01, 100.0))
 def test_neither_order_of_rows_nor_unit_of_time_matters(
     times: list[dict[int, float]], chance: random.Random, unit: float

@@ -19,6 +19,7 @@ start here:
   bakeoff plan paper          what the 2023 study would run, and how long it may take
   bakeoff verify quick        whether they train the same thing, and if not, what differs
   bakeoff calibrate           whether this machine can be trusted
+  bakeoff compare             who may be called faster, by how much and at what error
   bakeoff run my-study.toml   your own model, data and machine (see docs/studies.md)
 """
 
@@ -120,6 +121,31 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("--runs", action="store_true", help="one line per run, failures with their reasons")
     show.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
+    compare = _command(
+        commands, "compare", "compare", "say who may be called faster, by how much and at what error"
+    )
+    _chosen_study(compare)
+    _store(compare)
+    compare.add_argument(
+        "--margin",
+        type=_share,
+        metavar="2%",
+        help="times this close are practically equal (default: the study's, else 2%%)",
+    )
+    compare.add_argument(
+        "--error-margin",
+        type=_share,
+        metavar="0.25pp",
+        help="an error higher by less is non-inferior (default: the study's, else 0.25pp)",
+    )
+    compare.add_argument(
+        "--target",
+        type=_share,
+        metavar="1%",
+        help="error to be reached (default: the study's, else a built-in one)",
+    )
+    compare.add_argument("--json", action="store_true", help="print JSON instead of sentences")
+
     report = _command(commands, "report", "report", "write one self-contained HTML report")
     _chosen_study(report)
     _store(report)
@@ -201,6 +227,21 @@ class _Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             **options,  # type: ignore[arg-type]
         )
+
+
+def _share(text: str) -> float:
+    """A share of one: ``2%``, ``0.25pp`` or ``0.02``."""
+    number, in_hundredths = text.strip(), False
+    for unit in ("%", "pp"):
+        if number.endswith(unit):
+            number, in_hundredths = number.removesuffix(unit).strip(), True
+    try:
+        value = float(number) / (100 if in_hundredths else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"expected a share such as 2%, 0.25pp or 0.02; got {text!r}")
+    return value
 
 
 def _command(

@@ -97,7 +97,7 @@ def _alternatives(runs: pl.DataFrame, attempts: pl.DataFrame) -> Iterator[tuple[
     if len(trained):
         yield (
             f"with {_runs(len(trained))} that failed after the last epoch",
-            pl.concat([runs, trained.select(runs.columns)], how="vertical_relaxed"),
+            pl.concat([runs, trained], how="diagonal_relaxed"),
         )
     num_disturbed = int(runs["disturbed"].sum()) if "disturbed" in runs.columns else 0
     if num_disturbed:

@@ -1,0 +1,92 @@
+"""Under which conditions two contestants meet, and when they may not be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bakeoff import races
+from bakeoff.races import Comparison, Frames
+
+SLOW = (20.0, 22.0, 24.0, 21.0)
+
+
+@pytest.fixture
+def meet(invented: Callable[..., Frames], entry: Any) -> Callable[..., Comparison]:
+    """JAX and another backend, with settings that are asked of each and what is seen to run."""
+
+    def compared(
+        jax: dict[str, Any],
+        other: dict[str, Any],
+        backend: str = "tensorflow",
+        seen: tuple[dict[str, Any], dict[str, Any]] = ({}, {}),
+    ) -> Comparison:
+        entries = entry("jax", SLOW, changes=jax, seen=seen[0]), entry(backend, changes=other, seen=seen[1])
+        (comparison,) = races.compose(invented(*entries))[0].races[0].comparisons
+        return comparison
+
+    return compared
+
+
+def test_where_nothing_is_asked_it_is_out_of_the_box(meet: Callable[..., Comparison]) -> None:
+    found = meet({}, {})
+    assert (found.track, found.refusal) == (races.OUT_OF_THE_BOX, "")
+    assert found.differing == ("compilation off and on",)  # TensorFlow's 0 threads stand for both CPUs
+
+
+def test_what_is_asked_and_seen_alike_is_matched(meet: Callable[..., Comparison]) -> None:
+    asked = {"threads": 1, "jit": True}
+    found = meet(asked, asked, seen=({"threads": 1}, {"threads": 1, "jit": True}))
+    assert (found.track, found.differing, found.refusal) == (races.MATCHED, (), "")
+
+
+def test_what_is_asked_alike_but_runs_otherwise_is_not_matched(meet: Callable[..., Comparison]) -> None:
+    asked = {"threads": 1, "jit": True}
+    found = meet(asked, asked, seen=({"threads": 2}, {"threads": 1, "jit": True}))
+    assert (found.track, found.differing) == (races.TUNED, ("threads 1 and 2",))
+
+
+def test_a_backend_without_a_choice_of_compiling_can_be_matched(meet: Callable[..., Comparison]) -> None:
+    found = meet({"threads": 2}, {"threads": 2}, backend="theano")
+    assert (found.track, found.differing) == (races.MATCHED, ())
+
+
+def test_tuned_each_in_its_own_way(meet: Callable[..., Comparison]) -> None:
+    found = meet({"threads": 2}, {"jit": True}, seen=({}, {"jit": True, "threads": 1}))
+    assert (found.track, found.refusal) == (races.TUNED, "") and found.differing == ("threads 1 and 2",)
+
+
+def test_mixed_tracks_are_refused(meet: Callable[..., Comparison]) -> None:
+    found = meet({"jit": True}, {})
+    assert found.refusal == (
+        "mixed tracks: jax was set (compilation on), and tensorflow runs as its users get it"
+    )
+    assert races.sentence(found) == f"tensorflow and jax are not compared ({found.refusal})"
+    assert found.break_even is None and races.what_would_decide(found) == ""
+
+
+def test_nobody_is_ranked_where_somebody_may_not_be_compared(
+    invented: Callable[..., Frames], entry: Any
+) -> None:
+    entries = entry("jax", SLOW, changes={"jit": True}), entry("torch"), entry("tensorflow")
+    (race,) = races.compose(invented(*entries))[0].races
+    assert race.ranking is None and sum(bool(one.refusal) for one in race.comparisons) == 2
+
+
+def test_different_work_is_refused(meet: Callable[..., Comparison]) -> None:
+    assert meet({}, {"epochs": 2}).refusal == "different work: epochs 2 and 4"
+    assert meet({"device": "gpu"}, {}).refusal == "different work: devices cpu and gpu"
+
+
+def test_one_backend_under_several_settings_is_what_is_compared(
+    invented: Callable[..., Frames], entry: Any
+) -> None:
+    entries = (
+        entry("jax", SLOW, label="a"),
+        entry("jax", changes={"threads": 1}, label="b", seen={"threads": 1}),
+    )
+    (comparison,) = races.compose(invented(*entries))[0].races[0].comparisons
+    assert (comparison.track, comparison.refusal) == (races.SETTINGS, "")
+    assert comparison.differing == ("threads 1 and 2",)
