@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from bakeoff import stats
-from bakeoff.races import verdicts
+from bakeoff.races import sentences, verdicts
+from bakeoff.races.definitions import Comparison, Contestant
 from bakeoff.study import FEWEST_BLOCKS, Budget, Study
 
 Pair = tuple[str, str]
@@ -161,10 +162,10 @@ def report(look: Look, before: Look | None, labels: Mapping[str, str]) -> str:
     known = set(before.verdicts) - set(before.undecided) if before else set()
     for pair, verdict in look.verdicts.items():
         if verdict.is_decided and pair not in known:
-            lines.append(sentence(verdict, *(labels[one] for one in pair)))
+            lines.append(_sentence(verdict, *(labels[one] for one in pair)))
     for pair in look.undecided[:_SHOWN]:
         gives_up = f" ({look.hopeless[pair]})" if pair in look.hopeless else ""
-        lines.append(sentence(look.verdicts[pair], *(labels[one] for one in pair)) + gives_up)
+        lines.append(_sentence(look.verdicts[pair], *(labels[one] for one in pair)) + gives_up)
     if len(look.undecided) > _SHOWN:
         lines.append(f"and {len(look.undecided) - _SHOWN} more undecided")
     resting = [label for one, label in labels.items() if one in _asked(look) and one not in look.active]
@@ -188,26 +189,12 @@ def conclusion(look: Look, budget: Budget, hours: float) -> str:
     )
 
 
-def sentence(verdict: stats.Verdict, one: str, other: str) -> str:
-    """A verdict on `one` against `other` in a few words, for the line after a block."""
+def _sentence(verdict: stats.Verdict, one: str, other: str) -> str:
+    """A verdict on `one` against `other` as it is worded everywhere."""
     if verdict.time.ratio is not None and verdict.time.ratio > 1:
         verdict, one, other = verdict.inverse, other, one
-    ratio = verdict.inverse.time  # how much longer the other one takes
-    interval = "" if ratio.low is None else f" ({ratio.low:.3g} to {ratio.high:.3g})"
-    figure = "" if ratio.ratio is None else f"{ratio.ratio:.3g}{interval}"
-    if verdict.kind == stats.PRACTICALLY_EQUAL:
-        return f"{one} and {other} practically equal, {figure}"
-    if verdict.kind == stats.FASTER:
-        return f"{one} faster than {other}, {figure} times"
-    if verdict.kind == stats.FASTER_AT_WORSE_ERROR:
-        return f"{one} faster than {other}, {figure} times, but at worse error"
-    on = f" on {verdict.undecided_on}" if verdict.kind == stats.UNDECIDED else ""
-    known = f": {figure}" if figure else ""
-    if verdict.more_blocks is not None:
-        wait = f", about {verdict.more_blocks} more block{'s' if verdict.more_blocks > 1 else ''}"
-    else:
-        wait = f", {verdict.obstacle}" if verdict.obstacle else ""
-    return f"{one} and {other} undecided{on}{known}{wait}"
+    first, second = (Contestant("", name, name, "", "", {}) for name in (one, other))
+    return sentences.sentence(Comparison(first, second, verdict))
 
 
 def _comparisons(number: int) -> str:

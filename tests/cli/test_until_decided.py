@@ -117,7 +117,7 @@ def test_clear_differences_take_the_fewest_blocks(folder: Path) -> None:
     assert "race: until 3 comparisons are decided, in 6 blocks at least, within 50 blocks" in told[-3]
     first, *lines = told[-2].split("\n  ")
     assert first == "after block 6: 3 of 3 comparisons are decided"
-    assert len(lines) == 3 and lines[0].startswith("width 1 faster than width 2, 1.2")
+    assert len(lines) == 3 and lines[0].startswith("width 1 trains 1.2")
     assert told[-1] == "all is decided after 6 blocks"
 
 
@@ -128,7 +128,7 @@ def test_whoever_has_nothing_left_to_decide_sits_out(folder: Path) -> None:
     assert blocks[3] == 6 < blocks[1] == blocks[2] and tally.num_undecided == 0
     after_six = next(line for line in told if line.startswith("after block 6"))
     assert after_six.startswith("after block 6: 2 of 3 comparisons are decided")
-    assert "\n  width 1 and width 2 undecided on time: 1.0" in after_six and "more block" in after_six
+    assert "\n  width 1 against width 2: undecided" in after_six and "more block" in after_six
     assert after_six.endswith("\n  sitting out: width 3")
     assert [line.split(":")[0] for line in told if line.startswith("after block")] == [
         f"after block {number}" for number in range(6, blocks[1] + 1)
@@ -153,7 +153,7 @@ def test_blocks_are_whole_and_interleaved(folder: Path) -> None:
 def test_equal_contestants_are_called_so(folder: Path) -> None:
     tally, told = run(folder, Launcher({1: 1.0, 2: 1.0, 3: 1.0}, noise=0.003))
     assert tally.num_undecided == 0
-    assert "width 1 and width 2 practically equal" in "".join(told)
+    assert "width 1 and width 2 take practically the same time" in "".join(told)
 
 
 def test_a_spent_budget_of_blocks_leaves_it_undecided_and_a_raised_one_goes_on(folder: Path) -> None:
