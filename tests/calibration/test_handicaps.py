@@ -60,12 +60,14 @@ def test_a_handicap_that_never_ended_well_has_no_ratio() -> None:
     assert (result.num_blocks, result.num_slower, result.ratio.ratio) == (0, 0, None)
 
 
-@pytest.mark.parametrize("rules", [stats.Rules(), stats.Rules(is_sequential=True)], ids=["fixed", "until"])
-def test_projected_blocks_find_it_in_nine_of_ten_simulated_studies(rules: stats.Rules) -> None:
-    num = blocks_needed(0.05, 0.04, rules)
-    assert num is not None
-    ratios = np.random.default_rng(4).normal(math.log(1.05), 0.04, (4000, num + 1))
-    t = ratios.mean(axis=1) / (ratios.std(axis=1, ddof=1) / math.sqrt(num + 1))
-    assert np.mean(t > rules.critical_value(num + 1)) >= 0.87
-    assert blocks_needed(0.001, 0.1, rules) is None
-    assert blocks_needed(0.1, 0.0, rules) == rules.min_blocks
+def test_projected_blocks_are_those_of_the_verdicts_own_simulation() -> None:
+    """`make bench-verdicts` has within 20 for 3 % at a noise of 3 %, 75 at 6 %, and for 10 % at 6 % 12."""
+    assert blocks_needed(0.03, 0.03) == pytest.approx(20, abs=1)
+    assert blocks_needed(0.03, 0.06) == pytest.approx(75, abs=3)
+    assert blocks_needed(0.1, 0.06) == pytest.approx(12, abs=1)
+
+
+def test_what_is_found_at_once_or_never() -> None:
+    assert blocks_needed(0.1, 0.0001) == 6
+    assert blocks_needed(0.03, 0.2) is None
+    assert blocks_needed(0.01, 0.001) is None, "it lies within the margin"

@@ -18,6 +18,10 @@ POWER = 0.9
 # Blocks beyond which a projection only says that it would take more.
 MAX_PROJECTED = 120
 
+# Seeded, so that the same runs always get the same answer.
+_NUM_SIMULATED = 2000
+_SEED = 20261125
+
 _FIXED, _SEQUENTIAL = Rules(), Rules(is_sequential=True)
 
 
@@ -30,7 +34,7 @@ class Found:
     handicap below the margin is meant to be called so. blocks: for each comparison, the block after which a
     study that runs until decided calls it slower; None if it does not within these blocks. ratio: its times
     to the mean of the plain entries. projected: blocks that suffice in nine of ten studies that run until
-    decided, at the noise seen here; None if that is more than 120.
+    decided, at the noise seen here; None if that is more than 120, or if so little counts as equal.
     """
 
     handicap: float
@@ -73,19 +77,22 @@ def found(handicap: float, slowed: Array, plain: Array, log_sd: float) -> Found:
     )
 
 
-def blocks_needed(difference: float, log_sd: float, rules: Rules = _SEQUENTIAL) -> int | None:
-    """Blocks with which a difference of times, a fraction, is found in nine of ten studies; None beyond 120.
+def blocks_needed(difference: float, log_sd: float) -> int | None:
+    """Blocks within which nine of ten studies that run until decided find a difference of times, a fraction.
 
-    Normal noise, whose standard deviation is taken as known: `make bench-verdicts` simulates what it leaves
-    out, a block or two.
+    Under normal noise of that standard deviation, by simulation. None if it takes more than 120, or if so
+    small a difference is called practically equal.
     """
-    from scipy.special import ndtri
-
-    for num in range(rules.min_blocks, MAX_PROJECTED + 1):
-        error = max(log_sd, 1e-12) / math.sqrt(num)
-        if math.log1p(difference) / error - rules.critical_value(num) >= ndtri(POWER):
-            return num
-    return None
+    random = np.random.default_rng(_SEED)
+    ratios = math.log1p(difference) + log_sd * random.normal(size=(_NUM_SIMULATED, MAX_PROJECTED))
+    looks = np.arange(_SEQUENTIAL.min_blocks, MAX_PROJECTED + 1)
+    sums, squares = (table.cumsum(axis=1)[:, looks - 1] for table in (ratios, ratios**2))
+    mean = sums / looks
+    errors = np.sqrt(np.maximum(squares - looks * mean**2, 0.0) / (looks - 1) / looks)
+    half = np.array([_SEQUENTIAL.critical_value(int(num)) for num in looks]) * errors
+    slower = (mean > half) & (mean + half >= _SEQUENTIAL.log_margin)
+    enough = np.flatnonzero(np.logical_or.accumulate(slower, axis=1).mean(axis=0) >= POWER)
+    return int(looks[enough[0]]) if len(enough) else None
 
 
 def _first(calls: NDArray[np.int8]) -> int | None:

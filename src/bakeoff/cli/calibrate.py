@@ -15,7 +15,7 @@ import polars as pl
 from rich.table import Table
 from rich.text import Text
 
-from bakeoff import calibration, machine, session, study
+from bakeoff import calibration, machine, session, stats, study
 from bakeoff.calibration import Calibration, FalsePositives, Found, percent
 from bakeoff.cli import downloads, progress
 from bakeoff.cli.console import console
@@ -122,8 +122,14 @@ def _slower(one: Found) -> tuple[str, ...]:
         str(one.num_equal),
         str(undecided),
         until,
-        f"{one.projected} blocks" if one.projected else f"more than {calibration.MAX_PROJECTED} blocks",
+        _projected(one),
     )
+
+
+def _projected(one: Found) -> str:
+    if one.handicap <= stats.Rules().margin:
+        return "within the margin"
+    return f"{one.projected} blocks" if one.projected else f"more than {calibration.MAX_PROJECTED} blocks"
 
 
 def _table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
