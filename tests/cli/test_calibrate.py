@@ -70,5 +70,5 @@ def test_other_commands_mean_the_study_and_not_the_calibration(program, calibrat
 def test_a_wrong_option_is_a_mistake_of_the_study(program) -> None:
     process = program("calibrate", "--backend", "keras", code=3)
     assert "did you mean" in process.stderr
-    process = program("calibrate", "--blocks", 0, code=3)
-    assert "at least 1" in process.stderr
+    process = program("calibrate", "--blocks", 2, code=2)
+    assert "expected at least 3" in process.stderr

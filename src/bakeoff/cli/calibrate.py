@@ -20,7 +20,7 @@ from bakeoff.calibration import Calibration, FalsePositives, Found, percent
 from bakeoff.cli import downloads, progress
 from bakeoff.cli.console import console
 from bakeoff.cli.stores import store_path
-from bakeoff.errors import MachineError
+from bakeoff.errors import MachineError, UsageError
 from bakeoff.execute import Listener
 from bakeoff.store.reader import Reader
 
@@ -61,7 +61,16 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def chosen_study(arguments: argparse.Namespace, store: Path) -> study.Study:
-    """The built-in study as the options have it, with seeds of its own: each calibration has new runs."""
+    """The built-in study as the options have it, with seeds of its own: each calibration has new runs.
+
+    Raises:
+        UsageError, StudyError: it can't be had like that.
+    """
+    if arguments.blocks is not None and arguments.blocks < calibration.MIN_BLOCKS:
+        raise UsageError(
+            f"--blocks {arguments.blocks}: fewer say nothing; expected at least {calibration.MIN_BLOCKS}",
+            "the rule for studies that run until decided takes 6",
+        )
     overrides = [f"backend={json.dumps(arguments.backend)}"]
     if arguments.quick:
         overrides += [f"repeats={QUICK_BLOCKS}", f"matrix.entrant={_quick_entrants()}"]
