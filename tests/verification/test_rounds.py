@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bakeoff import environments
+from bakeoff import environments, plan, study, verification
 from bakeoff.errors import EnvironmentFailure
 from bakeoff.execute import Provision
 from bakeoff.launchers.local import launch
+from bakeoff.store.reader import Reader
+from bakeoff.store.writer import StudyRow, Writer
 from bakeoff.verification import DIFFERENT, SAME, UNKNOWN, judge_round
-from bakeoff.verification.rounds import rounds, verify_round
+from bakeoff.verification.rounds import VerifiedRound, rounds, verify_round
+from bakeoff.verification.words import lines_of_round
 from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
 from bakeoff_worker.records import RunEnded, TrialSettings
 
@@ -182,3 +185,52 @@ def test_releases_of_elephas_do_as_they_are_said_to(dataset, backend, environmen
     assert found.all_same, found.judged
     assert found.judged.merge == merge
     assert len(found.judged.sizes) == 4 and sum(found.judged.sizes) == 76
+
+
+def test_verify_looks_at_rounds_after_contestants(tmp_path, monkeypatch):
+    (tmp_path / "spread.toml").write_text(SPREAD)
+    environment = environments.Environment("e", Path("python"), {}, "digest", "managed", tmp_path)
+    provision = Provision(environment, tmp_path, java=Path("/java"))
+    monkeypatch.setattr(
+        verification, "prepare", lambda _, specs, **__: {spec.trial_id: provision for spec in specs}
+    )
+    asked = []
+
+    def launch(request):
+        settings = request.job.spec.settings
+        asked.append(settings.distribution)
+        if settings.distribution == "single":
+            yield RunEnded("failed", "not of interest here")
+        else:
+            np.savez(request.job.paths.evidence, **shown("mean", "mean"))
+            yield RunEnded("ok")
+
+    spread, store = study.load(tmp_path / "spread.toml"), tmp_path / "store.sqlite"
+    found = verification.verify(spread, store, launcher=launch)
+    assert asked == ["single", "elephas"]  # one contestant, and one round for both layouts
+    assert isinstance(found[1], VerifiedRound) and found[1].all_same
+    assert lines_of_round(found[1]) == [
+        f"{found[1].round.label}: stated: as stated",
+        f"{found[1].round.label}: {found[1].judged.words}",
+    ]
+    assert json.loads(json.dumps(found[1].document()))["sizes"] == list(SIZES)
+    with Writer(store) as writer:
+        specs = plan.expand(spread)
+        writer.begin_study(StudyRow(spread.digest, spread.name, "", {}, specs))
+    with Reader(store) as reader:
+        rows = reader.certificates("spread").filter(kind="round")
+    assert rows["one_trial"].to_list() == [one.trial_id for one in spread.trials]
+    assert set(rows["words"]) == {found[1].judged.words}
+
+
+SPREAD = """
+name = "spread"
+[defaults]
+backend = "tensorflow"
+environment = "tensorflow_spark"
+distribution = "elephas"
+[defaults.distribution_options]
+mode = "synchronous"
+[matrix]
+"distribution_options.layout" = ["2x1", "1x2"]
+"""
