@@ -32,9 +32,9 @@ def main() -> int:
         with Reader(arguments.store) as reader:
             runs = reader.runs(name)
             totals = reader.phases(name).filter(pl.col("phase") == "application", pl.col("status") == "ok")
+            (planned,) = reader.studies().filter(study=name).head(1)["num_planned"]
         for label, wall_s in totals.group_by("label", maintain_order=True).agg("wall_s").iter_rows():
             figures.append(Figure(f"{label} {statistics.fmean(wall_s):.0f} s in {len(wall_s)} runs"))
-            (planned,) = reader.studies().filter(study=name).head(1)["num_planned"]
         num_ok = len(runs.filter(status="ok").unique(["trial_id", "repeat"]))
         figures.append(Figure(f"{name}: {num_ok} of {planned} runs ok", "all", num_ok == planned))
     return conclude("table-1", figures)
