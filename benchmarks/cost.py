@@ -21,7 +21,7 @@ from benchmarks.goals import Figure, conclude
 
 MAX_SHARE = 1 / 20
 _STUDIES = ("study-question", "closest-today")
-_FOLDER = Path(__file__).parents[1] / "results" / "verdicts"
+_FOLDER = Path("results", "verdicts")  # make runs in the repository's root
 _REPEATS, _EPOCHS = 10, 200
 
 
