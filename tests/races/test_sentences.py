@@ -44,7 +44,7 @@ def test_undecided_says_what_would_tell() -> None:
     found = meet(0.99, noise=1.5)
     assert not found.verdict.is_decided and found.verdict.undecided_on == "time"
     text = races.sentence(found)
-    assert text.startswith("a against b: undecided, ratio of times 1.01 (95 % CI ")
+    assert text.startswith("a against b: undecided, ratio of times 1.01")
     assert text.endswith(f": about {found.verdict.more_blocks} more blocks would tell")
 
 

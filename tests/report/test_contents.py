@@ -40,14 +40,19 @@ def test_comparisons_are_paired_by_block(race: Callable[..., Frames]) -> None:
     frames = race(backends=("tensorflow", "jax"), repeats=6)
     (comparison,) = compose(frames).sections[0].races[0].comparisons
     wide = frames.runs.pivot("backend", index="block", values=["train_s", "final_validation_error"])
-    difference = stats.error_difference(
-        wide["final_validation_error_tensorflow"],
-        wide["final_validation_error_jax"],
-        num_test_images=10_000,
-    )
+    wrong = {
+        (backend, block): np.unpackbits(np.frombuffer(bits, np.uint8), count=num)
+        for backend, block, num, bits in frames.outcomes.select(
+            "backend", "block", "num_images", "wrong"
+        ).iter_rows()
+    }
+    tables = ([wrong[backend, block] for block in range(6)] for backend in ("tensorflow", "jax"))
+    difference = stats.error_difference_by_image(*tables)
     expected = stats.judge(wide["train_s_tensorflow"], wide["train_s_jax"], difference)
     assert comparison.first.name == "tensorflow"
     assert comparison.verdict == expected
+    assert comparison.verdict.error is not None and comparison.verdict.error.is_paired_by_image
+    assert comparison.run_ids == tuple(frames.runs.sort("block", "trial_id")["run_id"])
 
 
 def test_a_block_that_one_contestant_lacks_does_not_count(
@@ -167,6 +172,7 @@ def test_the_order_of_rows_changes_no_number(race: Callable[..., Frames], seed: 
         frames.runs[random.permutation(len(frames.runs))],
         frames.epochs[random.permutation(len(frames.epochs))],
         frames.facts[random.permutation(len(frames.facts))],
+        outcomes=frames.outcomes[random.permutation(len(frames.outcomes))],
     )
     for old, new in zip(compose(frames).sections, compose(mixed).sections, strict=True):
         assert old.races == new.races

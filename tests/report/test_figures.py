@@ -146,8 +146,9 @@ def test_first_steps_tell_cold_from_warm(race: Callable[..., Frames]) -> None:
 
 
 def test_ratios_are_told_from_the_faster_side() -> None:
-    ratio = stats.paired_ratio([1.0, 1.0, 1.1], [2.0, 2.1, 2.0])
-    (row,) = data_of(figures.time_ratios([("a", "b", ratio)]))
+    verdict = stats.judge([1.0, 1.0, 1.1], [2.0, 2.1, 2.0])
+    ratio = verdict.time
+    (row,) = data_of(figures.time_ratios([("a", "b", verdict)]))
     assert row["pair"] == "a vs b"
     assert row["ratio"] == pytest.approx(1 / (ratio.ratio or math.nan), rel=1e-4)
     assert row["low"] < row["ratio"] < row["high"]

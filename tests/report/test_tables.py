@@ -104,8 +104,9 @@ def test_a_sentence_says_the_numbers(race: Callable[..., Frames]) -> None:
     (section,) = compose(race(backends=("tensorflow", "jax"))).sections
     text = sentence(section.races[0].comparisons[0])
     assert re.fullmatch(
-        r"tensorflow trains [\d.]+× faster than jax \(95 % CI [\d.]+–[\d.]+, 5 paired blocks\); final error "
-        r"differs by [+−]?[\d.]+ pp \(95 % CI −?[\d.]+ to −?[\d.]+; test-set SE [\d.]+\)",
+        r"tensorflow trains [\d.]+× faster than jax \(95 % CI [\d.]+–[\d.]+, 5 paired blocks\), "
+        r"at non-inferior error \(difference [+−]?[\d.]+ pp, 95 % CI [+−]?[\d.]+ to [+−]?[\d.]+, "
+        r"margin 0.25 pp\)",
         text,
     )
 
@@ -121,7 +122,7 @@ def test_a_pair_without_a_common_block_says_so(
 def test_one_block_has_no_interval(race: Callable[..., Frames]) -> None:
     (section,) = compose(race(backends=("tensorflow", "jax"), repeats=1)).sections
     text = sentence(section.races[0].comparisons[0])
-    assert "too few repeats to say" in text and "no interval, 1 paired block)" in text
+    assert "too few repeats to say" in text and "(no interval, 1 paired block; error difference" in text
 
 
 def test_troubles_have_reason_and_last_lines(both: Frames) -> None:

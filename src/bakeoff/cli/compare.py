@@ -29,7 +29,11 @@ def main(arguments: argparse.Namespace) -> int:
         frames = races.read(reader, chosen_study(arguments, reader))
     document = parsed(frames.document)
     stored = races.rules_of(document)
-    rules = replace(stored, **_given(arguments))
+    rules = replace(
+        stored,
+        margin=stored.margin if arguments.margin is None else arguments.margin,
+        error_margin=stored.error_margin if arguments.error_margin is None else arguments.error_margin,
+    )
     sections = races.compose(frames, rules=rules, target_error=arguments.target)
     compared = [one for section in sections for race in section.races for one in race.comparisons]
     if not compared:
@@ -45,11 +49,6 @@ def main(arguments: argparse.Namespace) -> int:
     asked = {frozenset(pair) for pair in (document.get("rules") or {}).get("comparisons") or ()}
     wanted = [one for one in compared if not asked or _pair(one) in asked]
     return 0 if all(one.verdict.is_decided and not one.refusal for one in wanted) else 1
-
-
-def _given(arguments: argparse.Namespace) -> dict[str, float]:
-    margins = {"margin": arguments.margin, "error_margin": arguments.error_margin}
-    return {name: value for name, value in margins.items() if value is not None}
 
 
 def _pair(comparison: Comparison) -> frozenset[str]:

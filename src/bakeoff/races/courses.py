@@ -79,6 +79,7 @@ def measures(
         "first_step_s": ("first_step_s",),
         "cpu_s": ("user_s", "system_s"),
         "energy_j": ("energy_j",),
+        "device_energy_j": ("device_energy_j",),
     }
     for name, parts in columns.items():
         if set(parts) <= set(a.columns):

@@ -16,7 +16,8 @@ MEASURES: Mapping[str, str] = {
     "total_s": "total time, start-up and evaluation included",
     "first_step_s": "first step, compilation included",
     "cpu_s": "CPU time",
-    "energy_j": "energy",
+    "energy_j": "energy of the processors while training",
+    "device_energy_j": "energy of the GPU while training",
 }
 
 
@@ -44,7 +45,7 @@ def claim_and_numbers(comparison: Comparison) -> tuple[str, str]:
 def _said(comparison: Comparison, ratio: stats.TimeRatio) -> tuple[str, str]:
     """Claim and numbers of a pair that may be compared. ratio: of the second's times to the first's."""
     first, second, verdict = comparison.first.short, comparison.second.short, comparison.verdict
-    times = RATIO.text(ratio.ratio)
+    times = _times(ratio)
     faster = f"{first} trains {times}× faster than {second}"
     of_times = f"{interval(ratio, verdict.rules)}, {blocks(ratio.num_blocks)}"
     error = _error(verdict)
@@ -56,7 +57,7 @@ def _said(comparison: Comparison, ratio: stats.TimeRatio) -> tuple[str, str]:
         return f"{faster}, but at worse error", f"({of_times}; {error})"
     if verdict.kind == stats.PRACTICALLY_EQUAL:
         claim = f"{first} and {second} take practically the same time"
-        within = f"ratio {_close(ratio.ratio or 1.0)}, within ±{_percent(verdict.rules.margin)}"
+        within = f"ratio {times}, within ±{_percent(verdict.rules.margin)}"
         return claim, f"({within}, {of_times}; {error})"
     decides = what_would_decide(comparison)
     if verdict.kind == stats.UNDECIDED and verdict.undecided_on == "error":
@@ -128,8 +129,8 @@ def target_words(comparison: Comparison) -> str:
         )
         numbers = f"({interval(ratio, rules)}, {blocks(found.num_blocks)})"
         if found.verdict in (stats.FASTER, stats.SLOWER):
-            return f"{sooner} comes to {error} {RATIO.text(ratio.ratio)}× sooner than {later} {numbers}"
-        return f"who comes to {error} sooner: {found.verdict}, ratio {RATIO.text(ratio.ratio)} {numbers}"
+            return f"{sooner} comes to {error} {_times(ratio)}× sooner than {later} {numbers}"
+        return f"who comes to {error} sooner: {found.verdict}, ratio {_times(ratio)} {numbers}"
     share = f"first in {found.num_first[0]} and {found.num_first[1]}"
     if found.verdict in (stats.FASTER, stats.SLOWER):
         sooner, later = (first, second) if found.verdict == stats.FASTER else (second, first)
@@ -174,16 +175,15 @@ def measure_words(comparison: Comparison) -> Iterator[tuple[str, str]]:
     for name, words in MEASURES.items():
         ratio = comparison.measures.get(name)
         if ratio is not None and ratio.ratio is not None:
-            yield words, f"{RATIO.text(ratio.ratio)} ({interval(ratio, comparison.verdict.rules)})"
+            yield words, f"{_times(ratio)} ({interval(ratio, comparison.verdict.rules)})"
 
 
 def interval(ratio: stats.TimeRatio, rules: stats.Rules) -> str:
     """``95 % CI 2.9–3.3``; says so where there is none."""
     if ratio.low is None or ratio.high is None:
         return "no interval"
-    # Of a ratio near 1, two decimals hide what is judged.
     ends = ratio.low, ratio.high
-    low, high = map(_close, ends) if ratio.low > 0.9 and ratio.high < 1.1 else RATIO.texts(ends)
+    low, high = map(_close, ends) if _is_close(ratio) else RATIO.texts(ends)
     return f"{confidence(rules)} {low}–{high}"
 
 
@@ -218,6 +218,17 @@ def _error_numbers(error: stats.ErrorDifference, rules: stats.Rules) -> str:
     if error.test_set_se is None:
         parts.append("test set's size unknown")
     return ", ".join(parts)
+
+
+def _times(ratio: stats.TimeRatio) -> str:
+    if ratio.ratio is not None and _is_close(ratio):
+        return _close(ratio.ratio)
+    return RATIO.text(ratio.ratio)
+
+
+def _is_close(ratio: stats.TimeRatio) -> bool:
+    """Whether two decimals would hide what is judged."""
+    return ratio.low is not None and ratio.high is not None and ratio.low > 0.9 and ratio.high < 1.1
 
 
 def _close(value: float) -> str:

@@ -1,0 +1,112 @@
+"""`bakeoff compare` on results of the real program, and on a store that says who is faster."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bakeoff.store.writer import Condition, StudyRow, Writer
+from bakeoff_worker.records import EpochRecord, Facts, RunEnded, RunSpec, TrialSettings, to_line
+
+FAST, SLOW = (TrialSettings(name, name, epochs=1) for name in ("tensorflow", "jax"))
+
+
+def store(
+    path: Path, slow_s: float = 2.0, document: dict[str, Any] | None = None, error: float = 0.01
+) -> Path:
+    """Five blocks of two contestants, of which the second takes `slow_s` instead of 1 s."""
+    specs = tuple(
+        RunSpec(settings, settings.backend, block, block, place, 7 + block)
+        for block in range(5)
+        for place, settings in enumerate((FAST, SLOW))
+    )
+    noise = np.random.default_rng(1).normal(0, 0.005, len(specs))
+    with Writer(path) as writer:
+        writer.begin_study(StudyRow("d" * 64, "pair", "A pair", document or {}, specs))
+        for spec, off in zip(specs, noise, strict=True):
+            run = writer.begin_run(
+                spec,
+                study_digest="d" * 64,
+                condition=Condition("m", spec.settings.environment, {"description": "a machine"}),
+                environment={"name": spec.settings.environment},
+                command=("bakeoff", "run", "pair"),
+            )
+            train_s = (1.0 if spec.settings == FAST else slow_s) * float(np.exp(off))
+            records = (
+                Facts({}, {}, {"num_evaluation_images": 1_000_000}),
+                EpochRecord(1, 60_000, train_s, 0.1, 0.1, 0.9, 0.2, error, train_s, 0.0, 2**29),
+            )
+            writer.spool_path(run).write_text("".join(f"{to_line(record)}\n" for record in records))
+            writer.ingest(run)
+            writer.end_run(run, RunEnded("ok"), disturbance={"disturbed": False}, wall_s=train_s + 3)
+    return path
+
+
+def test_a_clear_pair(program: Any) -> None:
+    store(program.store)
+    told = program("compare").stdout
+    assert "Judged with margins of ±2 % in time and 0.25 pp in error, at 95 %" in told
+    assert "\n  tensorflow trains 2." in told or "\n  tensorflow trains 1.99" in told
+    assert "at non-inferior error (difference 0.00 pp" in told
+    for part in (
+        "track: out-of-the-box",
+        "not certified",
+        "repeat it with: bakeoff run pair",
+        "CPU time 0.5",
+    ):
+        assert part in told, part
+    assert "chosen" not in told.lower()
+
+
+def test_an_undecided_pair_exits_with_one(program: Any) -> None:
+    store(program.store, slow_s=1.005)
+    told = program("compare", "--margin", "0.5%", code=1).stdout
+    assert "undecided" in told and "would tell" in told
+
+
+def test_margins_given_now_are_said_to_be_chosen_after_the_runs(program: Any) -> None:
+    store(program.store, slow_s=1.04, document={"rules": {"margin": 0.01}})
+    assert "tensorflow trains 1.039× faster than jax" in program("compare").stdout
+    told = program("compare", "--margin", "10%").stdout
+    assert "practically the same time" in told
+    assert "Chosen after the runs: the study itself was to be judged with margins of ±1 % in time" in told
+
+
+def test_the_target_may_be_ones_own(program: Any) -> None:
+    store(program.store, error=0.03)
+    assert "neither comes to an error of 1.00 %" in program("compare").stdout  # MNIST's built-in one
+    assert "tensorflow comes to an error of 5.00 % " in program("compare", "--target", "5%").stdout
+
+
+def test_json_has_all_of_it(program: Any) -> None:
+    store(program.store)
+    told = json.loads(program("compare", "pair", "--json").stdout)
+    (race,) = told["sections"][0]["races"]
+    (found,) = race["comparisons"]
+    assert found["verdict"]["kind"] == "faster" and found["is_decided"]
+    assert found["verdict"]["time"]["ratio"] == pytest.approx(0.5, rel=0.02)
+    assert (found["first"], found["second"]) == (FAST.trial_id, SLOW.trial_id)
+    assert len(found["run_ids"]) == 10 and found["command"] == "bakeoff run pair"
+    assert race["ranking"]["order"] == [0, 1] and told["rules"] == told["rules_of_the_study"]
+
+
+def test_where_the_study_names_its_comparisons_only_they_count(program: Any) -> None:
+    asked = {"margin": 0.005, "comparisons": [["0" * 16, "1" * 16]]}
+    store(program.store, slow_s=1.005, document={"rules": asked})
+    assert "undecided" in program("compare").stdout
+
+
+@pytest.mark.parametrize("margin", ["two", "-1%", "200%"])
+def test_a_share_that_is_none_is_refused(program: Any, margin: str) -> None:
+    assert "expected a share such as 2%" in program("compare", f"--margin={margin}", code=2).stderr
+
+
+def test_nobody_to_compare_with(program: Any) -> None:
+    program(
+        "run", "tiny.toml", "--set", "global_batch_size=10", "--set", "repeats=1", "--no-report", "--quiet"
+    )
+    assert "no two contestants to compare" in program("compare", code=8).stderr
