@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bakeoff import stats
 from bakeoff.metrics import METRICS, RATIO
 from bakeoff.races.frames import MARK, MARK_NOTE
-from bakeoff.races.sentences import blocks, signed
+from bakeoff.races.sentences import blocks, confidence, signed
 from bakeoff.races.verdicts import on_time
 from bakeoff.report.cluster import budget
 from bakeoff.report.cluster.contents import Between, Cluster, FollowUp
@@ -30,10 +30,10 @@ def layout_verdicts(cluster: Cluster) -> Iterator[Verdict]:
             claim = (
                 f"{one.first.base}: {first} or {second}: {one.verdict.kind}, ratio of training times {times}"
             )
-        numbers = [_interval(ratio)]
+        numbers = [_interval(ratio, one.verdict.rules)]
         if one.total.time.ratio is not None:
             numbers.append(f"in total {first} is {_compared(one.total.inverse)}")
-        yield claim, _joined(one, numbers, _error(one.verdict.error))
+        yield claim, _joined(one, numbers, _error(one.verdict))
 
 
 def machine_verdicts(cluster: Cluster) -> Iterator[Verdict]:
@@ -43,8 +43,8 @@ def machine_verdicts(cluster: Cluster) -> Iterator[Verdict]:
             _answer(one),
             _joined(
                 one,
-                [_interval(_above_one(one.verdict.time)), _total(one)],
-                _error(one.verdict.inverse.error, "the error paid is"),
+                [_interval(_above_one(one.verdict.time), one.verdict.rules), _total(one)],
+                _error(one.verdict.inverse, "the error paid is"),
             ),
         )
 
@@ -81,7 +81,7 @@ def _total(one: Between) -> str:
     faster = one.total.time.ratio > 1
     ratio = _above_one(one.total.time)
     words = f"{RATIO.text(ratio.ratio)}× faster" if faster else f"{RATIO.text(ratio.ratio)} times as long"
-    return f"the whole job {'is' if faster else 'takes'} {words} ({_ends(ratio)})"
+    return f"the whole job {'is' if faster else 'takes'} {words} ({_ends(ratio, one.total.rules)})"
 
 
 def shared_cores(cluster: Cluster) -> Iterator[str]:
@@ -157,11 +157,11 @@ def warmth(cluster: Cluster) -> Iterator[str]:
         if train.ratio is None:
             continue
         words = {stats.SLOWER: "warming up helps", stats.FASTER: "warming up harms"}
-        times = RATIO.text(train.ratio), RATIO.text(total.ratio)
+        times, rules = (RATIO.text(train.ratio), RATIO.text(total.ratio)), one.verdict.rules
         yield (
             f"{one.second.at}: with cold executors training takes {times[0]} times as long as with warm ones "
-            f"({_interval(train)}): {words.get(kind, kind)}. The total, with warming up in it, takes "
-            f"{times[1]} times as long ({_ends(total)})."
+            f"({_interval(train, rules)}): {words.get(kind, kind)}. The total, with warming up in it, takes "
+            f"{times[1]} times as long ({_ends(total, rules)})."
         )
 
 
@@ -174,7 +174,7 @@ def followed(found: FollowUp) -> str:
             reasons.append(f"{_shown(value)} could not be compared")
             continue
         doubt = "" if against.kind == stats.FASTER else f"; {against.kind}, so the lower mean decides"
-        times, interval = RATIO.text(against.time.ratio), _interval(against.time)
+        times, interval = RATIO.text(against.time.ratio), _interval(against.time, against.rules)
         reasons.append(f"{times} times the training time with {_shown(value)} ({interval}{doubt})")
     said = f"The follow-up ({found.changes}) goes on with {name} {_shown(found.value)}"
     said += f": {'; '.join(reasons)}." if reasons else "."
@@ -202,28 +202,29 @@ def _above_one(ratio: stats.TimeRatio) -> stats.TimeRatio:
 def _compared(verdict: stats.Verdict) -> str:
     """How many times faster, with the interval and the verdict on it. Of the second against the first."""
     words = {stats.FASTER: "slower", stats.SLOWER: "faster"}.get(verdict.kind, verdict.kind)
-    return f"{RATIO.text(verdict.time.ratio)}× as fast ({_ends(verdict.time)}: {words})"
+    return f"{RATIO.text(verdict.time.ratio)}× as fast ({_ends(verdict.time, verdict.rules)}: {words})"
 
 
-def _ends(ratio: stats.TimeRatio) -> str:
+def _ends(ratio: stats.TimeRatio, rules: stats.Rules) -> str:
     if ratio.low is None:
         return "no interval"
     low, high = RATIO.texts([ratio.low, ratio.high])
-    return f"95 % CI {low}–{high}"
+    return f"{confidence(rules)} {low}–{high}"
 
 
-def _interval(ratio: stats.TimeRatio) -> str:
+def _interval(ratio: stats.TimeRatio, rules: stats.Rules) -> str:
     if ratio.ratio is None:
         return "no block in which both ended well"
-    return f"{_ends(ratio)}, {blocks(ratio.num_blocks)}"
+    return f"{_ends(ratio, rules)}, {blocks(ratio.num_blocks)}"
 
 
-def _error(error: stats.ErrorDifference | None, words: str = "final error differs by") -> str:
+def _error(verdict: stats.Verdict, words: str = "final error differs by") -> str:
+    error = verdict.error
     if error is None or error.difference is None:
         return "no final error to compare"
     ends = ""
     if error.low is not None and error.high is not None:
-        ends = f" (95 % CI {signed(error.low)} to {signed(error.high)})"
+        ends = f" ({confidence(verdict.rules)} {signed(error.low)} to {signed(error.high)})"
     return f"{words} {signed(error.difference)} pp{ends}"
 
 
