@@ -247,7 +247,7 @@ def test_every_figure_is_drawn(
     if not page.exists():
         render(race(datasets=("mnist", "cifar10"), epochs=60, repeats=3), page)
     look(browser, page, width, dark)
-    assert browser.evaluate("document.querySelectorAll('.chart').length") == 18
+    assert browser.evaluate("document.querySelectorAll('.chart').length") == 19
     assert browser.evaluate("document.documentElement.dataset.theme") == ("dark" if dark else "light")
 
 
@@ -310,7 +310,7 @@ def test_the_page_can_be_used(browser: Browser, pages: Path, race: Callable[...,
     look(browser, render(race(epochs=20), pages / "used.html"), 1200, False)
 
     # Another scale: the axis gets other numbers.
-    figure = "document.getElementById('figure-3')"
+    figure = "document.getElementById('figure-4')"
     labels = f"{figure}.querySelector('svg').textContent"
     before = browser.evaluate(labels)
     browser.evaluate(f"{figure}.parentElement.querySelector('.scale').click()")

@@ -86,10 +86,11 @@ def test_a_folder_gets_a_report_html(race: Callable[..., Frames], tmp_path: Path
 def test_figures_come_as_files_of_the_same_charts(race: Callable[..., Frames], tmp_path: Path) -> None:
     render(race(backends=("jax", "torch"), epochs=2), tmp_path / "a.html", figures=("svg", "png"))
     files = sorted(path.name for path in (tmp_path / "a-figures").iterdir())
-    assert files[:4] == ["01-ratios.png", "01-ratios.svg", "02-times.png", "02-times.svg"]
-    svg = (tmp_path / "a-figures" / "02-times.svg").read_text()
+    names = ("01-time-and-error", "02-ratios", "03-times")
+    assert files[:6] == [f"{name}.{suffix}" for name in names for suffix in ("png", "svg")]
+    svg = (tmp_path / "a-figures" / "03-times.svg").read_text()
     assert svg.startswith("<svg") and "Training time (s)" in svg and "torch" in svg
-    assert (tmp_path / "a-figures" / "02-times.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "a-figures" / "03-times.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_an_unknown_figure_format_is_refused(race: Callable[..., Frames], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata, resources
 from pathlib import Path
@@ -176,11 +176,11 @@ def _parts(contents: Contents, numbers: Iterator[int] | None = None) -> Iterator
         plateaus = tables.plateaus(section)
         note = statements.note(section.races[0])
         drawn = _numbered(_noted(_section_figures(section, plateaus), note), numbers)
-        found = [_remarked(tables.summary(section), note)]
+        found = [tables.summary(section).with_remark(note)]
         if not _only_at_the_end(section.epochs_of(section.races[0])):
             found.append(tables.plateau_table(section, plateaus))
         if any(race.comparisons for race in section.races):
-            found.insert(0, _remarked(tables.verdicts(section), note))
+            found.insert(0, tables.verdicts(section).with_remark(note))
         found.append(opening_tables.runs(section))
         ranking = opening_tables.ranking(section)
         yield Part(
@@ -190,7 +190,7 @@ def _parts(contents: Contents, numbers: Iterator[int] | None = None) -> Iterator
             figures=drawn,
             tables=tuple(found),
             setting=section.races[0].setting,
-            ranking=None if ranking is None else _remarked(ranking, note),
+            ranking=None if ranking is None else ranking.with_remark(note),
         )
         if section.title in sayings.sections:
             yield _part(f"{anchor}-cluster", sayings.sections[section.title], numbers)
@@ -203,10 +203,6 @@ def _part(anchor: str, found: said.Said, numbers: Iterator[int]) -> Part:
     told = tuple(statements.plain(*one) for one in found.verdicts)
     groups = (statements.Group("", told, ()),) if told else ()
     return Part(anchor, found.title, groups, drawn, found.tables, remarks=found.remarks)
-
-
-def _remarked(table: Table, note: str) -> Table:
-    return replace(table, remark=" ".join(filter(None, (table.remark, note))))
 
 
 def _numbered(drawn: Iterable[Drawn], numbers: Iterator[int]) -> tuple[Figure, ...]:

@@ -33,8 +33,9 @@ def tables(source: Source | Frames, study: str | None = None) -> tuple[Table, ..
     found: list[Table] = []
     disclosure = opening_tables.disclosure(contents.sections)
     for section in contents.sections:
-        ranking = opening_tables.ranking(section)
-        found += [summary(section), verdicts(section), *([ranking] if ranking else [])]
+        note = statements.note(section.races[0])
+        of_section = (summary(section), verdicts(section), opening_tables.ranking(section))
+        found += [table.with_remark(note) for table in of_section if table is not None]
         if section.title in sayings.sections:
             found += sayings.sections[section.title].tables
     if sayings.conclusions:

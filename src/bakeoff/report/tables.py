@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -12,7 +12,7 @@ import polars as pl
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, NO_VALUE, RATIO
 from bakeoff.races.contestants import parsed
-from bakeoff.races.definitions import Contestant
+from bakeoff.races.definitions import DIFFERENT, Contestant
 from bakeoff.races.frames import MARK, MARK_NOTE, marked, plain, short_of_samples
 from bakeoff.races.sections import Section, error_table
 from bakeoff.report.contents import FAILED, Contents
@@ -21,6 +21,11 @@ SUMMARY_METRICS = (
     *("train_s", "wall_s", "evaluation_s", "first_step_s", "user_s", "system_s", "device_s"),
     *("throughput_images_per_s", "final_validation_error", "peak_memory_bytes", "device_peak_memory_bytes"),
 )
+
+
+# Stands behind a pair that was not shown to train the same thing.
+UNCERTIFIED = "‡"
+_UNLIKE = {DIFFERENT: "no: they differ"}
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,10 @@ class Table:
         """What stands below the table; empty where nothing needs to."""
         daggers = any(MARK in cell for row in self.rows for cell in row)
         return " ".join(filter(None, (self.remark, MARK_NOTE if daggers else "")))
+
+    def with_remark(self, remark: str) -> Table:
+        """The table with one more sentence below it; itself where that is empty."""
+        return replace(self, remark=" ".join(filter(None, (self.remark, remark)))) if remark else self
 
     @property
     def groups(self) -> list[tuple[str, list[tuple[str, ...]]]]:
@@ -124,7 +133,9 @@ def verdicts(section: Section) -> Table:
                 interval_text(differences[1], differences[2]),
                 differences[3],
                 one.track,
-                one.certificate.verdict or "no",
+                "yes"
+                if one.certificate.is_same
+                else f"{UNCERTIFIED} {_UNLIKE.get(one.certificate.verdict, 'no')}",
             )
             rows.append((race.setting or "main", *cells) if several else cells)
     columns = (
@@ -472,6 +483,9 @@ _TEX: Mapping[str, str] = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "‡": r"$\ddagger$",
+    "÷": r"$\div$",
+    "’": "'",
     "−": "$-$",
     "×": r"$\times$",
     "·": r"$\cdot$",

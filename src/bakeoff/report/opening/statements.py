@@ -11,9 +11,8 @@ from bakeoff.races import sentences
 from bakeoff.races.definitions import DIFFERENT, SAME, Comparison, Race
 from bakeoff.races.sections import Section
 from bakeoff.report.opening import tables
+from bakeoff.report.tables import UNCERTIFIED as MARK
 
-# Stands behind a pair that was not shown to train the same thing.
-MARK = "‡"
 SOME_NOTE = f"{MARK} Not certified of every pair that both train the same thing: see the verdicts."
 
 DECIDED, UNDECIDED, REFUSED, PLAIN = "decided", "undecided", "refused", ""

@@ -1,0 +1,300 @@
+"""What a report opens with: sentences and what stands behind them, ranking, disclosure, and two figures."""
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bakeoff import races, stats
+from bakeoff.races.sections import Section
+from bakeoff.report import Frames, render, terminal_summary
+from bakeoff.report.figures import Palette
+from bakeoff.report.opening import drawn, figures, statements, tables
+from bakeoff.report.opening.trust import trust
+
+
+def with_phases(frames: Frames) -> Frames:
+    """What comes once takes a tenth of the training, of theano as long as the training itself."""
+    rows = [
+        {"run_id": run_id, "phase": phase, "wall_s": train_s * (0.2 if backend == "theano" else 0.02)}
+        for run_id, backend, train_s in frames.runs.select("run_id", "backend", "train_s").iter_rows()
+        for phase in ("interpreter", "import", "data", "build", "first_step")
+    ]
+    return dataclasses.replace(frames, phases=pl.DataFrame(rows))
+
+
+def certified(frames: Frames, *pairs: tuple[str, str], verdict: str = "same", words: str = "") -> Frames:
+    """The frames with certificates of pairs of backends."""
+    found = frames.runs.unique("backend").rows_by_key("backend", named=True, unique=True)
+    rows = [
+        {
+            f"{side}_{key}": found[name][column]
+            for side, name in (("one", a), ("other", b))
+            for key, column in (("trial", "trial_id"), ("environment_digest", "environment_digest"))
+        }
+        | {"verdict": verdict, "words": words}
+        for a, b in pairs
+    ]
+    return dataclasses.replace(frames, certificates=pl.DataFrame(rows))
+
+
+def section_of(frames: Frames) -> Section:
+    (section,) = races.compose(frames)
+    return section
+
+
+def data_of(chart: Any) -> list[dict[str, Any]]:
+    return [row for rows in chart.to_dict()["datasets"].values() for row in rows]
+
+
+# ---- statements ---------------------------------------------------------------------------------
+
+
+def test_a_statement_has_track_certificate_runs_and_command(race: Callable[..., Frames]) -> None:
+    section = section_of(race(backends=("tensorflow", "jax")))
+    (group,) = statements.groups(section, 1)
+    (told,) = group.leading
+    assert told.claim.startswith("tensorflow trains ")
+    assert [badge.words for badge in told.badges] == ["out-of-the-box", "‡ not certified"]
+    assert told.command == "bakeoff run invented"
+    trials = {one.short: one.trial_id for one in section.contestants}
+    assert told.runs == tuple((name, f"runs-{trials[name]}") for name in ("tensorflow", "jax"))
+
+
+def test_the_leader_stays_open_and_the_fold_says_what_is_undecided_in_it(
+    race: Callable[..., Frames],
+) -> None:
+    (group,) = statements.groups(section_of(race(repeats=2)), 1)
+    assert len(group.leading) == len(group.others) == 3
+    assert group.summary == "3 more pairs, 3 undecided"
+    (group,) = statements.groups(section_of(race()), 1)
+    assert group.summary == "3 more pairs"
+
+
+def test_certified_pairs_carry_no_mark(race: Callable[..., Frames]) -> None:
+    frames = race(backends=("tensorflow", "jax", "torch"))
+    some = section_of(certified(frames, ("tensorflow", "jax"))).races[0]
+    told = {(one.first.short, one.second.short): statements.marked(one) for one in some.comparisons}
+    assert told[("tensorflow", "jax")] == "jax"
+    assert told[("tensorflow", "torch")] == "torch ‡"
+    assert statements.note(some) == (
+        "‡ Not certified to train the same thing: tensorflow and torch, torch and jax."
+    )
+    every = [("tensorflow", "jax"), ("tensorflow", "torch"), ("jax", "torch")]
+    assert statements.note(section_of(certified(frames, *every)).races[0]) == ""
+    assert "‡ Not certified that" in statements.note(section_of(frames).races[0])
+
+
+def test_contestants_that_train_different_things_are_told_with_the_reason(
+    race: Callable[..., Frames],
+) -> None:
+    frames = certified(
+        race(backends=("tensorflow", "jax")), ("tensorflow", "jax"), verdict="different", words="epsilon"
+    )
+    told = statements.statement(section_of(frames).races[0].comparisons[0])
+    assert any(badge.kind == "bad" and "different" in badge.words for badge in told.badges)
+    assert any("epsilon" in remark for remark in told.remarks)
+
+
+def test_a_comparison_that_hinges_on_what_counts_says_so(race: Callable[..., Frames]) -> None:
+    (one,) = section_of(race(backends=("tensorflow", "jax"))).races[0].comparisons
+    hinging = dataclasses.replace(one, hinge="without the one run disturbed: undecided")
+    told = statements.statement(hinging)
+    assert "hinges on which runs count" in [badge.words for badge in told.badges]
+    assert any(remark.startswith("Hinges on which runs count: without") for remark in told.remarks)
+    assert not any("inges" in remark for remark in statements.statement(one).remarks)
+
+
+def test_a_refused_comparison_gives_its_reason_and_no_figure(
+    invented: Callable[..., Frames], trial: Any
+) -> None:
+    frames = invented([trial("jax", changes={"threads": 1}), trial("torch")], repeats=4)
+    section = section_of(frames)
+    (one,) = section.races[0].comparisons
+    told = statements.statement(one)
+    assert told.state == "refused" and "mixed tracks" in told.numbers
+    assert "refused" in statements.overview([section])
+    assert list(drawn.break_even(section, section.races[0])) == []
+    assert tables.ranking(section) is None
+
+
+def test_the_overview_counts(race: Callable[..., Frames]) -> None:
+    frames = race()
+    section = section_of(frames)
+    few = section_of(race(repeats=2))
+    text = statements.overview([section, few])
+    assert text.startswith("12 comparisons: 6 decided, 6 undecided. No pair is certified")
+    assert "1 of 6 pairs is certified" in statements.overview(
+        [section_of(certified(frames, ("tensorflow", "jax")))]
+    )
+    assert statements.overview([section_of(race(backends=("jax",)))]) == ""
+
+
+def test_the_rules_are_those_that_the_study_was_stored_with(race: Callable[..., Frames]) -> None:
+    frames = dataclasses.replace(
+        race(), document=json.dumps({"rules": {"margin": 0.05, "error_margin": 0.01, "is_sequential": True}})
+    )
+    text = statements.rules([section_of(frames)])
+    assert "±5 % in time and 1 percentage points in error" in text and "until" in text
+
+
+# ---- tables -------------------------------------------------------------------------------------
+
+
+def test_the_ranking_has_places_and_groups(race: Callable[..., Frames]) -> None:
+    frames = race(backends=("tensorflow", "torch", "jax"), repeats=6)
+    section = section_of(frames)
+    table = tables.ranking(section)
+    assert table is not None
+    assert [row[:2] for row in table.rows] == [("1", "tensorflow"), ("2", "torch"), ("3", "jax")]
+    assert [row[-1] for row in table.rows] == ["a", "b", "c"]
+    mean = frames.runs.filter(backend="torch")["train_s"].mean()
+    assert float(table.rows[1][2]) == pytest.approx(mean, rel=1e-2)
+
+
+def test_who_is_not_told_apart_shares_places_and_a_group(invented: Callable[..., Frames], trial: Any) -> None:
+    frames = invented([trial("tensorflow"), trial("fake"), trial("theano")], repeats=4)
+    table = tables.ranking(section_of(frames))
+    assert table is not None
+    assert {row[0] for row in table.rows[:2]} == {"1 to 2"} and {row[-1] for row in table.rows[:2]} == {"a"}
+    assert table.rows[2][0] == "3" and table.rows[2][-1] == "b"
+
+
+def test_what_ran_is_what_was_seen_not_what_was_asked(invented: Callable[..., Frames], trial: Any) -> None:
+    frames = invented([trial("jax", changes={"threads": 4}), trial("torch", changes={"threads": 4})])
+    seen = pl.lit(json.dumps({"threads": 2, "jit": True, "versions": {"jax": "0.10.2", "keras": "3.15.1"}}))
+    frames = dataclasses.replace(frames, facts=frames.facts.with_columns(observed=seen))
+    table = tables.disclosure(races.compose(frames))
+    headings = [column.title for column in table.columns]
+    row = dict(zip(headings, table.rows[0], strict=True))
+    assert row["Contestant"] == "jax" and row["Asked for"] == "threads 4"
+    assert row["Threads"] == "2" and row["Compiled"] == "yes"
+    assert row["Framework"] == "jax 0.10.2, keras 3.15.1"
+    assert "Layout" not in headings
+
+
+def test_data_sets_on_which_all_ran_alike_share_rows(race: Callable[..., Frames]) -> None:
+    table = tables.disclosure(races.compose(race(datasets=("mnist", "cifar10"))))
+    assert len(table.rows) == 4
+    assert {row[0] for row in table.rows} == {"mnist, cifar10"}
+
+
+def test_every_run_is_in_the_table_of_runs_with_what_became_of_it(
+    race: Callable[..., Frames], spoil: Callable[..., Frames]
+) -> None:
+    frames = spoil(race(backends=("tensorflow", "jax"), repeats=4), 1, "killed", "killed by signal 9")
+    section = section_of(frames)
+    table = tables.runs(section)
+    assert {row[2] for row in table.rows} == set(frames.runs["run_id"])
+    by_run = {row[2]: row for row in table.rows}
+    assert by_run[frames.runs["run_id"][1]][3] == "killed"
+    assert "killed" in by_run[frames.runs["run_id"][1]][-1]
+    assert "disturbed" in by_run[frames.runs["run_id"][2]][-1]
+    assert set(table.anchors) == {"tensorflow", "jax"}
+
+
+# ---- figures ------------------------------------------------------------------------------------
+
+
+def test_time_and_error_have_both_intervals(race: Callable[..., Frames]) -> None:
+    runs = race(backends=("jax", "torch"), repeats=5).runs.with_columns(contestant=pl.col("backend"))
+    mine = runs.filter(backend="jax")
+    images = dict.fromkeys(runs["trial_id"], 10_000)
+    chart = figures.time_and_error(runs, images, Palette.of([("jax", "jax"), ("torch", "torch")]))
+    (row,) = [row for row in data_of(chart) if row["contestant"] == "jax"]
+    time = stats.summarize(mine["train_s"].to_numpy())
+    error = stats.error_rate(mine["final_validation_error"].to_numpy(), 10_000)
+    assert [row[key] for key in ("time", "time_low", "time_high")] == pytest.approx(
+        [time.mean, time.low, time.high], rel=1e-3
+    )
+    assert [row[key] / 100 for key in ("error", "seed_low", "seed_high", "error_low", "error_high")] == (
+        pytest.approx([error.rate, error.seed_low, error.seed_high, error.low, error.high], rel=1e-3)
+    )
+    assert row["error_low"] < row["seed_low"] < row["error"] < row["seed_high"] < row["error_high"]
+
+
+def test_two_repeats_have_no_bars(race: Callable[..., Frames]) -> None:
+    runs = race(backends=("jax",), repeats=2).runs.with_columns(contestant=pl.col("backend"))
+    (row,) = data_of(figures.time_and_error(runs, {}, Palette.of([("jax", "jax")])))
+    assert row["time_low"] is None and row["seed_low"] is None and row["error_low"] is None
+
+
+def test_every_race_has_a_panel(race: Callable[..., Frames]) -> None:
+    sections = races.compose(race(datasets=("mnist", "cifar10")))
+    ((name, chart, caption, _),) = drawn.time_and_error(sections)
+    assert name == "time-and-error" and "‡" in caption
+    rows = data_of(chart)
+    assert {row["panel"] for row in rows} == {"mnist", "cifar10"} and len(rows) == 8
+    assert chart.to_dict(validate=True)
+
+
+def costs(once: Sequence[float], epoch: Sequence[float]) -> stats.Costs:
+    return stats.Costs(np.array(once), np.array([[value] * 3 for value in epoch]))
+
+
+def test_break_even_is_marked_where_both_take_the_same_time() -> None:
+    found = stats.break_even(costs([20, 20.2, 19.9], [1, 1.01, 1]), costs([0, 0.1, 0], [2, 2.01, 2]), 100)
+    rows = data_of(figures.break_even([figures.Curve("a", "b", found, 3)]))
+    (mark,) = [row for row in rows if row["kind"] == "at"]
+    assert mark["epochs"] == pytest.approx(20, abs=0.5) and mark["ratio"] == 1
+    assert {row["epochs"] for row in rows if row["kind"] == "measured"} == {1, 2, 3}
+    assert min(row["epochs"] for row in rows if row["kind"] == "projected") == 3
+    assert max(row["epochs"] for row in rows) == 100
+
+
+def test_break_even_is_drawn_where_what_comes_once_was_timed(race: Callable[..., Frames]) -> None:
+    frames = race(backends=("jax", "theano"), epochs=4)
+    section = section_of(frames)
+    assert list(drawn.break_even(section, section.races[0])) == []
+    section = section_of(with_phases(frames))
+    ((_, chart, caption, alt),) = drawn.break_even(section, section.races[0])
+    assert "Break-even on mnist" in caption and "takes less time in all" in alt
+    assert {row["pair"] for row in data_of(chart)} == {"jax ÷ theano ‡"}
+    assert chart.to_dict(validate=True)
+
+
+# ---- trust --------------------------------------------------------------------------------------
+
+
+def test_a_machine_that_was_never_calibrated_is_told(race: Callable[..., Frames]) -> None:
+    frames = race()
+    found = trust(frames.runs.clear(), frames.runs)
+    assert found is not None and found.is_doubtful and "never calibrated" in found.words
+
+
+def test_nothing_is_said_where_nobody_looked(race: Callable[..., Frames]) -> None:
+    frames = race()
+    assert trust(None, frames.runs) is None
+    assert trust(frames.runs, frames.runs.clear()) is None
+
+
+# ---- page and terminal --------------------------------------------------------------------------
+
+
+def test_links_lead_to_the_runs(race: Callable[..., Frames], tmp_path: Path) -> None:
+    text = render(with_phases(race(epochs=3)), tmp_path / "report.html").read_text(encoding="utf-8")
+    targets = set(re.findall(r'href="#(runs-[^"]+)"', text))
+    assert len(targets) == 4
+    assert targets == set(re.findall(r'<tbody id="(runs-[^"]+)"', text))
+    assert "Repeat: <code>bakeoff run invented</code>" in text
+    assert text.index("trains") < text.index("Figure 1.") < text.index("What each contestant ran")
+
+
+def test_a_doubtful_machine_stands_above_the_verdicts(race: Callable[..., Frames], tmp_path: Path) -> None:
+    frames = race(epochs=2)
+    frames = dataclasses.replace(frames, calibrations=frames.runs.clear())
+    text = render(frames, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert 0 < text.index('class="warning">This machine was never') < text.index('<ul class="verdicts">')
+
+
+def test_the_terminal_says_verdicts_first(race: Callable[..., Frames]) -> None:
+    shown = terminal_summary(race(backends=("tensorflow", "jax")))
+    assert [title for title, *_ in shown] == ["Verdicts", "mnist", "mnist"]
+    ((line,),) = shown[1][2]
+    assert line.startswith("tensorflow trains") and line.endswith("· out-of-the-box · ‡ not certified")
