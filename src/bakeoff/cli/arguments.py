@@ -277,8 +277,8 @@ def _until_decided(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--until-decided",
         action="store_true",
-        help="instead of a fixed number of repeats, add blocks until each comparison is decided or the budget "
-        "is spent (short for --set verdicts.until_decided=true)",
+        help="instead of a fixed number of repeats, add blocks until each comparison is decided or the "
+        "budget is spent (short for --set verdicts.until_decided=true)",
     )
     command.add_argument(
         "--max-blocks", type=int, metavar="N", help="budget of a study that runs until decided (default: 50)"
