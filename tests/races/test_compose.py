@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -142,6 +143,19 @@ def test_certificates_hold_in_the_environments_that_they_were_made_in(pair: Fram
     assert (found.certificate.verdict, found.certificate.words) == ("different", "tensorflow: optimizer")
     elsewhere = pl.DataFrame([row | {"one_environment_digest": "another"}, older])
     assert only(dataclasses.replace(pair, certificates=elsewhere)).certificate.is_same
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        (["/x/bin/bakeoff", "run", "a b.toml"], "bakeoff run 'a b.toml'"),
+        (["/x/bakeoff/__main__.py", "run", "quick"], "bakeoff run quick"),  # python -m bakeoff
+        ([], ""),
+    ],
+)
+def test_a_command_is_shown_as_one_would_type_it(pair: Frames, typed: list[str], shown: str) -> None:
+    runs = pair.runs.with_columns(command=pl.lit(json.dumps(typed)))
+    assert only(dataclasses.replace(pair, runs=runs)).command == shown
 
 
 def test_one_function_says_it_everywhere(pair: Frames) -> None:

@@ -90,6 +90,23 @@ def test_targets(invented: Callable[..., Frames], entry: Any) -> None:
     assert sentences.target_words(far) == "neither comes to an error of 0.10 % in the epochs that were run"
 
 
+@pytest.mark.parametrize(
+    ("at", "low", "high", "words"),
+    [
+        (None, None, None, "b takes less time in all than a from 1 epoch to 3"),
+        (2.5, 2, 3, "b takes less time in all than a from 2.5 epochs on, a before; uncertain from 2 to 3"),
+        (2.5, 2, 2, "b takes less time in all than a from 2.5 epochs on, a before; uncertain at 2"),
+        (2.5, 2, None, "b takes less time in all than a from 2.5 epochs on, a before; uncertain from 2 on"),
+        (2.5, 1, None, "who of a and b takes less time in all is uncertain from 1 epoch to 3"),
+    ],
+)
+def test_break_even_says_where_it_is_uncertain(
+    at: float | None, low: int | None, high: int | None, words: str
+) -> None:
+    found = stats.BreakEven((1, 2, 3), (0.8, 0.9, 1.1), (None,) * 3, (None,) * 3, at, low, high)
+    assert sentences.break_even_words(dataclasses.replace(meet(0.5), break_even=found)) == words
+
+
 def test_break_even(invented: Callable[..., Frames], entry: Any) -> None:
     frames = invented(entry("jax", (20.0,) * 4), entry("tensorflow", (10.0,) * 4, once_s=20.0))
     (found,) = races.compose(frames)[0].races[0].comparisons

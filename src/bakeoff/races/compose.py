@@ -217,7 +217,10 @@ def command_of(runs: pl.DataFrame) -> str:
     if not len(runs) or "command" not in runs.columns or not runs["command"][-1]:
         return ""
     words = json.loads(runs["command"][-1])
-    return shlex.join([Path(words[0]).name, *words[1:]]) if words else ""
+    if not words:
+        return ""
+    name = Path(words[0]).name
+    return shlex.join(["bakeoff" if name == "__main__.py" else name, *words[1:]])
 
 
 def _certificates(frame: pl.DataFrame, runs: pl.DataFrame) -> dict[frozenset[str], Certified]:

@@ -76,7 +76,7 @@ def what_would_decide(comparison: Comparison) -> str:
         return f"about {verdict.more_blocks} more block{'' if verdict.more_blocks == 1 else 's'} would tell"
     if verdict.obstacle.startswith("more than"):
         return f"{verdict.obstacle} would be needed to tell"
-    if verdict.undecided_on == "error" and verdict.error and not verdict.error.is_paired_by_image:
+    if "test set" in verdict.obstacle and verdict.error and not verdict.error.is_paired_by_image:
         return (
             "no number of blocks would tell about the error, unless all runs had recorded which test images "
             "they got wrong"
@@ -145,6 +145,8 @@ def break_even_words(comparison: Comparison) -> str:
         return ""
     first, second = comparison.first.short, comparison.second.short
     last = found.epochs[-1]
+    if found.low == found.epochs[0] and found.high is None:
+        return f"who of {first} and {second} takes less time in all is uncertain from 1 epoch to {last}"
     if found.at is None:
         ahead, behind = (first, second) if found.ratios[-1] < 1 else (second, first)
         words = f"{ahead} takes less time in all than {behind} from 1 epoch to {last}"
@@ -153,8 +155,10 @@ def break_even_words(comparison: Comparison) -> str:
         words = f"{late} takes less time in all than {early} from {found.at:.1f} epochs on, {early} before"
     if found.low is None:
         return words
-    until = f"{found.low} to {found.high}" if found.high is not None else f"{found.low} on, to {last}"
-    return f"{words}; uncertain at {until}"
+    if found.high is None:
+        return f"{words}; uncertain from {found.low} on"
+    until = f"at {found.low}" if found.low == found.high else f"from {found.low} to {found.high}"
+    return f"{words}; uncertain {until}"
 
 
 def ranking_words(race: Race) -> str:
