@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bakeoff import environments
-from bakeoff.environments import Environment, interpreters, java, packing
+from bakeoff.environments import interpreters, java, packing
 from bakeoff.errors import EnvironmentFailure
 from bakeoff.study import EnvironmentRequest
 
@@ -181,26 +181,14 @@ print(theano.config.cxx != "", f(numpy.ones((3, 4), "float32")))
 """
 
 
-def _ours(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
-    """The environment in a cache of its own, so that it can be taken away."""
-    if name == "vintage_spark" and interpreters.find("3.7").found is None:
-        pytest.skip("no Python 3.7 to be had here")
-    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
-    return environments.ensure(name)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["theano_spark", "vintage_spark"])
-def test_theano_compiles_where_only_the_archive_is(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = _ours(name, tmp_path, monkeypatch)
-    archive = environments.pack(name, tmp_path / "environment.tar.gz")
+def test_theano_compiles_where_only_the_archive_is(name: str, packed, tmp_path: Path) -> None:
+    made = packed(name).moved
     assert made.blas_library is not None
     blas = made.blas_library.relative_to(made.python.parents[1])
     base = base_of(made.python)
-    shutil.rmtree(made.scratch.parent)
-    python = unpacked(archive, tmp_path / "environment")
+    python = unpacked(packed(name).archive, tmp_path / "environment")
     shutil.copytree(Path(packing.__file__).parents[2] / "bakeoff_worker", tmp_path / "bakeoff_worker")
     blas = tmp_path / "environment" / blas
     out = run_hidden(
@@ -231,11 +219,10 @@ with SparkContext(conf=conf) as spark:
 
 
 @pytest.mark.slow
-def test_spark_unpacks_it_and_its_executors_run_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = _ours("theano_spark", tmp_path, monkeypatch)
-    archive = environments.pack("theano_spark", tmp_path / "environment.tar.gz")
+def test_spark_unpacks_it_and_its_executors_run_it(packed) -> None:
+    made = packed("theano_spark").moved
     answer = subprocess.run(
-        [made.python, "-c", SPARK, archive],
+        [made.python, "-c", SPARK, packed("theano_spark").archive],
         env={
             "PATH": os.environ["PATH"],
             "HOME": os.environ["HOME"],

@@ -109,13 +109,19 @@ def environment() -> Callable[[str], Environment]:
 
 
 @pytest.fixture(scope="session")
-def scratch(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """One compile directory per environment and session: Theano's first compilation takes a minute."""
+def scratch(
+    environment: Callable[[str], Environment], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """The environment's own compile directory; one with Spark shares that of its twin without.
+
+    Theano's first compilation of the study's network takes a minute and seventy modules. Of those that the
+    twin has compiled, only what links the BLAS is compiled anew: Theano tells modules apart by all that
+    goes into them.
+    """
 
     def of(name: str) -> Path:
-        folder = tmp_path_factory.getbasetemp() / f"scratch-{name}"
-        folder.mkdir(exist_ok=True)
-        return folder
+        twin = name.removesuffix("_spark")
+        return tmp_path_factory.mktemp("scratch") if twin == "fake" else environment(twin).scratch
 
     return of
 

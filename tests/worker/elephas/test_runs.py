@@ -6,7 +6,6 @@ import contextlib
 import math
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,18 +119,8 @@ def test_theano_on_one_python_as_released_and_corrected(spread):
     assert errors["as_released"] != pytest.approx(errors["averaged"], rel=1e-3)
 
 
-def test_executors_run_the_packed_environment_and_no_other(spread, tmp_path, monkeypatch):
-    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))  # others use the one there is
-    own = environments.ensure("theano_spark")
-    archive = environments.pack("theano_spark", tmp_path / "packed.tar.gz")
-    home = own.python.parents[2]
-    moved = home.with_name("moved")  # the driver's; what the executors could have known is gone
-    home.rename(moved)
-    here = replace(
-        own,
-        python=moved / own.python.relative_to(home),
-        variables={name: value.replace(str(home), str(moved)) for name, value in own.variables.items()},
-    )
+def test_executors_run_the_packed_environment_and_no_other(spread, packed):
+    known = packed("theano_spark")  # what the executors could have known has been moved away
     programs = set()
 
     def look(record, driver):
@@ -141,8 +130,8 @@ def test_executors_run_the_packed_environment_and_no_other(spread, tmp_path, mon
                     if "pyspark.daemon" in process.cmdline():
                         programs.add((process.exe(), process.cwd()))
 
-    options = {"mode": "synchronous", "merge": "averaged", "layout": "1x1", "archive": str(archive)}
-    found = spread("theano", environment=here, options=options, watch=look)
+    options = {"mode": "synchronous", "merge": "averaged", "layout": "1x1", "archive": str(known.archive)}
+    found = spread("theano", environment=known.moved, options=options, watch=look)
     assert found.ended.status == "ok", found.ended
     assert found.samples.num_trained == found.samples.num_asked
     assert programs
