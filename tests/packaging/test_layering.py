@@ -116,7 +116,7 @@ def test_the_worker_is_python_37_and_lives_on_the_standard_library_and_numpy(pat
     elif parts == ("backends", "keras_model.py"):
         foreign -= {"keras"}
     elif parts[:2] == ("distribution", "elephas"):
-        foreign -= {"elephas", "pyspark"}
+        foreign -= {"elephas", "py4j", "pyspark"}
     assert foreign - _guarded(tree) == set()
     assert _imports(tree) & SINCE_37 == set()
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
@@ -61,6 +63,19 @@ def test_a_python_worker_without_memory(spread):
     assert "200" in found.ended.reason or "Memory" in found.ended.reason or found.ended.last_lines
     assert found.ended.status == "out_of_memory", (found.ended.reason, found.ended.last_lines[:3000])
     assert any(task.status != "ok" for task in found.training), "Spark's own retries are in the records"
+
+
+def test_a_driver_without_memory_for_what_it_sends(spread, dataset, tmp_path):
+    """Its scheduler's thread dies of it; the rest of the JVM would wait for ever."""
+    large = tmp_path / "large"
+    shutil.copytree(dataset, large)
+    for name in ("x_train", "y_train"):
+        few = np.load(large / f"{name}.npy")
+        np.save(large / f"{name}.npy", np.concatenate([few] * 60))
+    options = {"mode": "synchronous", "driver_memory_mib": 600}
+    found = spread("tensorflow", options=options, data=large, epochs=1)
+    assert found.ended.status == "out_of_memory", (found.ended.reason, found.ended.last_lines[:3000])
+    assert "driver_memory_mib" in found.ended.reason
 
 
 def test_a_lost_parameter_server(spread):

@@ -347,7 +347,7 @@ def test_what_the_log_says_is_what_the_rest_api_says(driver, home):
         assert task.executor == theirs["executorId"]
         assert (task.status == "ok") == (theirs["status"] == "SUCCESS")
         assert task.finished_ms - task.launched_ms == theirs["duration"]
-        if task.run_s is None:  # lost with its executor; the API has what its last heartbeat told, if any came
+        if task.run_s is None:  # lost with its executor; the API has what a heartbeat told, if any did
             assert task.status != "ok"
             assert task.scheduler_delay_s is None
             continue

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import threading
+import time
 import traceback
 import zipfile
 from typing import Any, Dict, List, Optional
@@ -171,6 +172,7 @@ class Progress:
 
 
 # What Python, the dynamic linker and the JVM say when memory is refused.
+_EXIT_NO_MEMORY = 3  # of a JVM with -XX:+ExitOnOutOfMemoryError
 _NO_MEMORY = ("MemoryError", "OutOfMemoryError", "Cannot allocate memory", "failed to map segment")
 
 
@@ -182,6 +184,11 @@ def failure_of(error: Exception) -> RunFailed:
     """
     text = str(error)
     if "SparkException" not in text:
+        if _exit_status_of_jvm() == _EXIT_NO_MEMORY:
+            reason = (
+                "the driver's JVM ran out of memory: raise driver_memory_mib, or let executors read Parquet"
+            )
+            return RunFailed(reason, "out_of_memory", traceback.format_exc()[-4000:])
         reason = "{}: {}".format(type(error).__name__, text)
         return RunFailed(reason[:1000], last_lines=traceback.format_exc()[-4000:])
     lines = [line.strip() for line in text.splitlines()]
@@ -192,3 +199,15 @@ def failure_of(error: Exception) -> RunFailed:
     reason = spark if cause in spark else "{}: {}".format(spark.split(": org.apache")[0], cause)
     status = "out_of_memory" if any(word in text for word in _NO_MEMORY) else "failed"
     return RunFailed(reason[:1000], status, text[-4000:])
+
+
+def _exit_status_of_jvm() -> Optional[int]:
+    """Of the driver's JVM, which may still be about to end; None while it runs or where none was started."""
+    from pyspark import SparkContext
+
+    process = getattr(SparkContext._gateway, "proc", None)
+    for _ in range(20):
+        if process is None or process.poll() is not None:
+            break
+        time.sleep(0.05)
+    return None if process is None else process.poll()

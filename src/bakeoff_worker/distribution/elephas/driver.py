@@ -8,7 +8,7 @@ the training runs.
 import os
 import secrets
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
@@ -147,9 +147,17 @@ def _application(run: Run, train: Train, master: str, own: Dict[str, str], chann
     finally:
         if context is not None:
             figures = list(run.figures.value) if run.figures is not None else []
-            context.stop()
+            _stop(context)
             loop.end_phase(channel, "application", lifetime.stop())
             _emit_accounts(run, events, figures, channel)
+
+
+def _stop(context: Any) -> None:
+    """Stop the application. One whose JVM has died has stopped, and training has said why."""
+    from py4j.protocol import Py4JError
+
+    with suppress(ConnectionError, Py4JError):
+        context.stop()
 
 
 def _train(run: Run, context: Any, properties: Dict[str, str], channel: Channel) -> None:

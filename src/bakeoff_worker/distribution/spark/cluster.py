@@ -463,8 +463,9 @@ def _write_conf(folder: str, secret: str) -> Dict[str, str]:
         # Nodes don't read each other's disks, so neither do executors that stand for them.
         "spark.shuffle.readHostLocalDisk": "false",
         "spark.sql.warehouse.dir": "file://" + os.path.join(folder, "warehouse"),
-        # Not extraJavaOptions, which are the application's own.
-        "spark.driver.defaultJavaOptions": options,
+        # Not extraJavaOptions, which are the application's own. A driver whose scheduler's thread ran out of
+        # memory would wait for ever; Spark's executors end by themselves.
+        "spark.driver.defaultJavaOptions": options + " -XX:+ExitOnOutOfMemoryError",
         "spark.executor.defaultJavaOptions": options,
     }
     daemons = {"spark.ui.killEnabled": "false", "spark.master.rest.enabled": "false"}
