@@ -57,10 +57,15 @@ class Machine:
         digest = self.digests.get(name, f"digest of {name}")
         return Environment(name, Path("python"), {}, digest, "managed", self.folder)
 
-    def session(self, due: tuple[str, ...] = (), **settings: object) -> pl.DataFrame:
+    def session(
+        self, due: tuple[str, ...] = (), datasets: tuple[str, ...] = ("mnist",), **settings: object
+    ) -> pl.DataFrame:
         """One session with a run of each contestant; the certificates that the store has then."""
         specs = [
-            RunSpec(TrialSettings(name, name, **settings), name, 0, 0, 0, 1) for name in self.contestants
+            RunSpec(TrialSettings(name, name, dataset=dataset, **settings), label, 0, 0, 0, 1)
+            for dataset in datasets
+            for name in self.contestants
+            for label in (name if dataset == "mnist" else f"{name} on {dataset}",)
         ]
         with Writer(self.folder / "store.sqlite") as writer:
             one = Beforehand(
@@ -104,6 +109,17 @@ def test_once_for_a_set_of_contestants(machine):
     again = here.session(epochs=3, train_images=100)  # other trials that the same verification serves
     assert here.asked == ["jax", "torch", "theano"] and again.equals(found)
     assert here.told == ["whether the contestants train the same thing was verified before"]
+
+
+def test_data_sets_of_one_form_are_verified_on_one_of_them(machine):
+    here = machine(jax=Contestant(), theano=FLIPPED)
+    found = here.session(datasets=("mnist", "fashion_mnist", "cifar10"))
+    assert here.asked == ["jax", "theano"] * 2
+    assert found.height == 3 and set(found["verdict"]) == {"different"}
+    carried = found.filter(pl.col("words").str.ends_with(", on images of mnist"))
+    assert carried.height == 1 and carried["words"][0].startswith("theano on fashion_mnist: forward, ")
+    fashion = TrialSettings("jax", "jax", dataset="fashion_mnist").subject
+    assert carried["one_subject"].to_list() == [fashion]
 
 
 def test_another_environment_or_recipe_is_verified_anew(machine):

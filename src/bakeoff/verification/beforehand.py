@@ -14,8 +14,9 @@ from bakeoff.prepare import prepare
 from bakeoff.store.writer import Writer
 from bakeoff.study import Study
 from bakeoff.verification.contestants import Group, groups, trains_a_network
-from bakeoff.verification.judging import judge, unexamined
+from bakeoff.verification.judging import Verified, judge, unexamined
 from bakeoff.verification.keeping import are_known, rows
+from bakeoff.verification.twins import carried_over, form
 from bakeoff.verification.words import lines
 from bakeoff_worker.records import RunSpec, TrialSettings
 
@@ -60,19 +61,25 @@ class Beforehand:
         if met and not left:
             self._tell("whether the contestants train the same thing was verified before")
         if left:
-            number = sum(len(one.contestants) for one in left)
+            first = {form(one) or one: one for one in reversed(left)}  # of each form, the first
+            number = sum(len(one.contestants) for one in first.values())
             self._tell(
                 f"verifying, once, whether {number} contestants train the same thing (nothing is timed)"
             )
             began = time.monotonic()
+            found: dict[object, Verified] = {}
             for group in left:
-                self._verify(group)
+                known = found.get(form(group))
+                if known is None:
+                    found[form(group) or group] = self._verify(group)
+                else:
+                    self._keep(carried_over(known, group))
             self._tell(f"verified in {time.monotonic() - began:.0f} s")
 
     def _is_known(self, group: Group) -> bool:
         return are_known(group.contestants, self._digests(group), self._machine_id, self._writer.path)
 
-    def _verify(self, group: Group) -> None:
+    def _verify(self, group: Group) -> Verified:
         provisions: Provisions = {}
         try:
             provisions = self._provided(group)
@@ -85,6 +92,10 @@ class Beforehand:
             verified = unexamined(group, self._digests(group), reason)
         for line in lines(verified):
             self._tell(f"{group.title}: {line}")
+        self._keep(verified)
+        return verified
+
+    def _keep(self, verified: Verified) -> None:
         self._writer.add_certificates(rows(verified, self._machine_id))
 
     def _provided(self, group: Group) -> Provisions:

@@ -63,11 +63,15 @@ class Examined:
 
 @dataclass(frozen=True)
 class Verified:
-    """One group of contestants that should train the same thing, and each pair of them."""
+    """One group of contestants that should train the same thing, and each pair of them.
+
+    shown_on: the data set on whose images it was shown, where that is not the group's own.
+    """
 
     title: str
     examined: tuple[Examined, ...]
     certificates: tuple[Certificate, ...]
+    shown_on: str = ""
 
     @property
     def all_same(self) -> bool:

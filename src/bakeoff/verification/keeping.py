@@ -25,12 +25,13 @@ VERSION = 1
 def rows(verified: Verified, machine_id: str) -> list[CertificateRow]:
     """The certificates as the store keeps them."""
     of = {one.label: one for one in verified.examined}
+    shown_on = f", on images of {verified.shown_on}" if verified.shown_on else ""
     found = []
     for certificate in verified.certificates:
         one, other = of[certificate.one], of[certificate.other]
         document = {
             **plain(certificate),
-            "words": words(certificate),
+            "words": words(certificate) + shown_on,
             "title": verified.title,
             "one": one.document(),
             "other": other.document(),

@@ -1,0 +1,50 @@
+"""Data sets of equal form: what is shown on the images of one holds on those of the other."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from bakeoff.study import DATASETS
+from bakeoff.verification.contestants import Group
+from bakeoff.verification.judging import Verified
+from bakeoff_worker.records import TrialSettings
+
+
+def form(group: Group) -> object:
+    """Equal for groups that differ in nothing but a built-in data set of the same form; else None.
+
+    Networks and their kernels know an image's shape, not what it shows. Whether each contestant reads the
+    images right is another question; both data sets pass through the same lines.
+    """
+    forms = [(one.settings, DATASETS.get(one.settings.dataset)) for one in group.contestants]
+    if any(size is None for _, size in forms):
+        return None
+    return frozenset((_without_dataset(settings), size) for settings, size in forms)
+
+
+def carried_over(verified: Verified, group: Group) -> Verified:
+    """What was found of one group, said of another of the same `form`."""
+    of = {_without_dataset(one.settings): one for one in group.contestants}
+    twins = [of[_without_dataset(one.contestant.settings)] for one in verified.examined]
+    label = {one.label: twin.label for one, twin in zip(verified.examined, twins, strict=True)}
+    return Verified(
+        title=group.title,
+        examined=tuple(
+            dataclasses.replace(one, contestant=twin)
+            for one, twin in zip(verified.examined, twins, strict=True)
+        ),
+        certificates=tuple(
+            dataclasses.replace(
+                one,
+                one=label[one.one],
+                other=label[one.other],
+                findings=tuple((label[name], finding) for name, finding in one.findings),
+            )
+            for one in verified.certificates
+        ),
+        shown_on=verified.shown_on or verified.examined[0].contestant.settings.dataset,
+    )
+
+
+def _without_dataset(settings: TrialSettings) -> str:
+    return dataclasses.replace(settings, dataset="").trial_id
