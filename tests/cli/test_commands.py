@@ -74,7 +74,7 @@ def test_plan_tells_what_follows(program: Any) -> None:
 @pytest.mark.parametrize("format", ["csv", "parquet", "json"])
 def test_export_reads_back_as_it_was(done: Any, format: str) -> None:
     printed = done("export", "--format", format, "--output", "out").stdout.split()
-    assert printed == [f"out/{name}.{format}" for name in ("runs", "epochs", "phases")]
+    assert printed == [f"out/{name}.{format}" for name in ("runs", "epochs", "phases", "outcomes")]
     for name, frame in zip(("runs", "epochs", "phases"), frames(done.store), strict=True):
         file = done.folder / "out" / f"{name}.{format}"
         back = {

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 from bakeoff import stats
 from bakeoff.races import sentences
-from bakeoff.races.definitions import DIFFERENT, SAME, Comparison, Race
+from bakeoff.races.definitions import (
+    DIFFERENT,
+    NOT_COMPARED,
+    SAME,
+    UNCERTIFIED,
+    Comparison,
+    Race,
+)
 from bakeoff.races.sections import Section
 from bakeoff.report.opening import tables
 from bakeoff.report.tables import UNCERTIFIED as MARK
@@ -163,19 +170,28 @@ def overview(sections: Sequence[Section]) -> str:
     on_error = sum(one.undecided_on == "error" for one in open_ones)
     extra = {"undecided": f" ({on_error} on the error alone)"} if on_error else {}
     parts = [f"{number} {word}{extra.get(word, '')}" for word, number in counts.items() if number]
-    certified = sum(one.certificate.is_same for one in every)
-    if certified == len(every):
-        founded = "All pairs are certified to train the same thing."
-    else:
-        which = "No pair" if certified == 0 else f"{certified} of {len(every)} pairs"
-        founded = (
-            f"{which} {'is' if certified < 2 else 'are'} certified to train the same thing; the others are "
-            f"marked {MARK}, in every figure and table. bakeoff verify would tell."
-        )
-        if certified == 0:
-            founded = f"No pair is certified to train the same thing ({MARK}): bakeoff verify would tell."
+    founded = _founded([one.certificate.verdict for one in every])
     plural = "" if len(every) == 1 else "s"
     return f"{len(every)} comparison{plural}: {', '.join(parts)}. {founded}"
+
+
+def _founded(verdicts: Sequence[str]) -> str:
+    """What is known of whether the pairs train the same thing, in one or two sentences."""
+    counts = Counter(verdicts)
+    if counts[SAME] == len(verdicts):
+        return "All pairs are certified to train the same thing."
+    words = {
+        SAME: "certified to train the same thing",
+        DIFFERENT: f"known to differ in what they train ({MARK})",
+        NOT_COMPARED: f"not to be compared in what they train ({MARK})",
+        UNCERTIFIED: f"not verified to train the same thing ({MARK}): bakeoff verify would tell",
+    }
+    parts = [
+        f"{'1 pair is' if counts[kind] == 1 else f'{counts[kind]} pairs are'} {said}"
+        for kind, said in words.items()
+        if counts[kind]
+    ]
+    return f"{'; '.join(parts)}."
 
 
 def rules(sections: Sequence[Section]) -> str:
