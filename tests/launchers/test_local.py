@@ -41,7 +41,7 @@ def test_a_whole_run(make_launch: MakeLaunch) -> None:
     phases = [record.name for record in records if isinstance(record, PhaseEnded)]
     assert phases == [
         *("interpreter", "import", "data", "build", "first_step"),
-        *("training", "evaluation", "end"),
+        *("training", "evaluation", "outcomes", "end"),
     ]
     assert num_epochs(records) == 3 and kind_of(records[0]) == "run_started"
 
