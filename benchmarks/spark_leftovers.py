@@ -92,7 +92,16 @@ def _round(folder: Path, ending: str, after_s: float | None, victim: str | None)
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "bakeoff", "run", "leftovers.toml", "--quiet", "--no-report"),
+                *(
+                    sys.executable,
+                    "-m",
+                    "bakeoff",
+                    "run",
+                    "leftovers.toml",
+                    "--quiet",
+                    "--no-report",
+                    "--no-verify",
+                ),
                 *("--store", str(temporary.with_suffix(".sqlite"))),
             ],
             stdout=output,
