@@ -120,6 +120,8 @@ def test_data_sets_of_one_form_are_verified_on_one_of_them(machine):
     assert carried.height == 1 and carried["words"][0].startswith("theano on fashion_mnist: forward, ")
     fashion = TrialSettings("jax", "jax", dataset="fashion_mnist").subject
     assert carried["one_subject"].to_list() == [fashion]
+    here.session(datasets=("one.npz", "other.npz"))  # of data of one's own nothing is known
+    assert here.asked == ["jax", "theano"] * 4
 
 
 def test_another_environment_or_recipe_is_verified_anew(machine):

@@ -61,7 +61,7 @@ class Beforehand:
         if met and not left:
             self._tell("whether the contestants train the same thing was verified before")
         if left:
-            first = {form(one) or one: one for one in reversed(left)}  # of each form, the first
+            first = {form(one): one for one in reversed(left)}  # of each form, the first
             number = sum(len(one.contestants) for one in first.values())
             self._tell(
                 f"verifying, once, whether {number} contestants train the same thing (nothing is timed)"
@@ -71,7 +71,7 @@ class Beforehand:
             for group in left:
                 known = found.get(form(group))
                 if known is None:
-                    found[form(group) or group] = self._verify(group)
+                    found[form(group)] = self._verify(group)
                 else:
                     self._keep(carried_over(known, group))
             self._tell(f"verified in {time.monotonic() - began:.0f} s")

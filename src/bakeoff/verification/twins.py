@@ -10,16 +10,16 @@ from bakeoff.verification.judging import Verified
 from bakeoff_worker.records import TrialSettings
 
 
-def form(group: Group) -> object:
-    """Equal for groups that differ in nothing but a built-in data set of the same form; else None.
+def form(group: Group) -> frozenset[tuple[str, object]]:
+    """Equal for groups that differ in nothing but a built-in data set of the same form.
 
     Networks and their kernels know an image's shape, not what it shows. Whether each contestant reads the
     images right is another question; both data sets pass through the same lines.
     """
-    forms = [(one.settings, DATASETS.get(one.settings.dataset)) for one in group.contestants]
-    if any(size is None for _, size in forms):
-        return None
-    return frozenset((_without_dataset(settings), size) for settings, size in forms)
+    return frozenset(
+        (_without_dataset(one.settings), DATASETS.get(one.settings.dataset, one.settings.dataset))
+        for one in group.contestants
+    )
 
 
 def carried_over(verified: Verified, group: Group) -> Verified:
