@@ -76,8 +76,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     energy = EnergyMeter(meter)
     for epoch in range(1, settings.epochs + 1):
         order = data.epoch_order(len(arrays.x_train), seed, epoch)
-        x, y = arrays.x_train[order], arrays.y_train[order]
-        record, trained, evaluated = _epoch(backend, epoch, x, y, arrays, meter, energy)
+        record, trained, evaluated = _epoch(backend, epoch, order, arrays, meter, energy)
         training.append(trained)
         evaluation.append(evaluated)
         channel.emit(record)
@@ -94,13 +93,13 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
 def _epoch(
     backend: BackendBase,
     epoch: int,
-    x: Any,
-    y: Any,
+    order: Any,
     arrays: data.Arrays,
     meter: DeviceMeter,
     energy: EnergyMeter,
 ) -> Tuple[EpochRecord, Span, Span]:
-    """Train and evaluate once; the device is idle at every reading of a clock."""
+    """Train in that order and evaluate, once; the device is idle at every reading of a clock."""
+    x, y = arrays.x_train[order], arrays.y_train[order]
     backend.synchronize()
     meter.start()
     energy.start()
