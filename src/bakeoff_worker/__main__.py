@@ -13,7 +13,7 @@ import faulthandler  # noqa: E402
 import time  # noqa: E402
 import traceback  # noqa: E402
 
-from bakeoff_worker import clock, emit, records  # noqa: E402
+from bakeoff_worker import allocator, clock, emit, records  # noqa: E402
 
 
 def main(job_path: str) -> int:
@@ -48,6 +48,8 @@ def _run(job: records.Job, channel: emit.Channel) -> records.RunEnded:
     from bakeoff_worker.models import ModelError
 
     try:
+        if job.spec.settings.keep_memory and not allocator.keep_memory():
+            raise Skip("keep_memory needs glibc, whose allocator can be told so; leave it out here")
         # Imports NumPy, whose BLAS sizes its pool when it is loaded.
         way = distribution.load(job.spec.settings.distribution, verifies=job.paths.evidence is not None)
         way.run(job, channel, importing)

@@ -9,7 +9,7 @@ import functools
 import math
 from typing import Any, List, Tuple
 
-from bakeoff_worker import backends, clock, data, models, outcomes, probe
+from bakeoff_worker import allocator, backends, clock, data, models, outcomes, probe
 from bakeoff_worker.backends.base import BackendBase, Skip
 from bakeoff_worker.clock import Span, Stopwatch
 from bakeoff_worker.device import DeviceMeter, meter_for
@@ -142,7 +142,16 @@ def facts(settings: TrialSettings, backend: BackendBase, **seen: Any) -> Facts:
     """What was asked, resolved and observed once the backend is built; `seen` is added to the last."""
     asked = {
         key: getattr(settings, key)
-        for key in ("threads", "pin_cpus", "jit", "precision", "data_layout", "device", "deterministic")
+        for key in (
+            "threads",
+            "pin_cpus",
+            "keep_memory",
+            "jit",
+            "precision",
+            "data_layout",
+            "device",
+            "deterministic",
+        )
     }
     if settings.entry or settings.handicap:
         asked.update(entry=settings.entry, handicap=settings.handicap)
@@ -155,6 +164,8 @@ def facts(settings: TrialSettings, backend: BackendBase, **seen: Any) -> Facts:
         numeric_libraries=probe.numeric_libraries(),
         **seen,
     )
+    if allocator.keeps_memory():
+        observed["keep_memory"] = True
     return Facts(asked=asked, resolved=resolved, observed=probe.homeless(observed))
 
 

@@ -29,6 +29,7 @@ _OF_NO_STEP = (
     "epochs",
     "threads",
     "pin_cpus",
+    "keep_memory",
     "time_limit_s",
     "data_scale",
     "distribution",
@@ -86,6 +87,7 @@ class TrialSettings:
     entry: a name under which the same contestant enters once more, to be compared with itself.
     handicap: makes training slower by this fraction, on purpose: after each epoch the process works on
         in vain, inside what is timed. A difference of known size, to see whether it is found.
+    keep_memory: have the C library's allocator keep what is freed, instead of giving it back to the system.
     content: digests of the user's own files (``model``, ``dataset``), so that edited files are new trials.
     """
 
@@ -119,6 +121,7 @@ class TrialSettings:
     distribution_options: Mapping[str, Any] = field(default_factory=dict)
     entry: str = ""
     handicap: float = 0.0
+    keep_memory: bool = False
     content: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -34,6 +34,8 @@ def invent() -> Invent:
         handicapped: Mapping[float, NDArray[np.float64]] | None = None,
         *,
         cpu: NDArray[np.float64] | None = None,
+        system: NDArray[np.float64] | None = None,
+        keep_memory: bool = False,
         disturbance: Mapping[str, Any] = QUIET,
         details: Mapping[str, Any] | None = None,
     ) -> pl.DataFrame:
@@ -46,6 +48,7 @@ def invent() -> Invent:
             for index, (trial, handicap, logs) in enumerate(columns):
                 seconds = float(np.exp(logs[block]))
                 worked = 2 * seconds if cpu is None or handicap else float(np.exp(cpu[block, index]))
+                of_system = 0.0 if system is None or handicap else float(system[block, index])
                 rows.append(
                     {
                         "trial_id": trial,
@@ -60,8 +63,9 @@ def invent() -> Invent:
                         "backend": "torch",
                         "dataset": "mnist",
                         "train_s": seconds,
-                        "user_s": worked,
-                        "system_s": 0.0,
+                        "user_s": worked - of_system,
+                        "system_s": of_system,
+                        "settings.keep_memory": keep_memory,
                         "disturbance": json.dumps(disturbance),
                         "started_at": BEGAN + timedelta(minutes=block, seconds=int(places[index])),
                         "ended_at": BEGAN + timedelta(minutes=block, seconds=int(places[index]) + 1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from bakeoff.calibration.noise import noise, sources
 def table(plain: np.ndarray, cpu: np.ndarray | None = None, seed: int = 1) -> Entries:
     random = np.random.default_rng(seed)
     positions = np.array([random.permutation(plain.shape[1]) for _ in plain], dtype=float)
-    return Entries(plain, plain.copy() if cpu is None else cpu, positions, {})
+    cpu = plain.copy() if cpu is None else cpu
+    return Entries(plain, cpu, np.zeros_like(plain), positions, {})
 
 
 def normal(sd: float, seed: int = 0, shape: tuple[int, int] = (60, 10)) -> np.ndarray:
@@ -45,7 +47,7 @@ def test_a_quiet_machine_has_no_source(invent) -> None:
 
 def test_the_place_in_a_block_shows() -> None:
     without = table(normal(0.02))
-    with_effect = Entries(without.plain + 0.05 * without.positions / 9, without.cpu, without.positions, {})
+    with_effect = replace(without, plain=without.plain + 0.05 * without.positions / 9)
     assert abs(noise(without).order_effect) < 4 * noise(without).order_se
     seen = noise(with_effect)
     assert seen.order_effect == pytest.approx(0.05, abs=4 * seen.order_se)
@@ -119,3 +121,27 @@ def test_unknown_cpu_time_explains_nothing(invent) -> None:
     seen = noise(entries(runs))
     assert seen.cpu_explains is None
     assert {one.name for one in sources(seen, runs)} <= {"outliers", "order"}
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_slow_runs_for_which_the_system_works_longer(invent, keeps: bool) -> None:
+    system = 0.25 + normal(0.05, 3, (12, 6))
+    plain = np.log(1 + system - 0.25) + normal(0.005, 4, (12, 6))
+    runs = invent(plain, cpu=plain, system=system, keep_memory=keeps)
+    seen = noise(entries(runs))
+    assert seen.system_share == pytest.approx(0.25, abs=0.02)
+    assert seen.system_explains == pytest.approx(0.99, abs=0.02)
+    (source,) = sources(seen, runs)
+    assert source.name == "system time"
+    assert "25 % of the training time" in source.seen
+    assert ("keep_memory = true" in source.remedy) != keeps
+
+
+def test_a_little_of_the_systems_time_explains_nothing(invent) -> None:
+    plain = normal(0.05, 3, (12, 6))
+    runs = invent(plain, cpu=plain, system=0.02 + 0.1 * plain.clip(-0.15, 0.15))
+    seen = noise(entries(runs))
+    assert seen.system_explains == 0
+    names = [one.name for one in sources(seen, runs)]
+    assert "slower work" in names
+    assert "system time" not in names

@@ -74,6 +74,13 @@ def test_pinning_leaves_as_many_cpus_as_threads(run):
     assert len(run("fake", threads=1, pin_cpus=True).facts.observed["cpus"]) == 1
 
 
+def test_keeping_memory_is_seen(run):
+    kept = run("fake", epochs=1, keep_memory=True).facts
+    assert kept.asked["keep_memory"] is True
+    assert kept.observed["keep_memory"] is True
+    assert "keep_memory" not in run("fake", epochs=1).facts.observed
+
+
 @pytest.mark.parametrize(
     ("fault", "status", "reason"),
     [

@@ -17,13 +17,15 @@ class Entries:
     """What the plain entries, which are identical, and the handicapped ones took, block by block.
 
     plain: log seconds of training, shape (num_blocks, num_entries), of blocks in which all plain entries
-    ended well; cpu: log CPU seconds, likewise, NaN where unknown; positions: place within the block,
-    likewise. handicapped: by handicap (a fraction), log seconds in these blocks, shape (num_blocks,), NaN
+    ended well; cpu: log CPU seconds, likewise, NaN where unknown; system: the system's share of the CPU
+    seconds, in units of the mean training time, likewise; positions: place within the block, likewise.
+    handicapped: by handicap (a fraction), log seconds in these blocks, shape (num_blocks,), NaN
     where its run did not end well.
     """
 
     plain: Array
     cpu: Array
+    system: Array
     positions: Array
     handicapped: dict[float, Array]
 
@@ -44,16 +46,18 @@ def entries(runs: pl.DataFrame) -> Entries:
     Where a block's run was made again, the last one counts.
     """
     good = runs.filter(pl.col("train_s") > 0).with_columns(
-        log_s=pl.col("train_s").log(), log_cpu_s=(pl.col("user_s") + pl.col("system_s")).log()
+        log_s=pl.col("train_s").log(),
+        log_cpu_s=(pl.col("user_s") + pl.col("system_s")).log(),
+        system_share=pl.col("system_s") / pl.col("train_s").mean(),
     )
     handicaps = dict(good.select("trial_id", "settings.handicap").unique().iter_rows())
     plain = sorted(trial for trial, handicap in handicaps.items() if not handicap)
     blocks = sorted(good["block"].unique())
-    logs, cpu, positions = (
+    logs, cpu, system, positions = (
         np.column_stack([_by_block(good.filter(trial_id=trial), column, blocks) for trial in plain])
         if plain
         else np.empty((len(blocks), 0))
-        for column in ("log_s", "log_cpu_s", "position")
+        for column in ("log_s", "log_cpu_s", "system_share", "position")
     )
     whole = np.isfinite(logs).all(axis=1)
     handicapped = {
@@ -61,7 +65,7 @@ def entries(runs: pl.DataFrame) -> Entries:
         for trial, handicap in sorted(handicaps.items(), key=lambda item: item[1])
         if handicap
     }
-    return Entries(logs[whole], cpu[whole], positions[whole], handicapped)
+    return Entries(logs[whole], cpu[whole], system[whole], positions[whole], handicapped)
 
 
 def _by_block(runs: pl.DataFrame, column: str, blocks: list[Any]) -> Array:

@@ -38,7 +38,9 @@ class Noise:
     from block to block, beyond that; pairing takes it out. drift: of that speed from the first block to the
     last. order_effect: last run of a block against its first; order_se: its standard error. num_outliers:
     runs that are far off. cpu_explains: share of the runs' variance that is variance of their CPU time; None
-    if unknown. two_valued: seconds of the two kinds of runs, where there are two.
+    if unknown. system_share: time that the system took for the runs, against their training times (above 1 where
+    several threads wait); system_explains: share of the runs' variance that is variance of it; both None if
+    unknown. two_valued: seconds of the two kinds of runs, where there are two.
     """
 
     log_sd: float
@@ -48,6 +50,8 @@ class Noise:
     order_se: float
     num_outliers: int
     cpu_explains: float | None
+    system_share: float | None
+    system_explains: float | None
     two_valued: tuple[float, float] | None
 
 
@@ -72,6 +76,7 @@ def noise(table: Entries) -> Noise:
     order_effect, order_se = _order_effect(table.positions, residuals, freedom)
     off = np.abs(_residuals(table.plain, np.median))  # medians: an outlier does not shift its neighbours
     typical = 1.4826 * float(np.median(off))
+    knows_system = bool(np.isfinite(table.system).all())
     return Noise(
         log_sd=math.sqrt(2) * run_sd,
         block_sd=math.sqrt(max(between, 0.0)),
@@ -80,6 +85,8 @@ def noise(table: Entries) -> Noise:
         order_se=order_se,
         num_outliers=int((off > OUTLIER_SDS * typical).sum()) if typical else 0,
         cpu_explains=_explained(residuals, _residuals(table.cpu)) if np.isfinite(table.cpu).all() else None,
+        system_share=float(table.system.mean()) if knows_system else None,
+        system_explains=_explained_by_system(residuals, _residuals(table.system)) if knows_system else None,
         two_valued=_two_lengths(np.exp(table.plain)),
     )
 
@@ -88,7 +95,8 @@ def sources(seen: Noise, runs: pl.DataFrame) -> tuple[NoiseSource, ...]:
     """The sources that can be named, the machine's own account of each run (`disturbance`) first."""
     told = [json.loads(text) for text in runs["disturbance"].drop_nulls()]
     details = json.loads(runs["machine_details"][-1] or "{}") if len(runs) else {}
-    return (*_of_machine(told, details), *_of_times(seen, details))
+    keeps = bool(runs["settings.keep_memory"].any()) if "settings.keep_memory" in runs.columns else False
+    return (*_of_machine(told, details), *_of_times(seen, details, keeps))
 
 
 def _of_machine(told: list[dict[str, Any]], details: dict[str, Any]) -> list[NoiseSource]:
@@ -120,7 +128,7 @@ def _of_machine(told: list[dict[str, Any]], details: dict[str, Any]) -> list[Noi
     return found
 
 
-def _of_times(seen: Noise, details: dict[str, Any]) -> list[NoiseSource]:
+def _of_times(seen: Noise, details: dict[str, Any], keeps_memory: bool) -> list[NoiseSource]:
     """What the times themselves show."""
     found = []
     if seen.two_valued:
@@ -165,8 +173,25 @@ def _of_times(seen: Noise, details: dict[str, Any]) -> list[NoiseSource]:
             )
         )
     if seen.log_sd > QUIET_LOG_SD and seen.cpu_explains is not None:
-        found.append(_of_cpu(seen, details))
+        by_system = (seen.system_explains or 0) >= EXPLAINED_SHARE
+        found.append(_of_system(seen, keeps_memory) if by_system else _of_cpu(seen, details))
     return found
+
+
+def _of_system(seen: Noise, keeps_memory: bool) -> NoiseSource:
+    """Slow runs are those for which the system worked longer: nearly always, for their memory."""
+    remedy = (
+        "freed memory is given back to the system and got anew, page by page, and in a virtual machine what a "
+        "page costs varies from process to process: `keep_memory = true`, or --set keep_memory=true"
+    )
+    if keeps_memory:
+        remedy = "memory was kept, so that it is something else: disks, swapping, a network's traffic"
+    return NoiseSource(
+        "system time",
+        f"the system's own work is {percent(seen.system_share or 0)} of the training time, and explains "
+        f"{percent(seen.system_explains or 0)} of the variance of runs",
+        remedy,
+    )
 
 
 def _of_cpu(seen: Noise, details: dict[str, Any]) -> NoiseSource:
@@ -218,6 +243,11 @@ def _explained(wall: Array, cpu: Array) -> float:
     if not wall.any() or not cpu.any():
         return 0.0
     return float(np.corrcoef(wall.ravel(), cpu.ravel())[0, 1]) ** 2
+
+
+def _explained_by_system(logs: Array, system: Array) -> float:
+    """Squared correlation of log times with the system's share, none where that varies by far less than they."""
+    return _explained(logs, system) if system.std() >= 0.5 * logs.std() else 0.0
 
 
 def _beyond(told: list[dict[str, Any]], name: str, limit: float) -> list[float]:

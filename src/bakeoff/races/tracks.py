@@ -14,6 +14,7 @@ from bakeoff.races.frames import plain
 _DEFAULTS: Mapping[str, Any] = {
     "threads": None,
     "pin_cpus": False,
+    "keep_memory": False,
     "jit": None,
     "precision": "float32",
     "data_layout": "channels_last",
@@ -31,6 +32,7 @@ _WORK: Mapping[str, str] = {
 _ONE_WAY = frozenset({"theano", "tensorflow1", "fake"})
 _NAMES: Mapping[str, str] = {
     "pin_cpus": "pinning of CPUs",
+    "keep_memory": "keeping of memory",
     "jit": "compilation",
     "data_layout": "data layout",
 }
@@ -93,6 +95,7 @@ def ran(contestant: Contestant) -> dict[str, Any]:
         "data_layout": seen.get("data_layout"),
         "jit": None if contestant.backend in _ONE_WAY else seen.get("jit"),
         "deterministic": seen.get("deterministic"),
+        "keep_memory": seen.get("keep_memory"),
     }
     return {key: value for key, value in found.items() if value is not None}
 

@@ -21,6 +21,7 @@ _SHORT: Mapping[str, str] = {
     "learning_rate": "rate",
     "kernel_sizes": "kernels",
     "pin_cpus": "pinned",
+    "keep_memory": "memory kept",
     "batch_size_per_task": "batch per task",
     "frequency": "every",
     "parameter_server": "server",

@@ -191,6 +191,7 @@ class SettingsTable(BaseModel):
     distribution_options: Options = {}
     entry: str = ""
     handicap: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    keep_memory: bool = False
 
 
 SETTINGS = tuple(SettingsTable.model_fields)

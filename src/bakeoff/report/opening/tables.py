@@ -24,6 +24,7 @@ RAN: Mapping[str, str] = {
     "data_layout": "Layout",
     "blas": "Linear algebra",
     "deterministic": "Deterministic",
+    "keep_memory": "Memory kept",
 }
 # Packages that name what a backend is, by backend: the framework, then the Keras above it.
 _FRAMEWORKS: Mapping[str, tuple[str, ...]] = {

@@ -13,7 +13,7 @@ import sys
 import time
 from typing import Any, Callable, Dict, Iterator, List
 
-from bakeoff_worker import clock, probe
+from bakeoff_worker import allocator, clock, probe
 from bakeoff_worker.records import RunPaths, TrialSettings
 
 _started: List[str] = []  # the backend that this Python process has been set up for
@@ -41,6 +41,8 @@ class Setup:
         if self.settings.threads is not None:
             for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
                 os.environ[variable] = str(self.settings.threads)
+        if self.settings.keep_memory and not allocator.keep_memory():
+            raise RuntimeError("keep_memory needs glibc on every node; leave it out here")
         scratch = self.paths.scratch
         if self.compile_directory == "executor" or not os.path.isdir(scratch):
             scratch = os.path.join(os.getcwd(), "scratch")
