@@ -38,9 +38,8 @@ class Noise:
     from block to block, beyond that; pairing takes it out. drift: of that speed from the first block to the
     last. order_effect: last run of a block against its first; order_se: its standard error. num_outliers:
     runs that are far off. cpu_explains: share of the runs' variance that is variance of their CPU time; None
-    if unknown. system_share: time that the system took for the runs, against their training times (above 1 where
-    several threads wait); system_explains: share of the runs' variance that is variance of it; both None if
-    unknown. two_valued: seconds of the two kinds of runs, where there are two.
+    if unknown. system_share: CPU time that the system took for the runs, against their training times;
+    system_explains: share of the runs' variance that is variance of it; both None if unknown. two_valued: seconds of the two kinds of runs, where there are two.
     """
 
     log_sd: float
@@ -181,8 +180,8 @@ def _of_times(seen: Noise, details: dict[str, Any], keeps_memory: bool) -> list[
 def _of_system(seen: Noise, keeps_memory: bool) -> NoiseSource:
     """Slow runs are those for which the system worked longer: nearly always, for their memory."""
     remedy = (
-        "freed memory is given back to the system and got anew, page by page, and in a virtual machine what a "
-        "page costs varies from process to process: `keep_memory = true`, or --set keep_memory=true"
+        "freed memory is given back to the system and got anew, page by page, and in a virtual machine what "
+        "a page costs varies from process to process: `keep_memory = true`, or --set keep_memory=true"
     )
     if keeps_memory:
         remedy = "memory was kept, so that it is something else: disks, swapping, a network's traffic"
@@ -246,7 +245,7 @@ def _explained(wall: Array, cpu: Array) -> float:
 
 
 def _explained_by_system(logs: Array, system: Array) -> float:
-    """Squared correlation of log times with the system's share, none where that varies by far less than they."""
+    """Squared correlation of log times with the system's share; none where that varies by far less."""
     return _explained(logs, system) if system.std() >= 0.5 * logs.std() else 0.0
 
 
