@@ -90,3 +90,25 @@ def test_one_backend_under_several_settings_is_what_is_compared(
     (comparison,) = races.compose(invented(*entries))[0].races[0].comparisons
     assert (comparison.track, comparison.refusal) == (races.SETTINGS, "")
     assert comparison.differing == ("threads 1 and 2",)
+
+
+def test_one_backends_different_work_says_how_cost_grows(invented: Callable[..., Frames], entry: Any) -> None:
+    entries = (
+        entry("jax", SLOW, label="much", changes={"data_scale": 4}),
+        entry("jax", label="little"),
+    )
+    (race,) = races.compose(invented(*entries))[0].races
+    (found,) = race.comparisons
+    assert (found.track, found.refusal, found.growth) == (races.SETTINGS, "", "data scale 1 and 4")
+    said = races.sentence(found)
+    assert said.startswith("much takes ")
+    assert "× as long as little (growth of cost with data scale 1 and 4: " in said
+    assert "faster" not in said
+    assert not found.is_asked and race.ranking is None
+    assert found.break_even is None and races.what_would_decide(found) == ""
+
+
+def test_a_device_is_a_setting_and_no_work(invented: Callable[..., Frames], entry: Any) -> None:
+    entries = entry("jax", SLOW, label="a"), entry("jax", changes={"device": "gpu"}, label="b")
+    (found,) = races.compose(invented(*entries))[0].races[0].comparisons
+    assert (found.track, found.refusal, found.growth) == (races.SETTINGS, "", "")

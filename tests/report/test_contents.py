@@ -221,6 +221,19 @@ def test_two_valued_epochs_are_told_of_tensorflow_if_the_data_show_them(
     assert any("one of two times" in note for note in compose(frames).notes) == told
 
 
+@pytest.mark.parametrize(
+    ("share", "kept", "told"), [(0.3, False, True), (0.3, True, False), (0.05, False, False)]
+)
+def test_time_in_the_system_is_told_unless_memory_is_kept(
+    race: Callable[..., Frames], share: float, kept: bool, told: bool
+) -> None:
+    frames = race(backends=("jax",))
+    epochs = frames.epochs.with_columns(user_s=pl.lit(1 - share), system_s=pl.lit(share))
+    runs = frames.runs.with_columns(pl.lit(kept).alias("settings.keep_memory"))
+    notes = compose(Frames("", runs, epochs, frames.facts)).notes
+    assert any("jax spends 30 % of its CPU time in the system" in note for note in notes) == told
+
+
 def test_losses_that_are_no_number_are_told(race: Callable[..., Frames]) -> None:
     frames = race(backends=("jax",), repeats=2)
     loss = pl.when(pl.col("epoch") == 3).then(float("nan")).otherwise(pl.col("validation_loss"))

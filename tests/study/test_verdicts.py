@@ -130,6 +130,35 @@ def test_comparisons_by_contestant_and_by_label(load_text: Load) -> None:
     }
 
 
+MIXED = """
+[defaults]
+epochs = 1
+
+[matrix]
+entrant = [{ backend = "tensorflow" }, { backend = "jax", jit = true }, { backend = "torch" }]
+"""
+WORK = """
+[defaults]
+backend = "jax"
+
+[matrix]
+data_scale = [1, 4]
+threads = [1, 2]
+"""
+
+
+def test_what_may_not_be_compared_is_not_asked(load_text: Load) -> None:
+    assert {tuple(one.split(" · ")[0] for one in pair) for pair in labels(load_text(MIXED))} == {
+        ("tensorflow", "torch")
+    }
+
+
+def test_how_cost_grows_is_not_asked(load_text: Load) -> None:
+    pairs = load_text(WORK).rules.comparisons
+    scale = {trial.trial_id: trial.settings.data_scale for trial in load_text(WORK).trials}
+    assert len(pairs) == 2 and all(scale[one] == scale[other] for one, other in pairs)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -168,9 +197,34 @@ def test_a_mistake(mistakes: Mistakes, text: str, message: str) -> None:
     assert found[0] == f"study.toml: $.verdicts.{message}" and len(found) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            f'{MIXED}[verdicts]\ncompare = [["jax", "torch"]]',
+            "verdicts.compare[0]: `jax`, `torch` can't be compared: mixed tracks: jax · jit on was set "
+            "(compilation on), and torch · jit default runs as its users get it",
+        ),
+        (
+            f'{WORK}[verdicts]\ncompare = [["threads 1 · data scale 1", "threads 1 · data scale 4"]]',
+            "verdicts.compare[0]: `threads 1 · data scale 1`, `threads 1 · data scale 4` can't be compared: "
+            "different work: data scale 1 and 4, so that their times say how cost grows, and nobody is "
+            "faster",
+        ),
+        (
+            MIXED.replace(', { backend = "torch" }', "") + "[verdicts]\nuntil_decided = true",
+            "verdicts.until_decided: nothing is there to decide: mixed tracks: jax · jit on was set "
+            "(compilation on), and tensorflow · jit default runs as its users get it",
+        ),
+    ],
+)
+def test_what_is_asked_can_be_answered(mistakes: Mistakes, text: str, message: str) -> None:
+    assert mistakes(text) == [f"study.toml: $.{message}"]
+
+
 def test_a_study_of_one_trial_has_nothing_to_decide(mistakes: Mistakes) -> None:
     assert mistakes('[defaults]\nbackend = "jax"\n[verdicts]\nuntil_decided = true') == [
-        "study.toml: $.verdicts.until_decided: no two trials of this study race: nothing is there to decide"
+        "study.toml: $.verdicts.until_decided: nothing is there to decide: no two trials of this study race"
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -16,6 +17,8 @@ from bakeoff.calibration.handicaps import Found
 from bakeoff.calibration.noise import Noise, NoiseSource, noise, sources
 from bakeoff.calibration.words import percent
 from bakeoff.stats import Rules
+from bakeoff.study import racing
+from bakeoff.study.naming import text
 
 # Name of the built-in study whose runs are a calibration.
 STUDY = "calibration"
@@ -40,11 +43,11 @@ class Calibration:
     """One calibration of one machine, with one contestant.
 
     machine_id, machine: which machine; condition_id: with its environment and way of measuring. contestant:
-    backend and data set in words. began_at, ended_at: UTC. num_entries: plain ones; num_blocks: in which all
-    of these ended well; num_runs, num_failed: all runs, and those that did not end well. run_s: median
-    training seconds. fixed, sequential: identical entries told apart by either rule; None with too few
-    blocks. chance: probability that identical entries differ, all together, as much as these. found: what
-    became of each handicap. noise, sources: what varied, and why.
+    backend, data set, and what was asked of how to run, in words. began_at, ended_at: UTC. num_entries: plain
+    ones; num_blocks: in which all of these ended well; num_runs, num_failed: all runs, and those that did not
+    end well. run_s: median training seconds. fixed, sequential: identical entries told apart by either rule;
+    None with too few blocks. chance: probability that identical entries differ, all together, as much as
+    these. found: what became of each handicap. noise, sources: what varied, and why.
     """
 
     machine_id: str
@@ -147,7 +150,7 @@ def assess(runs: pl.DataFrame, machine_id: str) -> Calibration | None:
         machine_id=machine_id,
         machine=last["machine"],
         condition_id=condition,
-        contestant=f"{last['backend']} on {last['dataset'].rsplit('/', 1)[-1]}",
+        contestant=_contestant(last),
         began_at=mine.sort("started_at")["started_at"][0],
         ended_at=last["ended_at"],
         num_entries=table.num_entries,
@@ -165,3 +168,13 @@ def assess(runs: pl.DataFrame, machine_id: str) -> Calibration | None:
         noise=seen,
         sources=sources(seen, mine),
     )
+
+
+def _contestant(run: Mapping[str, Any]) -> str:
+    """Who raced itself, on what, and how where that is not as its users get it."""
+    how = [
+        f"{racing.how(key)} {text(key, run[f'settings.{key}'])}"
+        for key, usual in racing.USUAL.items()
+        if run.get(f"settings.{key}", usual) != usual
+    ]
+    return ", ".join([f"{run['backend']} on {run['dataset'].rsplit('/', 1)[-1]}", *how])

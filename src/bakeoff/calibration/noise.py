@@ -39,7 +39,8 @@ class Noise:
     last. order_effect: last run of a block against its first; order_se: its standard error. num_outliers:
     runs that are far off. cpu_explains: share of the runs' variance that is variance of their CPU time; None
     if unknown. system_share: CPU time that the system took for the runs, against their training times;
-    system_explains: share of the runs' variance that is variance of it; both None if unknown. two_valued: seconds of the two kinds of runs, where there are two.
+    system_explains: share of the runs' variance that is variance of it; both None if unknown. two_valued:
+    seconds of the two kinds of runs, where there are two.
     """
 
     log_sd: float

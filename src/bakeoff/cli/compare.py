@@ -47,8 +47,8 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(_lines(sections, stored, rules)))
     asked = {frozenset(pair) for pair in (document.get("rules") or {}).get("comparisons") or ()}
-    wanted = [one for one in compared if not asked or _pair(one) in asked]
-    return 0 if all(one.verdict.is_decided and not one.refusal for one in wanted) else 1
+    wanted = [one for one in compared if (_pair(one) in asked if asked else not one.growth)]
+    return 0 if all(one.verdict.is_decided and one.is_asked for one in wanted) else 1
 
 
 def _pair(comparison: Comparison) -> frozenset[str]:
@@ -173,9 +173,10 @@ def _comparison(one: Comparison) -> dict[str, Any]:
         "second": one.second.trial_id,
         "sentence": races.sentence(one),
         "verdict": _plain(verdict),
-        "is_decided": one.verdict.is_decided and not one.refusal,
+        "is_decided": one.verdict.is_decided and one.is_asked,
         "what_would_decide": races.what_would_decide(one),
         "refusal": one.refusal,
+        "growth": one.growth,
         "track": one.track,
         "differing": one.differing,
         "certificate": asdict(one.certificate),

@@ -6,7 +6,7 @@ import itertools
 import json
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ from bakeoff import stats
 from bakeoff.races import contestants as entering
 from bakeoff.races import courses as timed
 from bakeoff.races import exclusions, tracks
-from bakeoff.races.definitions import SETTINGS, Certified, Comparison, Contestant, Race
+from bakeoff.races.definitions import Certified, Comparison, Contestant, Race
 from bakeoff.races.frames import Frames, Selection, select
 from bakeoff.races.sections import Section
 from bakeoff.races.targets import Target, target_of
 from bakeoff.races.verdicts import rules_of, verdict
+from bakeoff.study import racing
 
 
 def compose(
@@ -70,12 +71,11 @@ class _Shared:
 
 @dataclass(frozen=True)
 class _Rows:
-    """What a section's comparisons rest on. runs: good ones, by trial_id; settings: likewise, flat."""
+    """What a section's comparisons rest on. by_trial: good runs, by trial_id."""
 
     shared: _Shared
     by_trial: Mapping[str, pl.DataFrame]
     attempts: pl.DataFrame
-    settings: Mapping[str, Mapping[str, Any]]
     courses: timed.Courses
     num_images: Mapping[str, int | None]
     target: Target | None
@@ -91,7 +91,7 @@ def _section(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _S
         for run_id, trial_id in ok.sort("block").select("run_id", "trial_id").iter_rows()
     }
     drop = {*of, *map(entering.stem, of)}
-    contestants, axes, settings = entering.contestants(attempts, seen, drop)
+    contestants, axes = entering.contestants(attempts, seen, drop)
     naming = pl.DataFrame(
         {"trial_id": [one.trial_id for one in contestants], "contestant": [one.name for one in contestants]},
         schema={"trial_id": pl.String, "contestant": pl.String},
@@ -104,13 +104,12 @@ def _section(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _S
         shared=shared,
         by_trial={one.trial_id: ok.filter(trial_id=one.trial_id) for one in contestants},
         attempts=attempts,
-        settings=settings,
         courses=timed.courses(ok, epochs, frames.phases),
         num_images={trial_id: found.get("num_evaluation_images") for trial_id, found in seen.items()},
         target=target_of(
             of[0],
             shared.targets,
-            on_all_images=_on_all_images(settings.values()),
+            on_all_images=_on_all_images(one.settings for one in contestants),
             asked=shared.target_error,
         ),
     )
@@ -125,7 +124,7 @@ def _section(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _S
     )
 
 
-def _on_all_images(settings: Any) -> bool:
+def _on_all_images(settings: Iterable[Mapping[str, Any]]) -> bool:
     return all(
         one.get("train_images") is None
         and one.get("evaluation_images") is None
@@ -136,7 +135,7 @@ def _on_all_images(settings: Any) -> bool:
 
 def _race(setting: str, members: Sequence[Contestant], rows: _Rows) -> Race:
     comparisons = [_compare(a, b, rows) for a, b in itertools.combinations(members, 2)]
-    may_be_ranked = not any(one.refusal for one in comparisons)
+    may_be_ranked = all(one.is_asked for one in comparisons)
     return Race(
         setting=setting,
         contestants=tuple(members),
@@ -182,9 +181,8 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows) -> Comparison:
     found = judge(a, b, runs)
     if found.time.ratio is not None and found.time.ratio > 1:
         a, b, found = b, a, found.inverse
-    track, differing, refusal = tracks.track(a, b)
-    if track != SETTINGS and not refusal:
-        refusal = tracks.different_work(rows.settings[a.trial_id], rows.settings[b.trial_id])
+    track, differing = tracks.track(a, b)
+    refusal, growth = racing.refusal(a.entrant, b.entrant), racing.growth(a.entrant, b.entrant)
     of_a, of_b = (rows.courses.get(one.trial_id, {}) for one in (a, b))
     target = rows.target
     reached = timed.to_target(of_a, of_b, target.error, shared.rules) if target else None
@@ -200,11 +198,12 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows) -> Comparison:
         ),
         target=reached,
         target_error=target.error if target and reached else None,
-        break_even=timed.break_even(of_a, of_b, shared.rules) if not refusal else None,
+        break_even=timed.break_even(of_a, of_b, shared.rules) if not (refusal or growth) else None,
         certificate=shared.certificates.get(frozenset((a.trial_id, b.trial_id)), Certified()),
         track=track,
         differing=differing,
         refusal=refusal,
+        growth=growth,
         excluded=exclusions.excluded(pair, runs, rows.attempts, shared.selection.left_out),
         hinge=exclusions.hinge(pair, runs, rows.attempts, found, lambda others: judge(a, b, others)),
         run_ids=tuple(counted.sort("block", "trial_id")["run_id"]),

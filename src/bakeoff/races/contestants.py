@@ -11,21 +11,18 @@ from typing import Any
 
 import polars as pl
 
-from bakeoff.races import tracks
 from bakeoff.races.definitions import Contestant
 from bakeoff.races.frames import backend_rank, marked, plain, short_of_samples
+from bakeoff.study import racing
+from bakeoff.study.schema import OPTION_TABLES
 
-# Settings that are no sweep axis: they make a section, name a contestant, or change nothing measured.
-_NO_AXES = frozenset({"content", "time_limit_s"})
-_OPTION_TABLES = frozenset({"model_options", "optimizer_options", "distribution_options"})
 _SEPARATOR = " · "
 
 
 def contestants(
     attempts: pl.DataFrame, seen: Mapping[str, Mapping[str, Any]], drop: set[str]
-) -> tuple[list[Contestant], dict[str, tuple[Any, ...]], dict[str, dict[str, Any]]]:
-    """A section's contestants in the order of a report; its axes: by swept setting, its values in order; and
-    by trial_id all settings, flat, as they were computed.
+) -> tuple[list[Contestant], dict[str, tuple[Any, ...]]]:
+    """A section's contestants in the order of a report; and its axes: by swept setting, its values in order.
 
     attempts: all runs of the section. seen: by trial_id, what was observed. drop: words that the section's
     title says already.
@@ -33,7 +30,6 @@ def contestants(
     first = attempts.unique("trial_id", keep="first", maintain_order=True)
     rows = sorted(first.iter_rows(named=True), key=lambda row: (backend_rank(row["backend"]), row["label"]))
     settings = {row["trial_id"]: as_computed(flat(row), seen.get(row["trial_id"], {})) for row in rows}
-    axes = _axes([(f"{row['backend']} {row['environment']}", settings[row["trial_id"]]) for row in rows])
     names = _names([(row["trial_id"], row["label"]) for row in rows], drop)
     short = set(short_of_samples(attempts)["trial_id"])
     names = {trial_id: marked(name, trial_id in short) for trial_id, name in names.items()}
@@ -44,13 +40,14 @@ def contestants(
             short=names[row["trial_id"]],
             backend=row["backend"],
             environment=row["environment"],
-            axes={key: settings[row["trial_id"]].get(key) for key in axes},
-            asked=tracks.asked(settings[row["trial_id"]]),
+            axes={},
+            settings=settings[row["trial_id"]],
             observed=seen.get(row["trial_id"], {}),
         )
         for row in rows
     ]
-    return found, axes, settings
+    axes = _axes(found)
+    return [replace(one, axes={key: one.settings.get(key) for key in axes}) for one in found], axes
 
 
 def titles(runs: pl.DataFrame) -> dict[tuple[str, str], str]:
@@ -73,17 +70,14 @@ def stem(name: str) -> str:
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A run's settings, tables opened: ``model_options.filters``."""
-    found: dict[str, Any] = {}
-    for column, value in row.items():
-        name = column.removeprefix("settings.")
-        if name == column or name in _NO_AXES:
-            continue
-        if name in _OPTION_TABLES and value:
-            found |= {f"{name}.{key}": item for key, item in json.loads(value).items()}
-        else:
-            found[name] = value
-    return found
+    """A run's settings, of its columns, their tables opened: ``model_options.filters``."""
+    found = {
+        column.removeprefix("settings."): value
+        for column, value in row.items()
+        if column.startswith("settings.")
+    }
+    tables = {key: json.loads(found[key]) for key in OPTION_TABLES if found.get(key)}
+    return racing.flat({**found, **tables})
 
 
 def as_computed(settings: Mapping[str, Any], observed: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,26 +94,13 @@ def as_computed(settings: Mapping[str, Any], observed: Mapping[str, Any]) -> dic
     return found
 
 
-def _axes(trials: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, tuple[Any, ...]]:
-    """Settings of which some backend has several values; what differs between backends only names them."""
-    keys = sorted({key for _, one in trials for key in one} - _OPTION_TABLES)
+def _axes(contestants: Sequence[Contestant]) -> dict[str, tuple[Any, ...]]:
+    """What is swept, and all its values, in order."""
     found = {}
-    for key in keys:
-        by_backend: dict[str, set[str]] = {}
-        for backend, one in trials:
-            if _applies(key, one):
-                by_backend.setdefault(backend, set()).add(json.dumps(one.get(key)))
-        if any(len(values) > 1 for values in by_backend.values()):
-            values = {json.dumps(one.get(key)): one.get(key) for _, one in trials}
-            found[key] = tuple(sorted(values.values(), key=_rank))
+    for key in racing.axes([one.entrant for one in contestants]):
+        values = {json.dumps(one.settings.get(key)): one.settings.get(key) for one in contestants}
+        found[key] = tuple(sorted(values.values(), key=_rank))
     return found
-
-
-def _applies(key: str, settings: Mapping[str, Any]) -> bool:
-    """Whether a setting means anything beside the others: a layout does on a cluster only."""
-    if key == "global_batch_size":
-        return bool(settings.get("distribution", "single") == "single")
-    return not key.startswith("distribution_options.") or key in settings
 
 
 def _rank(value: Any) -> tuple[int, Any]:
@@ -148,35 +129,28 @@ def groups(
 ) -> list[tuple[str, list[Contestant]]]:
     """Who races whom: a setting for people, empty if there is only one race, and its contestants.
 
-    Contestants with equal settings race each other; the race with the most common settings comes first.
-    Where no two have equal settings (one backend under several), all of them race. But one machine and
-    a cluster never do: what their training times include differs, so that reports compare them apart.
+    The race with the most common settings comes first.
     """
-    found: dict[str, list[Contestant]] = {}
-    for contestant in contestants:
-        found.setdefault(json.dumps([contestant.axes[key] for key in axes]), []).append(contestant)
-    if len(found) == len(contestants):
-        found = {}
-        for contestant in contestants:
-            found.setdefault(str(contestant.axes.get("distribution")), []).append(contestant)
+    by_id = {one.trial_id: one for one in contestants}
+    found = [
+        [by_id[one.trial_id] for one in race]
+        for race in racing.races([one.entrant for one in contestants], list(axes))
+    ]
     if len(found) > 1:
         common = {key: _commonest([c.axes.get(key) for c in contestants]) for key in axes}
-        shared = {
-            name: sum(members[0].axes[key] == common[key] for key in axes) for name, members in found.items()
-        }
-        places = {
-            name: [list(axes[key]).index(members[0].axes[key]) for key in axes]
-            for name, members in found.items()
-        }
-        found = dict(
-            sorted(found.items(), key=lambda item: (-shared[item[0]], -len(item[1]), places[item[0]]))
-        )
+
+        def place(members: list[Contestant]) -> tuple[int, int, list[int]]:
+            first = members[0].axes
+            shared = sum(first[key] == common[key] for key in axes)
+            return -shared, -len(members), [list(axes[key]).index(first[key]) for key in axes]
+
+        found.sort(key=place)
     return [
         (
             _setting(members, axes) if len(found) > 1 else "",
             _shortened(members) if len(found) > 1 else members,
         )
-        for members in found.values()
+        for members in found
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from bakeoff import stats
 from bakeoff.races.frames import MARK
+from bakeoff.study.racing import Entrant
 
 # Tracks of a comparison; what they mean is said in docs/compare.md, and decided in `races.tracks`.
 OUT_OF_THE_BOX = "out-of-the-box"
@@ -25,8 +26,8 @@ class Contestant:
 
     name: for people, unique in its section; it ends with a dagger where samples were silently skipped.
     short: the same, without what its race says already. axes: its values of the section's swept settings.
-    asked: settings of how its backend is to run, which it was asked to have other than by default; empty
-    out of the box. observed: what was seen to run, the facts of its last good run; empty if it has none.
+    settings: all of them, flat (``model_options.filters``), by what they computed. observed: what was seen
+    to run, the facts of its last good run; empty if it has none.
     """
 
     trial_id: str
@@ -35,8 +36,18 @@ class Contestant:
     backend: str
     environment: str
     axes: Mapping[str, Any]
-    asked: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     observed: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def entrant(self) -> Entrant:
+        """What the rules of racing look at."""
+        return Entrant(self.trial_id, self.short, self.backend, self.environment, self.settings)
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """Settings of how its backend is to run that are other than by default; empty out of the box."""
+        return self.entrant.asked
 
     @property
     def is_short(self) -> bool:
@@ -85,7 +96,8 @@ class Comparison:
     break_even: total times, by number of epochs; None where epochs were not timed one by one.
     certificate: whether both train the same thing. track: under which conditions they meet; differing: what
     ran differently in them as far as it governs speed, ``threads 2 and 1``. refusal: why the two may not be
-    compared at all; empty if they may.
+    compared at all; empty if they may. growth: in what the work of one backend's two trials differs,
+    ``data scale 1 and 4``: their ratio says how cost grows, and nobody is faster; empty for equal work.
     excluded: runs left out, by rules that stand in docs/compare.md. hinge: how the verdict would change with
     them in, or without disturbed runs; empty if it wouldn't. run_ids: those that count. command: what repeats
     them.
@@ -102,10 +114,16 @@ class Comparison:
     track: str = OUT_OF_THE_BOX
     differing: tuple[str, ...] = ()
     refusal: str = ""
+    growth: str = ""
     excluded: tuple[Exclusion, ...] = ()
     hinge: str = ""
     run_ids: tuple[str, ...] = ()
     command: str = ""
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether it is a question who is faster."""
+        return not self.refusal and not self.growth
 
     @property
     def hinges(self) -> bool:
@@ -123,7 +141,7 @@ class Race:
     """Contestants that solve the same problem under the same settings.
 
     setting: what distinguishes this race from the section's others, for people; empty if there is only one.
-    ranking: of the contestants by their training times, by index; None where some pair may not be compared.
+    ranking: of the contestants by their training times, by index; None where of some pair nobody is faster.
     """
 
     setting: str

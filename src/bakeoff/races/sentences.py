@@ -36,10 +36,18 @@ def claim_and_numbers(comparison: Comparison) -> tuple[str, str]:
         return f"{first} and {second} are not compared", f"({comparison.refusal})"
     if ratio.ratio is None:
         return f"{first} against {second}: {stats.TOO_FEW}", "(no block in which both ended well)"
-    claim, numbers = _said(comparison, ratio)
+    claim, numbers = _growth(comparison, ratio) if comparison.growth else _said(comparison, ratio)
     if comparison.is_short:
         numbers += f"; {MARK} not all of its samples were trained"
     return claim, numbers
+
+
+def _growth(comparison: Comparison, ratio: stats.TimeRatio) -> tuple[str, str]:
+    """Claim and numbers of one backend under settings that make it do different work."""
+    first, second, verdict = comparison.first.short, comparison.second.short, comparison.verdict
+    of_times = f"{interval(ratio, verdict.rules)}, {blocks(ratio.num_blocks)}"
+    claim = f"{second} takes {_times(ratio)}× as long as {first}"
+    return claim, f"(growth of cost with {comparison.growth}: {of_times}; {_error(verdict)})"
 
 
 def _said(comparison: Comparison, ratio: stats.TimeRatio) -> tuple[str, str]:
@@ -70,7 +78,7 @@ def _said(comparison: Comparison, ratio: stats.TimeRatio) -> tuple[str, str]:
 def what_would_decide(comparison: Comparison) -> str:
     """What would answer the question; empty where it is answered, or must not be asked."""
     verdict = comparison.verdict
-    if comparison.refusal or verdict.is_decided:
+    if not comparison.is_asked or verdict.is_decided:
         return ""
     if verdict.more_blocks is not None:
         return f"about {verdict.more_blocks} more block{'' if verdict.more_blocks == 1 else 's'} would tell"

@@ -10,11 +10,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bakeoff import races, stats
+from bakeoff.calibration import percent
 from bakeoff.metrics import METRICS
 from bakeoff.races.contestants import parsed
 from bakeoff.races.frames import Frames, Selection, distributed, select
 from bakeoff.races.sections import Section, error_table
 
+# Of a contestant's CPU time; a share that keeping memory is worth a try for. Our choice.
+_MUCH_SYSTEM_TIME = 0.1
 FAILED = ("failed", "timeout", "out_of_memory", "killed", "garbage")
 
 
@@ -100,6 +103,8 @@ def _epoch_notes(section: Section) -> list[str]:
                 "waits for tf.data's autotuner to wake. Users get this, so it is in the figures."
             )
         found += _warm_up(f"On {section.title} {contestant.name}", times)
+        if contestant.trial_id not in spread and not contestant.asked.get("keep_memory"):
+            found += _system_time(f"On {section.title} {contestant.name}", epochs)
         strange = epochs.filter(~pl.col("validation_loss").is_finite())["run_id"].n_unique()
         if strange:
             found.append(
@@ -107,6 +112,18 @@ def _epoch_notes(section: Section) -> list[str]:
                 "with a validation loss that is no finite number."
             )
     return found
+
+
+def _system_time(who: str, epochs: pl.DataFrame) -> list[str]:
+    """That the system takes much of the training, and what helps."""
+    user, system = (float(epochs[column].drop_nulls().to_numpy().sum()) for column in ("user_s", "system_s"))
+    if not system or system < _MUCH_SYSTEM_TIME * (user + system):
+        return []
+    return [
+        f"{who} spends {percent(system / (user + system))} of its CPU time in the system, which is nearly "
+        "always for memory that is given back and got anew in every step, and varies from run to run. "
+        "keep_memory = true shows what it is worth to keep it."
+    ]
 
 
 def _warm_up(who: str, times: NDArray[np.float64]) -> list[str]:

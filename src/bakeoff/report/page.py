@@ -228,7 +228,7 @@ def _section_figures(section: Section, plateaus: Mapping[str, Any]) -> Iterator[
         ratios = [
             (one.first.short, statements.marked(one), one.verdict)
             for one in race.comparisons
-            if one.verdict.time.ratio is not None and not one.refusal
+            if one.verdict.time.ratio is not None and one.is_asked
         ]
         if ratios:
             yield (

@@ -12,7 +12,7 @@ import polars as pl
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, NO_VALUE, RATIO
 from bakeoff.races.contestants import parsed
-from bakeoff.races.definitions import DIFFERENT, Contestant
+from bakeoff.races.definitions import DIFFERENT, Comparison, Contestant
 from bakeoff.races.frames import MARK, MARK_NOTE, marked, plain, short_of_samples
 from bakeoff.races.sections import Section, error_table
 from bakeoff.report.contents import FAILED, Contents
@@ -112,6 +112,12 @@ def summary(section: Section) -> Table:
     )
 
 
+def _kind(comparison: Comparison) -> str:
+    if comparison.refusal:
+        return "not compared"
+    return "growth of cost" if comparison.growth else comparison.verdict.kind
+
+
 def verdicts(section: Section) -> Table:
     """Every pair of contestants that raced: who is faster, by how much, and at what difference of error."""
     several = len(section.races) > 1
@@ -125,7 +131,7 @@ def verdicts(section: Section) -> Table:
             cells = (
                 one.first.short,
                 one.second.short,
-                "not compared" if one.refusal else one.verdict.kind,
+                _kind(one),
                 times[0],
                 interval_text(times[1], times[2]),
                 str(ratio.num_blocks),

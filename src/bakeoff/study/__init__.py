@@ -10,6 +10,7 @@
     expansion.py    defaults, axes and exclusions to complete configurations
     checks.py       what must hold between keys
     follow_up.py    what runs on the better value of an axis
+    racing.py       who races whom, and who may be compared
     comparisons.py  which pairs of trials are compared
     content.py      the user's own model and data files
     naming.py       labels: what tells trials apart

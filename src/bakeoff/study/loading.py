@@ -247,15 +247,16 @@ def _budget(table: VerdictsTable, problems: Problems) -> Budget:
 def _rules(table: VerdictsTable, trials: Sequence[Trial], then: FollowUp | None, problems: Problems) -> Rules:
     """By what the study is judged, and which pairs: all that race, or those of them that the file names."""
     groups = [trials, *(branch.trials for branch in (then.branches if then else ()))]
-    racing = [pair for group in groups for pair in comparisons.pairs(group)]
+    racing = [pair for group in groups for pair in comparisons.racing_pairs(group)]
     if table.compare:
         everything = tuple({one.trial_id: one for group in groups for one in group}.values())
         asked = comparisons.named(table.compare, everything, racing, ("verdicts", "compare"), problems)
     else:
-        asked = tuple(dict.fromkeys(racing))
+        asked = tuple(dict.fromkeys(pair for group in groups for pair in comparisons.pairs(group)))
     if table.until_decided and not asked and not problems.lines:
         where = ("verdicts", "until_decided")
-        problems.add(where, "no two trials of this study race: nothing is there to decide")
+        why = comparisons.why_not(*racing[0]) if racing else "no two trials of this study race"
+        problems.add(where, f"nothing is there to decide: {why}")
     return Rules(
         margin=float(table.margin),
         error_margin=float(table.error_margin),

@@ -103,6 +103,8 @@ def statement(comparison: Comparison, anchor: str = "") -> Statement:
     state = DECIDED if comparison.verdict.is_decided else UNDECIDED
     if comparison.refusal:
         state = REFUSED
+    elif comparison.growth:
+        state = PLAIN
     more = [sentences.target_words(comparison), sentences.break_even_words(comparison)]
     if comparison.differing:
         more.append(f"what ran differs in {', '.join(comparison.differing)}")
@@ -159,12 +161,13 @@ def overview(sections: Sequence[Section]) -> str:
     every = [one for section in sections for race in section.races for one in race.comparisons]
     if not every:
         return ""
-    asked = [one for one in every if not one.refusal]
+    asked = [one for one in every if one.is_asked]
     open_ones = [one.verdict for one in asked if not one.verdict.is_decided]
     counts = {
         "decided": len(asked) - len(open_ones),
         "undecided": len(open_ones),
-        "refused": len(every) - len(asked),
+        "of how cost grows": sum(bool(one.growth) for one in every),
+        "refused": sum(bool(one.refusal) for one in every),
         "hinging on which runs count": sum(one.hinges for one in asked),
     }
     on_error = sum(one.undecided_on == "error" for one in open_ones)

@@ -1,0 +1,167 @@
+"""Who races whom, and who may be compared: one rule for plans, the stopping rule and reports. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bakeoff.study.naming import key_name, text
+from bakeoff.study.schema import OPTION_TABLES
+
+# Name a contestant or its problem, or change nothing that is measured.
+_NO_AXES = frozenset(
+    {"backend", "environment", "entry", "handicap", "dataset", "model", "content", "time_limit_s"}
+)
+# Settings of how a backend is to run, and the default that leaves it as its users get it. The device is none
+# of them: it says on what, not how.
+USUAL: Mapping[str, Any] = {
+    "threads": None,
+    "pin_cpus": False,
+    "keep_memory": False,
+    "jit": None,
+    "precision": "float32",
+    "data_layout": "channels_last",
+    "deterministic": False,
+}
+# Settings that say how much is to be computed: times of different work are no times to compare. Another
+# network is other work, too, but which of two networks takes less time is a question about one backend.
+_WORK: Mapping[str, str] = {
+    "epochs": "epochs",
+    "train_images": "training images",
+    "data_scale": "data scale",
+    "image_size": "image size",
+}
+_NAMES: Mapping[str, str] = {
+    "pin_cpus": "pinning of CPUs",
+    "keep_memory": "keeping of memory",
+    "jit": "compilation",
+    "data_layout": "data layout",
+}
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A trial, as far as racing goes.
+
+    name: for people. settings: all of them, flat, by what they compute.
+    """
+
+    trial_id: str
+    name: str
+    backend: str
+    environment: str
+    settings: Mapping[str, Any]
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What is asked of how the backend is to run; empty where it is left as its users get it."""
+        return {
+            key: self.settings[key] for key, usual in USUAL.items() if self.settings.get(key, usual) != usual
+        }
+
+
+def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with their tables opened: ``model_options.filters``."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if key in OPTION_TABLES:
+            found |= {f"{key}.{option}": one for option, one in (value or {}).items()}
+        else:
+            found[key] = value
+    return found
+
+
+def axes(entrants: Sequence[Entrant]) -> list[str]:
+    """Settings of which some backend in its environment has several values.
+
+    What differs only between backends, as their own environments do, names contestants.
+    """
+    keys = {key for one in entrants for key in one.settings} - _NO_AXES
+    return sorted(key for key in keys if _is_swept(key, entrants))
+
+
+def races(entrants: Sequence[Entrant], swept: Sequence[str]) -> list[tuple[Entrant, ...]]:
+    """Entrants that solve one problem, race by race, in their order.
+
+    A setting that varies within one backend's trials (`swept`) tells races apart. Where no two entrants
+    have equal settings (one backend under several), all of them race; but one machine never races a
+    cluster, whose training times include other things.
+    """
+    found: dict[str, list[Entrant]] = {}
+    for one in entrants:
+        found.setdefault(json.dumps([one.settings.get(key) for key in swept]), []).append(one)
+    if len(found) == len(entrants):
+        found = {}
+        for one in entrants:
+            found.setdefault(str(one.settings.get("distribution", "single")), []).append(one)
+    return [tuple(members) for members in found.values()]
+
+
+def refusal(one: Entrant, other: Entrant) -> str:
+    """Why two entrants of a race may not be compared, by what was asked of them; empty if they may.
+
+    Nothing asked of one backend and something of the other is no comparison of backends, and neither
+    is different work. One backend under several settings is compared all the same, see `growth`.
+    """
+    if _is_one_backend(one, other):
+        return ""
+    if bool(one.asked) != bool(other.asked):
+        tuned, plain = (one, other) if one.asked else (other, one)
+        words = ", ".join(f"{how(key)} {text(key, value)}" for key, value in tuned.asked.items())
+        return f"mixed tracks: {tuned.name} was set ({words}), and {plain.name} runs as its users get it"
+    networks = [key for key in {**one.settings, **other.settings} if key.startswith("model_options.")]
+    words = _different((*_WORK, *networks), one, other)
+    device = [entrant.settings.get("device") for entrant in (one, other)]
+    if device[0] != device[1]:
+        words = ", ".join(filter(None, [words, f"devices {device[0]} and {device[1]}"]))
+    return f"different work: {words}" if words else ""
+
+
+def growth(one: Entrant, other: Entrant) -> str:
+    """What makes one backend's two trials different work: ``data scale 1 and 4``; empty if nothing does.
+
+    Their ratio of times says how cost grows, and nobody is faster.
+    """
+    return _different(_WORK, one, other) if _is_one_backend(one, other) else ""
+
+
+def is_asked(one: Entrant, other: Entrant) -> bool:
+    """Whether it is a question who of two entrants of a race is faster."""
+    return not refusal(one, other) and not growth(one, other)
+
+
+def how(key: str) -> str:
+    """What a setting of how to run is called."""
+    return _NAMES.get(key, key.replace("_", " "))
+
+
+def _is_one_backend(one: Entrant, other: Entrant) -> bool:
+    return (one.backend, one.environment) == (other.backend, other.environment)
+
+
+def _different(keys: Iterable[str], one: Entrant, other: Entrant) -> str:
+    """Which of these settings differ, in words."""
+    return ", ".join(
+        f"{_WORK.get(key, key_name(key))} {text(key, one.settings.get(key))} and "
+        f"{text(key, other.settings.get(key))}"
+        for key in keys
+        if json.dumps(one.settings.get(key)) != json.dumps(other.settings.get(key))
+    )
+
+
+def _is_swept(key: str, entrants: Sequence[Entrant]) -> bool:
+    seen: dict[tuple[str, str], set[str]] = {}
+    for one in entrants:
+        if _applies(key, one.settings):
+            values = seen.setdefault((one.backend, one.environment), set())
+            values.add(json.dumps(one.settings.get(key)))
+    return any(len(values) > 1 for values in seen.values())
+
+
+def _applies(key: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a setting means anything beside the others: a layout does on a cluster only."""
+    if key == "global_batch_size":
+        return bool(settings.get("distribution", "single") == "single")
+    return not key.startswith("distribution_options.") or key in settings
