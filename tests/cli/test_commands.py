@@ -65,7 +65,7 @@ def test_a_master_is_that_of_the_trials_on_a_cluster(program: Any) -> None:
 
 def test_plan_tells_what_follows(program: Any) -> None:
     out = program("plan", "quick-distributed").stdout
-    then = "then: 4 trials × 2 repeats = 8 runs with dataset fashion_mnist on the better layout (2x1 or 1x2)"
+    then = "then: 4 trials × 1 repeat = 4 runs with dataset fashion_mnist on the better layout (2x1 or 1x2)"
     assert then in out and "100 a task" in out
     assert "`bakeoff run quick-distributed` takes minutes" in out
     assert "then:" not in program("plan", "tiny.toml").stdout
