@@ -16,16 +16,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 import scipy.stats
 from numpy.typing import NDArray
 
-from bakeoff import stats
+from bakeoff import stats, stopping
 from benchmarks.goals import Figure, conclude
 
 Array = NDArray[np.float64]
 
 NOISE = 0.03  # standard deviation of a block's log ratio
-MOST_BLOCKS = 60
+MOST_BLOCKS, MOST_OF_A_STUDY = 60, 30
 FIXED_BLOCKS = (3, 5, 8, 12, 20, 40)
 FIXED, SEQUENTIAL = stats.Rules(), stats.Rules(is_sequential=True)
 
@@ -376,6 +377,72 @@ def rankings(random: np.random.Generator, num: int) -> list[Figure]:
     return [at_most("wrong ranking", max(wrong_fixed, wrong_ever) / num, 0.05, num)]
 
 
+def whole_studies(random: np.random.Generator, num: int) -> list[Figure]:
+    """Studies until decided as the program runs them: four contestants, three equal, who is done sits out.
+
+    Each look is `stopping.look`, which also says who runs in the next block. A pair of equal ones is called
+    wrongly if at any look one of them is faster.
+    """
+    names = "abcd"
+    equal = list(itertools.combinations("abc", 2))
+    slower = np.array([0.0, 0.0, 0.0, math.log(1.1)])
+    print(f"\nstudies of four, three equal and one 10 % slower, up to {MOST_OF_A_STUDY} blocks, noise 3 %")
+    print("wrong at any look: a pair, any of three; runs spared by sitting out")
+    worst, spared = 0.0, list[float]()
+    for name in ("normal", "skewed", "drifting"):
+        wrong, studies, spent, without = dict.fromkeys(equal, 0), 0, 0, 0
+        for _ in range(num):
+            times = np.exp(NOISE / math.sqrt(2) * four(name, random, MOST_OF_A_STUDY) + slower[:, None])
+            called, blocks_of = until_decided(names, times)
+            wrong = {pair: wrong[pair] + (pair in called) for pair in equal}
+            studies += bool(called & set(equal))
+            spent += sum(blocks_of.values())
+            without += len(names) * max(blocks_of.values())
+        shares = [count / num for count in wrong.values()]
+        worst = max(worst, *shares)
+        spared.append(1 - spent / without)
+        print(f"  {name:<40}{percent(max(shares)):>12}{percent(studies / num):>12}{percent(spared[-1]):>12}")
+    return [
+        at_most("wrong in whole studies", worst, 0.05, num),
+        Figure(f"sitting out spares {percent(min(spared))} to {percent(max(spared))} of the runs"),
+    ]
+
+
+def four(name: str, random: np.random.Generator, blocks: int) -> Array:
+    """Log times of four contestants, shape (4, num_blocks), in units of a run's own standard deviation."""
+    if name == "skewed":
+        return random.exponential(1, (4, blocks))
+    logs = random.normal(0, 1, (4, blocks))
+    if name == "drifting":  # by ten standard deviations, run by run, in random order within blocks
+        places = np.argsort(random.random((4, blocks)), axis=0) + 4 * np.arange(blocks)
+        logs += 10 * places / (4 * blocks)
+    return logs
+
+
+def until_decided(names: str, times: Array) -> tuple[set[tuple[str, str]], dict[str, int]]:
+    """Pairs of which one was ever called faster, and how many runs each contestant had."""
+    pairs = list(itertools.combinations(names, 2))
+    rows = [
+        {"trial_id": name, "label": name, "block": block, "run_id": f"{name}{block}", "status": "ok"}
+        | {"train_s": times[index, block], "wall_s": times[index, block], "final_validation_error": 0.05}
+        for block in range(times.shape[1])
+        for index, name in enumerate(names)
+    ]
+    every = pl.DataFrame(rows)
+    ran = every.clear()
+    active, called = frozenset(names), set[tuple[str, str]]()
+    for block in range(times.shape[1]):
+        ran = pl.concat([ran, every.filter(pl.col("block") == block, pl.col("trial_id").is_in(active))])
+        if block + 1 < SEQUENTIAL.min_blocks:
+            continue
+        look = stopping.look(pairs, block + 1, stopping.Evidence(ran, pl.DataFrame(), {}), SEQUENTIAL)
+        called |= {pair for pair, one in look.verdicts.items() if one.kind in (stats.FASTER, stats.SLOWER)}
+        active = look.active
+        if not active:
+            break
+    return called, dict(ran.group_by("trial_id").len().iter_rows())
+
+
 def errors(random: np.random.Generator, num: int) -> list[Figure]:
     """Contestants that err alike in the long run: does the interval hold over seeds and over test sets?"""
     counts = dict.fromkeys(("by image", "by image, any look", "binomial"), 0)
@@ -523,6 +590,7 @@ def main(arguments: list[str] | None = None) -> int:
         *equality(random, num),
         *power(random, num),
         *rankings(random, few),
+        *whole_studies(random, max(options.studies // 100, 20)),
         *errors(random, few),
         *break_evens(random, few),
         *warm_ups(random, few),

@@ -21,7 +21,7 @@ from bakeoff.races import verdicts
 from bakeoff.races.choice import Choice, choose_fastest
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import StudyRow, Writer
-from bakeoff.study import FollowUp, Study, Trial
+from bakeoff.study import FollowUp, Study, Trial, comparisons
 from bakeoff.study.naming import key_name, text
 from bakeoff.verification import Beforehand
 from bakeoff_worker.records import Record, RunEnded, RunSpec
@@ -175,6 +175,8 @@ class _Now:
         labels = {trial.trial_id: trial.label for trial in trials}
         pairs = [pair for pair in self.study.rules.comparisons if labels.keys() >= set(pair)]
         self.tell(f"{title}: {stopping.opening(len(pairs), budget)}; results go to {self.writer.path}")
+        for words in comparisons.not_compared(trials):
+            self.tell(words)
         tally, number, told = Tally(), 0, None
         while True:
             evidence = self._evidence()

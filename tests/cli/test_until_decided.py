@@ -75,6 +75,7 @@ class Launcher:
 
 
 CLEAR = {1: 1.0, 2: 1.2, 3: 1.5}
+WIDTH_3_MORE = ((1, 2), (2, 2), (3, 4))
 TWO_ARE_CLOSE = {1: 1.0, 2: 1.03, 3: 2.0}
 
 
@@ -287,3 +288,15 @@ def test_the_program_adds_blocks_within_its_budget_and_says_what_is_open(program
 def test_a_budget_without_a_question_is_refused(program: Any) -> None:
     done = program("run", "tiny.toml", "--max-hours", 1, code=3)
     assert "--max-hours: goes with a study that runs until decided" in done.stderr
+
+
+def test_what_is_not_compared_is_said_and_not_run_for(folder: Path) -> None:
+    """Width 3 has more epochs, which is no question of who is faster: it runs as often as `repeats` says."""
+    widths = (f"{{ model_options.width = {width}, epochs = {epochs} }}" for width, epochs in WIDTH_3_MORE)
+    text = RACE.replace("model_options.width = [1, 2, 3]", f"entrant = [{', '.join(widths)}]")
+    (folder / "race.toml").write_text(text)
+    launcher = Launcher(CLEAR)
+    tally, told = run(folder, launcher)
+    assert launcher.blocks == {1: 6, 2: 6, 3: 2} and tally.num_undecided == 0
+    said = [line for line in told if "are not compared" in line]
+    assert len(said) == 2 and "different work: epochs 2 and 4" in said[0]

@@ -24,6 +24,7 @@ from bakeoff.report.cluster.contents import Cluster, cluster
 from bakeoff.report.contents import compose
 from bakeoff.report.tables import Table
 from bakeoff.store.reader import Reader
+from bakeoff.store.writer import CertificateRow, Writer
 
 # One run of repeat 0: tasks of 10 and 11 s from second 7 on, evaluation until 21, stop at 22.
 TWO = (Trial("theano", "2x1"), Trial("theano", ""))
@@ -351,6 +352,32 @@ def test_a_release_that_averages_meets_one_that_was_corrected(tmp_path: Path) ->
         "theano · averaged · 2 × 1": "corrected: averaged",
         "theano · summed · 2 × 1": "as released",
     }
+
+
+@pytest.mark.parametrize(
+    ("verdict", "digest", "said"),
+    [
+        ("same", "theano_spark", "yes: one round is the sum"),
+        ("different", "theano_spark", "‡ no: one round is the sum"),
+        ("unknown", "theano_spark", "can't be: one round is the sum"),
+        ("same", "another environment", "never: bakeoff verify would tell"),
+        (None, "", "never: bakeoff verify would tell"),
+    ],
+)
+def test_whether_a_round_was_verified_is_told(
+    tmp_path: Path, verdict: str | None, digest: str, said: str
+) -> None:
+    trial = Trial("theano", "2x1", options={"mode": "synchronous"})
+    path = write(tmp_path / "store.sqlite", [trial], repeats=1)
+    if verdict is not None:
+        words = {"words": "one round is the sum"}
+        with Writer(path) as writer:
+            row = CertificateRow(trial.settings.round_subject, digest, "", "", "m", 1, verdict, words)
+            writer.add_certificates([row])
+    with Reader(path) as reader:
+        contents = compose(read(reader))
+    table = cluster_tables.disclosure(cluster(contents.sections[0], contents))
+    assert cells(table, "theano · 2x1")["Verified"] == said
 
 
 def test_what_elephas_does_is_told_from_the_runs(tmp_path: Path) -> None:

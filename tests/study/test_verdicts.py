@@ -10,7 +10,7 @@ import pytest
 
 from bakeoff import stats
 from bakeoff.stats import sequential
-from bakeoff.study import FEWEST_BLOCKS, Rules, Study, builtin_names, load
+from bakeoff.study import FEWEST_BLOCKS, Rules, Study, builtin_names, comparisons, load
 
 Load = Callable[..., Study]
 Mistakes = Callable[..., list[str]]
@@ -151,6 +151,17 @@ def test_what_may_not_be_compared_is_not_asked(load_text: Load) -> None:
     assert {tuple(one.split(" · ")[0] for one in pair) for pair in labels(load_text(MIXED))} == {
         ("tensorflow", "torch")
     }
+
+
+def test_what_is_not_compared_is_said(load_text: Load) -> None:
+    assert comparisons.not_compared(load_text(RACE).trials) == ()
+    said = comparisons.not_compared(load_text(MIXED).trials)
+    assert len(said) == 2 and said[0] == (
+        "tensorflow · jit default and jax · jit on are not compared: mixed tracks: jax · jit on was set "
+        "(compilation on), and tensorflow · jit default runs as its users get it"
+    )
+    *shown, rest = comparisons.not_compared(load_text(WORK).trials)
+    assert len(shown) == 3 and rest == "1 more pair that races is not compared, for such reasons"
 
 
 def test_how_cost_grows_is_not_asked(load_text: Load) -> None:

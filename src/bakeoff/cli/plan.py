@@ -59,6 +59,8 @@ def main(arguments: argparse.Namespace) -> int:
         f"{_amount(chosen, chosen.trials)}, in randomized blocks of one repeat each (seed {chosen.seed})"
     )
     screen.print(_rules(chosen), highlight=False, markup=False)
+    for words in study.comparisons.not_compared(chosen.trials):
+        screen.print(words, highlight=False, markup=False)
     screen.print(_order(specs, everything=arguments.all))
     if chosen.follow_up:
         screen.print(_then(chosen, chosen.follow_up), highlight=False, markup=False)

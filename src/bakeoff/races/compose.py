@@ -230,13 +230,32 @@ def _certificates(frame: pl.DataFrame, runs: pl.DataFrame) -> dict[frozenset[str
     found: dict[frozenset[str], Certified] = {}
     if not len(frame):
         return found
-    ran_in: dict[str, set[str]] = {}
-    for trial_id, digest in runs.select("trial_id", "environment_digest").iter_rows():
-        ran_in.setdefault(trial_id, set()).add(digest)
+    ran_in = _ran_in(runs)
     for row in frame.iter_rows(named=True):
         sides = [(row[f"{one}_trial"], row[f"{one}_environment_digest"]) for one in ("one", "other")]
         # Two trials that are verified as one are the same by themselves, in any environment.
         if all(digest is None or digest in ran_in.get(trial, ()) for trial, digest in sides):
             pair = frozenset(trial for trial, _ in sides)
             found.setdefault(pair, Certified(row["verdict"], row["words"] or ""))
+    return found
+
+
+def certified_rounds(frame: pl.DataFrame, runs: pl.DataFrame) -> dict[str, Certified]:
+    """By trial_id, what the last verification of a synchronous round says, in the environments of these runs.
+
+    frame: certificates, the last first; empty where none is known.
+    """
+    found: dict[str, Certified] = {}
+    ran_in = _ran_in(runs)
+    for row in frame.filter(kind="round").iter_rows(named=True) if len(frame) else ():
+        if row["one_environment_digest"] in ran_in.get(row["one_trial"], ()):
+            found.setdefault(row["one_trial"], Certified(row["verdict"], row["words"] or ""))
+    return found
+
+
+def _ran_in(runs: pl.DataFrame) -> dict[str, set[str]]:
+    """By trial_id, the environments of its runs."""
+    found: dict[str, set[str]] = {}
+    for trial_id, digest in runs.select("trial_id", "environment_digest").iter_rows():
+        found.setdefault(trial_id, set()).add(digest)
     return found

@@ -15,6 +15,7 @@ from bakeoff.study.schema import names, shown, suggestion
 from bakeoff_worker.records import TrialSettings
 
 Pairs = tuple[tuple[str, str], ...]
+_SHOWN = 3  # pairs that are not compared, by name
 
 
 def racing_pairs(trials: Sequence[Trial]) -> Iterator[tuple[Entrant, Entrant]]:
@@ -70,6 +71,19 @@ def named(
             problems.add(here, f"{names(both)} can't be compared: {why_not(*meant[0])}")
         found.update(dict.fromkeys(mine))
     return tuple(found)
+
+
+def not_compared(trials: Sequence[Trial]) -> tuple[str, ...]:
+    """Which pairs of a race nobody compares and why, in words: three of them, and how many more there are."""
+    every = [
+        f"{one.name} and {other.name} are not compared: {why}"
+        for one, other in racing_pairs(trials)
+        if (why := why_not(one, other))
+    ]
+    more = len(every) - _SHOWN
+    are = "pair that races is" if more == 1 else "pairs that race are"
+    rest = f"{more} more {are} not compared, for such reasons"
+    return (*every[:_SHOWN], *([rest] if more > 0 else []))
 
 
 def why_not(one: Entrant, other: Entrant) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from bakeoff import stats
 from bakeoff.races.choice import choose_fastest
+from bakeoff.races.compose import certified_rounds
 from bakeoff.races.contestants import as_computed, flat, observed_of, parsed
-from bakeoff.races.definitions import Contestant
+from bakeoff.races.definitions import Certified, Contestant
 from bakeoff.races.frames import MARK, distributed, marked
 from bakeoff.races.sections import Section
 from bakeoff.races.verdicts import evaluation_images, paired, rules_of, verdict
@@ -128,7 +129,8 @@ class Cluster:
     runs: all good runs of the section with `contestant`, `layout` and `total_s`; those on a cluster with the
     columns of `measures.measures`. tasks, executors: of the good runs on a cluster. samples: of all runs.
     layouts: entrants that differ in their layout alone, the faster first. warmth: cold executors against warm
-    ones. machine: each entrant on a cluster against the same on one machine.
+    ones. machine: each entrant on a cluster against the same on one machine. rounds: by trial_id, whether one
+    synchronous round gave the weights that its stated arithmetic says; of those that were verified.
     """
 
     section: Section
@@ -140,6 +142,7 @@ class Cluster:
     layouts: tuple[Between, ...]
     warmth: tuple[Between, ...]
     machine: tuple[Between, ...]
+    rounds: Mapping[str, Certified] = field(default_factory=dict)
 
     @property
     def distributed(self) -> tuple[Entrant, ...]:
@@ -241,6 +244,7 @@ def cluster(section: Section, contents: Contents) -> Cluster:
             for spread_out in apart
             if _problem(single) == _problem(spread_out)
         ),
+        rounds=certified_rounds(frames.certificates, spread),
     )
 
 

@@ -10,12 +10,13 @@ import polars as pl
 
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, NO_VALUE, RATIO, Metric
+from bakeoff.races.definitions import DIFFERENT, SAME, Certified
 from bakeoff.races.frames import MARK, marked, short_of_samples
 from bakeoff.report.cluster import published
 from bakeoff.report.cluster.budget import PARTS
 from bakeoff.report.cluster.contents import EXECUTORS, Between, Cluster, Entrant, without
 from bakeoff.report.cluster.measures import PART_COLUMNS
-from bakeoff.report.tables import Column, Table, interval_text, slug
+from bakeoff.report.tables import UNCERTIFIED, Column, Table, interval_text, slug
 
 # Seconds from which minutes read better; the study printed minutes.
 MINUTES_FROM_S = 120.0
@@ -448,17 +449,27 @@ def disclosure(cluster: Cluster) -> Table:
                 *(NO_VALUE if cell is None else str(cell) for cell in cells),
                 one.variant,
                 "; ".join(does) or NO_VALUE,
+                _verified(cluster.rounds.get(one.contestant.trial_id)),
             )
         )
-    titles = ("Contestant", "Elephas", "Mode", "Every", "Rounds", "Variant", "What it does")
+    titles = ("Contestant", "Elephas", "Mode", "Every", "Rounds", "Variant", "What it does", "Verified")
     return Table(
         f"elephas-{slug(cluster.section.title)}",
         f"What Elephas does on {cluster.section.title}",
         tuple(Column(title, title == "Rounds") for title in titles),
         tuple(rows),
         remark="As released: nothing changed. Corrected: the library's own later correction (its issue 173) "
-        "applied to a release that sums; a contestant of its own.",
+        "applied to a release that sums; a contestant of its own. Verified: whether one synchronous round, "
+        "with dropout off, gave the weights that this arithmetic says, in these environments.",
     )
+
+
+def _verified(round_: Certified | None) -> str:
+    """What verification says of a round; it can be verified in synchronous mode only."""
+    if round_ is None:
+        return "never: bakeoff verify would tell"
+    verdict = {SAME: "yes", DIFFERENT: f"{UNCERTIFIED} no"}.get(round_.verdict, "can't be")
+    return f"{verdict}: {round_.words}" if round_.words else verdict
 
 
 # ---- details ------------------------------------------------------------------------------------
