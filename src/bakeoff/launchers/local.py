@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bakeoff import cache
 from bakeoff.launchers.base import Launch
+from bakeoff.launchers.scratch import scratch
 from bakeoff_worker.records import PhaseEnded, Record, RunEnded, from_line, job_to_json
 
 # Variables that a child inherits; anything else of the caller's could change what is measured.
@@ -50,10 +51,9 @@ def launch(request: Launch) -> Generator[Record, None, None]:
     iterator early kills the child with everything that it started.
     """
     worker = _stage_worker()
-    # A worker that outlives us removes the folder itself (see emit); errors here are then a race lost.
-    with tempfile.TemporaryDirectory(prefix="bakeoff-", ignore_cleanup_errors=True) as folder:
-        job_file = Path(folder) / "job.json"
-        paths = dataclasses.replace(request.job.paths, folder=folder)
+    with scratch("bakeoff-") as folder:
+        job_file = folder / "job.json"
+        paths = dataclasses.replace(request.job.paths, folder=str(folder))
         job_file.write_text(job_to_json(dataclasses.replace(request.job, paths=paths)))
         oom_kills = _oom_kills()
         doorbell, ring = os.pipe()

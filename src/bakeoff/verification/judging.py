@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from bakeoff.errors import BakeoffError
 from bakeoff.execute import Provision
 from bakeoff.launchers import local
 from bakeoff.launchers.base import Launcher
+from bakeoff.launchers.scratch import scratch
 from bakeoff.verification import architecture
 from bakeoff.verification.certificates import SAME, UNKNOWN, Certificate, certify
 from bakeoff.verification.collection import Collected, Needs, collect
@@ -111,8 +110,7 @@ def judge(
     tell: Callable[[str], None] = lambda line: None,
 ) -> Verified:
     """One group. provisions: by the `subject` of each contestant."""
-    with tempfile.TemporaryDirectory(prefix="bakeoff-verify-") as name, ExitStack() as open_files:
-        folder = Path(name)
+    with scratch("bakeoff-verify-") as folder, ExitStack() as open_files:
 
         def collected(contestant: Contestant, precision: str | None = None) -> Collected:
             provision = provisions[contestant.subject]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ import numpy as np
 from bakeoff.errors import BakeoffError
 from bakeoff.execute import Provision
 from bakeoff.launchers.base import Launcher
+from bakeoff.launchers.scratch import scratch
 from bakeoff.verification import tolerances
 from bakeoff.verification.certificates import DIFFERENT, SAME, UNKNOWN
 from bakeoff.verification.collection import Needs, show
@@ -130,8 +129,8 @@ def verify_round(
     tell(f"{one.label}: one round on a cluster of {one.settings.distribution_options['layout']}")
     settings = dataclasses.replace(one.settings, time_limit_s=_TIME_LIMIT_S)
     needs = Needs(provision.environment, provision.dataset, provision.model_file, provision.java)
-    with tempfile.TemporaryDirectory(prefix="bakeoff-verify-") as folder:
-        shown = show(RunSpec(settings, one.label, 0, 0, 0, seed), needs, Path(folder) / "round", launcher)
+    with scratch("bakeoff-verify-") as folder:
+        shown = show(RunSpec(settings, one.label, 0, 0, 0, seed), needs, folder / "round", launcher)
         if shown.path is None:
             judged = Judged(UNKNOWN, reason=shown.reason, declined=shown.declined)
         else:
