@@ -19,4 +19,5 @@ def test_a_small_simulation_meets_the_goals() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.splitlines()[-1]
     assert last.startswith("bench-verdicts: ") and "MISSED" not in last
+    assert "wrong in whole studies" in last and "sitting out spares" in last
     assert "at the worst look" in last and "(goal ≤ 5 %)" in last and "(goal ≥ 90 %)" in last

@@ -1,0 +1,293 @@
+"""The network at the contestant's own weights: forward, loss, gradients, moving statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from bakeoff.verification import causes, tolerances
+from bakeoff.verification.causes import Hypothesis
+from bakeoff.verification.evidence import GENERAL, Array
+from bakeoff.verification.examination.state import Examination, Outcome
+from bakeoff.verification.findings import Worst
+from bakeoff.verification.kinks import agree
+from bakeoff.verification.reference.layers import Unknown
+from bakeoff.verification.reference.losses import loss
+from bakeoff.verification.reference.semantics import Semantics
+from bakeoff.verification.tolerances import difference, layer_rms
+
+_MISSED = 0.3  # share of the steps that may differ by decisions within rounding which could not be traced
+
+
+def check_network(exam: Examination, scene: str) -> None:
+    """Forward, loss, gradients, moving statistics."""
+    stages: tuple[tuple[str, Callable[[Examination, str], bool]], ...] = (
+        ("forward", _forward),
+        ("loss", _loss),
+        ("gradients", _gradients),
+        ("moving statistics", _moving),
+    )
+    if exam.lacks and exam.exact and not _starts_alike(exam, scene):
+        return  # each from its own weights, as was said of the initial ones
+    for index, (_, stage) in enumerate(stages):
+        known = exam.is_comparable()
+        if not (known and stage(exam, scene)):
+            left = [name for name, _ in stages[index + known :]]
+            exam.not_examined += [name for name in left if name not in exam.not_examined]
+            return
+
+
+def _starts_alike(exam: Examination, scene: str) -> bool:
+    """Whether the contestant in double precision starts from the same weights."""
+    assert exam.exact is not None
+    theirs = {
+        exam.exact.key_of(place): array for place, array in enumerate(exam.exact.weights_after(scene, 0))
+    }
+    own = exam.evidence.weights_after(scene, 0)
+    return all(
+        difference(array, theirs[key]) <= tolerances.EPSILON["float32"]
+        for place, array in enumerate(own)
+        if (key := exam.evidence.key_of(place)) in theirs
+    )
+
+
+def _forward(exam: Examination, scene: str) -> bool:
+    """Each call, fed with what the contestant fed it: rounding that came in doesn't count against it."""
+    evidence = exam.evidence
+
+    def check(semantics: Semantics) -> Outcome:
+        worst = Worst(0.0, "")
+        for index, call in enumerate(evidence.calls):
+            size, bound = _call_gap(exam, scene, index, semantics)
+            name = evidence.layers[call.layer].name
+            if size > bound:
+                return Outcome(False, size, name, index)
+            worst = worst.or_worse(size, name)
+        exam.note("layers", worst)
+        return Outcome(True, worst.difference, worst.where, len(evidence.calls))
+
+    def suspects(outcome: Outcome) -> Iterable[Hypothesis]:
+        call = evidence.calls[outcome.position]
+        config = exam.network.config(call.layer, exam.semantics)
+        return causes.of_layer(evidence.layers[call.layer].kind, config, call.layer, exam.semantics)
+
+    if not exam.settle("forward", scene, check, suspects):
+        return False
+    if exam.lacks:
+        expected = _exact_activations(exam, scene)
+    else:
+        expected = exam.reference_pass(scene, 0, exam.semantics).activations
+    for index, (call, array) in enumerate(zip(evidence.calls, expected, strict=True)):
+        size = difference(evidence.activation(scene, index), array)
+        exam.note("forward", Worst(size, evidence.layers[call.layer].name))
+    return True
+
+
+def _call_gap(exam: Examination, scene: str, index: int, semantics: Semantics) -> tuple[float, float]:
+    """How far a call is from the reference's on the same inputs, and how far it may be."""
+    evidence, call = exam.evidence, exam.evidence.calls[index]
+    own = evidence.activation(scene, index)
+    try:
+        result = exam.call(scene, call, semantics)
+    except Unknown:
+        if exam.exact is None or index >= len(exam.exact.calls):
+            return 0.0, exam.tolerance.forward
+        # The other's inputs have roundings of their own.
+        return difference(own, exam.exact.activation(scene, index)), 10 * exam.tolerance.forward
+    amplified = exam.tolerance.epsilon * result.amplification
+    size = difference(own, result.output)
+    if exam.tolerance.forward < size <= exam.tolerance.forward + amplified:
+        exam.tolerance = replace(exam.tolerance, amplified=amplified)
+        name = evidence.layers[call.layer].name
+        note = f"{name} adds up number by number and is off by {size:.1e}, which is rounding"
+        exam.notes.append(f"{note}; gradients are held to no more than {exam.tolerance.gradients:.1e} then")
+    return size, exam.tolerance.forward
+
+
+def _loss(exam: Examination, scene: str) -> bool:
+    evidence, steps = exam.evidence, exam.steps_of(scene)
+    found = evidence.losses(scene)
+
+    def check(semantics: Semantics) -> Outcome:
+        worst = Worst(0.0, "")
+        for step in steps:
+            expected = _expected_loss(exam, scene, step, semantics)
+            worst = worst.or_worse(abs(float(found[step]) / expected - 1), f"step {step + 1}")
+            if worst.difference > exam.tolerance.loss:
+                return Outcome(False, worst.difference, evidence.loss)
+        exam.note("loss", worst)
+        return Outcome(True, worst.difference, worst.where)
+
+    def suspects(outcome: Outcome) -> Iterable[Hypothesis]:
+        squares = sum(
+            float((np.asarray(array, "float64") ** 2).sum())
+            for array, info in zip(evidence.weights_after(scene, 0), evidence.weights, strict=True)
+            if info.name.endswith("kernel") and info.trainable
+        )
+        return causes.of_loss(
+            float(found[0]),
+            _expected_loss(exam, scene, 0, exam.semantics),
+            squares,
+            _probabilities(exam, scene, 0).shape[1],
+            lambda amount: _expected_loss(exam, scene, 0, exam.semantics.with_loss(smoothing=amount)),
+            exam.semantics,
+        )
+
+    return exam.settle("loss", scene, check, suspects)
+
+
+def _expected_loss(exam: Examination, scene: str, step: int, semantics: Semantics) -> float:
+    labels = exam.evidence.labels(scene, step)
+    if not exam.lacks:
+        return exam.reference_pass(scene, step, semantics).loss(labels)
+    value, _ = loss(exam.evidence.loss, labels, _probabilities(exam, scene, step), semantics.loss)
+    return value
+
+
+def _probabilities(exam: Examination, scene: str, step: int) -> Array:
+    """(N, num_classes) that the network gives before a step; without a reference, as it says itexam."""
+    if not exam.lacks:
+        return exam.reference_pass(scene, step, exam.semantics).activations[-1]
+    return np.asarray(exam.evidence.activation(scene, len(exam.evidence.calls) - 1), "float64")
+
+
+def _gradients(exam: Examination, scene: str) -> bool:
+    if exam.lacks:
+        return _exact_gradients(exam, scene)
+    evidence = exam.evidence
+    names = [evidence.name_of(place) for place in range(len(evidence.weights))]
+
+    def check_at(step: int, semantics: Semantics) -> Outcome:
+        found = evidence.gradients(scene, step)
+        back, num_tipped = agree(
+            exam.reference_pass(scene, step, semantics), evidence.labels(scene, step), found, exam.tolerance
+        )
+        exam.expected[scene][step] = back
+        return exam.gap("gradients", found, back.gradients, back.sizes, num_tipped)
+
+    def suspects(outcome: Outcome) -> Iterable[Hypothesis]:
+        expected = exam.reference_pass(scene, 0, exam.semantics).gradients(evidence.labels(scene, 0))
+        return causes.of_gradients(
+            evidence.gradients(scene, 0),
+            expected,
+            [np.asarray(one, "float64") for one in evidence.weights_after(scene, 0)],
+            names,
+            len(evidence.images(scene, 0)),
+            exam.semantics,
+        )
+
+    if not exam.settle("gradients", scene, lambda semantics: check_at(0, semantics), suspects):
+        return False
+    missed = [
+        (step, outcome)
+        for step in exam.steps_of(scene)[1:]
+        if not (outcome := check_at(step, exam.semantics)).ok
+    ]
+    if len(missed) > _MISSED * evidence.num_steps:
+        step, outcome = missed[0]
+        text = f"they differ from step {step + 1} on, in {len(missed)} of {evidence.num_steps} steps"
+        exam.find("gradients", scene, outcome.where, outcome.difference, "unknown", text)
+        return False
+    if missed:
+        worst = max(outcome.difference for _, outcome in missed)
+        exam.notes.append(
+            f"in {len(missed)} of {evidence.num_steps} steps gradients are up to {worst:.1e} off, as by "
+            "decisions within rounding that could not be traced; in the others they agree"
+        )
+    return True
+
+
+def _moving(exam: Examination, scene: str) -> bool:
+    """What moving statistics take in with the first step, from what each layer was fed in it."""
+    evidence = exam.evidence
+
+    def check(semantics: Semantics) -> Outcome:
+        worst = Worst(0.0, "")
+        before, after = (evidence.weights_after(scene, step) for step in (0, 1))
+        moved = _moved(exam, scene, semantics)
+        for place, expected in moved.items():
+            info = evidence.weights[place]
+            momentum = float(exam.network.config(info.layer, semantics)["momentum"])
+            old = momentum * np.asarray(before[place], "float64")
+            # Means may be close to zero: they are held against the deviations of what was averaged.
+            bound = 0.0
+            if info.name == "moving_mean":
+                twin = _place_of(exam, info.layer, "moving_variance")
+                spread = moved[twin] - momentum * np.asarray(before[twin], "float64")
+                bound = float(np.sqrt(np.abs(spread).sum() * (1 - momentum)))
+            taken = max(float(np.linalg.norm(expected - old)), bound)
+            rounding = 2 * exam.tolerance.epsilon * float(np.linalg.norm(after[place])) / (taken or 1.0)
+            size = difference(after[place] - old, expected - old, bound)
+            worst = worst.or_worse(size, evidence.name_of(place))
+            if size > exam.tolerance.forward + rounding:
+                return Outcome(False, worst.difference, worst.where, place)
+        if worst.where:
+            exam.note("moving statistics", worst)
+        return Outcome(True, worst.difference, worst.where, len(evidence.weights))
+
+    def suspects(outcome: Outcome) -> Iterable[Hypothesis]:
+        place = outcome.position
+        layer = evidence.weights[place].layer
+        old, new = (np.asarray(evidence.weights_after(scene, step)[place], "float64") for step in (0, 1))
+        own = float(exam.network.config(layer, exam.semantics)["momentum"])
+        batch = (_moved(exam, scene, exam.semantics)[place] - own * old) / (1 - own)
+        square = float(((old - batch) ** 2).sum())
+        momentum = float(((new - batch) * (old - batch)).sum()) / square if square else None
+        return causes.of_moving(momentum, own, layer, exam.semantics)
+
+    return exam.settle("moving statistics", scene, check, suspects)
+
+
+def _place_of(exam: Examination, layer: int, name: str) -> int:
+    return next(
+        place for place, info in enumerate(exam.evidence.weights) if (info.layer, info.name) == (layer, name)
+    )
+
+
+def _moved(exam: Examination, scene: str, semantics: Semantics) -> dict[int, Array]:
+    """What the reference makes of moving statistics in the first step, by the weight's place."""
+    found = {}
+    for call in exam.evidence.calls:
+        try:
+            moved = exam.call(scene, call, semantics).moved
+        except Unknown:
+            continue
+        for place, info in enumerate(exam.evidence.weights):
+            if info.layer == call.layer and info.name in moved:
+                found[place] = moved[info.name]
+    return found
+
+
+def _exact_activations(exam: Examination, scene: str) -> list[Array]:
+    assert exam.exact is not None
+    return [exam.exact.activation(scene, index) for index in range(len(exam.exact.calls))]
+
+
+def _exact_gradients(exam: Examination, scene: str) -> bool:
+    """Against another's in double precision: one step that agrees will do, since rounding may tip any.
+
+    What cancels in a sum is not known here, so that less is asked: ten times the tolerance, and of biases
+    and scales no more than of the layer's gradients as a whole.
+    """
+    assert exam.exact is not None
+    outcomes = []
+    for step in range(3 if scene == GENERAL else 1):
+        twins = {
+            exam.exact.key_of(place): array for place, array in enumerate(exam.exact.gradients(scene, step))
+        }
+        expected = [twins.get(exam.evidence.key_of(place)) for place in range(len(exam.evidence.weights))]
+        of_layer = layer_rms(expected, exam.layers)
+        sizes = {
+            place: np.full(one.shape, 50 * of_layer[layer])
+            for place, (one, layer) in enumerate(zip(expected, exam.layers, strict=True))
+            if one is not None and one.ndim == 1
+        }
+        found = exam.evidence.gradients(scene, step)
+        outcomes.append(exam.gap("gradients", found, expected, sizes, allowance=10))
+        if outcomes[-1].ok:
+            return True
+    text = f"they differ from {exam.exact.backend}'s in double precision"
+    exam.find("gradients", scene, outcomes[0].where, outcomes[0].difference, "unknown", text)
+    return False
