@@ -22,6 +22,8 @@ def main(job_path: str) -> int:
     faulthandler.enable()  # a crash in native code leaves its Python stack in the log
     with open(job_path) as job_file:
         job = records.job_from_json(job_file.read())
+    if job.spec.settings.keep_memory:
+        allocator.keep_memory()  # while there is one thread
     channel = emit.from_environment(job.paths.records, job.paths.folder)
     channel.emit(
         records.RunStarted(
@@ -48,7 +50,7 @@ def _run(job: records.Job, channel: emit.Channel) -> records.RunEnded:
     from bakeoff_worker.models import ModelError
 
     try:
-        if job.spec.settings.keep_memory and not allocator.keep_memory():
+        if job.spec.settings.keep_memory and not allocator.keeps_memory():
             raise Skip("keep_memory needs glibc, whose allocator can be told so; leave it out here")
         # Imports NumPy, whose BLAS sizes its pool when it is loaded.
         way = distribution.load(job.spec.settings.distribution, verifies=job.paths.evidence is not None)

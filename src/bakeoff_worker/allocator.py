@@ -9,7 +9,7 @@ import ctypes
 import os
 
 # From malloc.h. Values are C ints; see mallopt(3).
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 _NEVER = -1
 _STEP_BYTES = 64 << 20
 
@@ -18,14 +18,23 @@ _keeps = False
 
 
 def keep_memory() -> bool:
-    """Keep what is freed from now on, for the next allocation; False where the C library can't be told so."""
+    """Keep what is freed from now on, for the next allocation; False where the C library can't be told so.
+
+    All threads share one heap then: those of threads are unmapped whole once they are empty, whatever is said
+    of trimming. Call it before there is a second thread.
+    """
     global _keeps
     if os.name == "posix" and not _keeps:
         try:
             mallopt = ctypes.CDLL(None).mallopt
         except (OSError, AttributeError):  # macOS and musl have none
             return False
-        wanted = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER), (_M_TOP_PAD, _STEP_BYTES))
+        wanted = (
+            (_M_ARENA_MAX, 1),
+            (_M_MMAP_MAX, 0),
+            (_M_TRIM_THRESHOLD, _NEVER),
+            (_M_TOP_PAD, _STEP_BYTES),
+        )
         _keeps = all(bool(mallopt(option, value)) for option, value in wanted)
     return _keeps
 

@@ -110,11 +110,12 @@ def test_more_threads_float64_and_determinism_are_seen_too(run, backend, home, s
 
 
 @pytest.mark.slow
-def test_kept_memory_spares_the_system_its_work(run, home):
-    """PyTorch frees its tensors after each step: pages that glibc gives back and gets anew."""
+@every([("torch", "torch"), ("jax", "jax")])
+def test_kept_memory_spares_the_system_its_work(run, backend, home):
+    """They free their buffers after each step, JAX in threads: pages that glibc gives back and gets anew."""
     shares = []
     for keep_memory in (False, True):
-        found = run("torch", home=home, threads=1, epochs=3, train_images=2000, keep_memory=keep_memory)
+        found = run(backend, home=home, threads=1, epochs=4, keep_memory=keep_memory)
         assert found.ended.status == "ok", found.ended
         later = found.epochs[1:]
         shares.append(sum(one.system_s for one in later) / sum(one.train_s for one in later))

@@ -181,11 +181,14 @@ def _of_times(seen: Noise, details: dict[str, Any], keeps_memory: bool) -> list[
 def _of_system(seen: Noise, keeps_memory: bool) -> NoiseSource:
     """Slow runs are those for which the system worked longer: nearly always, for their memory."""
     remedy = (
-        "freed memory is given back to the system and got anew, page by page, and in a virtual machine what "
-        "a page costs varies from process to process: `keep_memory = true`, or --set keep_memory=true"
+        "most often freed memory is given back to the system and got anew, page by page, and in a virtual "
+        "machine what a page costs varies from process to process: try `keep_memory = true`, or --set "
+        "keep_memory=true"
     )
     if keeps_memory:
-        remedy = "memory was kept, so that it is something else: disks, swapping, a network's traffic"
+        remedy = (
+            "memory was kept, so that it is something else: threads that wake each other, disks, swapping"
+        )
     return NoiseSource(
         "system time",
         f"the system's own work is {percent(seen.system_share or 0)} of the training time, and explains "

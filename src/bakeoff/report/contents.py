@@ -120,9 +120,9 @@ def _system_time(who: str, epochs: pl.DataFrame) -> list[str]:
     if not system or system < _MUCH_SYSTEM_TIME * (user + system):
         return []
     return [
-        f"{who} spends {percent(system / (user + system))} of its CPU time in the system, which is nearly "
-        "always for memory that is given back and got anew in every step, and varies from run to run. "
-        "keep_memory = true shows what it is worth to keep it."
+        f"{who} spends {percent(system / (user + system))} of its CPU time in the system: for memory that is "
+        "given back and got anew in every step, or for threads that wake each other. If it is the C library "
+        "that gives memory back, keep_memory = true makes it faster and steadier."
     ]
 
 
