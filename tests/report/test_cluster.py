@@ -380,6 +380,11 @@ def test_whether_a_round_was_verified_is_told(
     assert cells(table, "theano · 2x1")["Verified"] == said
 
 
+def test_no_asynchronous_round_can_be_verified(tmp_path: Path) -> None:
+    row = cells(cluster_tables.disclosure(of(tmp_path, *TWO, repeats=1)), "theano · 2x1")
+    assert row["Verified"].startswith("can't be: what a round gives")
+
+
 def test_what_elephas_does_is_told_from_the_runs(tmp_path: Path) -> None:
     row = cells(cluster_tables.disclosure(of(tmp_path, *TWO, repeats=1)), "theano · 2x1")
     assert (row["Elephas"], row["Mode"], row["Every"], row["Rounds"]) == (

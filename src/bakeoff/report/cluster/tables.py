@@ -449,7 +449,7 @@ def disclosure(cluster: Cluster) -> Table:
                 *(NO_VALUE if cell is None else str(cell) for cell in cells),
                 one.variant,
                 "; ".join(does) or NO_VALUE,
-                _verified(cluster.rounds.get(one.contestant.trial_id)),
+                _verified(cluster.rounds.get(one.contestant.trial_id), said.get("mode")),
             )
         )
     titles = ("Contestant", "Elephas", "Mode", "Every", "Rounds", "Variant", "What it does", "Verified")
@@ -464,8 +464,10 @@ def disclosure(cluster: Cluster) -> Table:
     )
 
 
-def _verified(round_: Certified | None) -> str:
-    """What verification says of a round; it can be verified in synchronous mode only."""
+def _verified(round_: Certified | None, mode: Any) -> str:
+    """What verification says of a round; in other modes than synchronous it can say nothing."""
+    if round_ is None and mode != "synchronous":
+        return "can't be: what a round gives depends on which task comes first"
     if round_ is None:
         return "never: bakeoff verify would tell"
     verdict = {SAME: "yes", DIFFERENT: f"{UNCERTIFIED} no"}.get(round_.verdict, "can't be")
