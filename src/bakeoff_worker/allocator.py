@@ -13,8 +13,7 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 _NEVER = -1
 _STEP_BYTES = 64 << 20
 
-
-_keeps = False
+_keeps = False  # said once, for the whole process
 
 
 def keep_memory() -> bool:
