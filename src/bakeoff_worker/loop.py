@@ -151,6 +151,7 @@ def facts(settings: TrialSettings, backend: BackendBase, **seen: Any) -> Facts:
             "data_layout",
             "device",
             "deterministic",
+            "tf32",
         )
     }
     if settings.entry or settings.handicap:

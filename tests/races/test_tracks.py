@@ -112,3 +112,16 @@ def test_a_device_is_a_setting_and_no_work(invented: Callable[..., Frames], entr
     entries = entry("jax", SLOW, label="a"), entry("jax", changes={"device": "gpu"}, label="b")
     (found,) = races.compose(invented(*entries))[0].races[0].comparisons
     assert (found.track, found.refusal, found.growth) == (races.SETTINGS, "", "")
+
+
+def test_what_a_gpu_rounds_is_disclosed_and_not_matched(meet: Callable[..., Comparison]) -> None:
+    asked = {"device": "gpu", "jit": True, "threads": 1, "tf32": True}
+    seen = {"device": "gpu", "jit": True, "threads": 1}
+    both, one = {"convolution": True, "matrix product": True}, {"convolution": True, "matrix product": False}
+    found = meet(asked, asked, seen=({**seen, "tf32": both}, {**seen, "tf32": one}))
+    assert (found.track, found.differing) == (
+        races.TUNED,
+        ("TF32 convolution and convolution + matrix product",),
+    )
+    found = meet(asked, asked, seen=({**seen, "tf32": both}, {**seen, "tf32": both}))
+    assert (found.track, found.differing) == (races.MATCHED, ())

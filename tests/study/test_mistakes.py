@@ -365,3 +365,16 @@ def test_any_file_gives_a_study_or_its_mistakes(
             assert len({trial.label for trial in study.trials}) == len(study.trials)
             for branch in study.follow_up.branches if study.follow_up else ():
                 assert not {trial.trial_id for trial in branch.trials} & {t.trial_id for t in study.trials}
+
+
+def test_tf32_belongs_to_gpus(mistakes: Mistakes) -> None:
+    (line,) = mistakes(
+        """
+        [defaults]
+        backend = "jax"
+        tf32 = true
+        """
+    )
+    assert line == (
+        "study.toml: $.defaults.tf32: TF32 is a way in which GPUs round: expected device `gpu` with it, or no `tf32`"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bakeoff.races.definitions import MATCHED, OUT_OF_THE_BOX, SETTINGS, TUNED, Contestant
@@ -48,8 +48,14 @@ def ran(contestant: Contestant) -> dict[str, Any]:
         "jit": None if contestant.backend in _ONE_WAY else seen.get("jit"),
         "deterministic": seen.get("deterministic"),
         "keep_memory": seen.get("keep_memory"),
+        "tf32": rounding(seen.get("tf32")),
     }
     return {key: value for key, value in found.items() if value is not None}
+
+
+def rounding(seen: Mapping[str, bool] | None) -> str | None:
+    """What a GPU was seen to round to TF32, as ``convolution + matrix product`` or ``nothing``."""
+    return None if seen is None else " + ".join(name for name, is_so in seen.items() if is_so) or "nothing"
 
 
 def _differing(first: Contestant, second: Contestant) -> Iterator[str]:

@@ -37,6 +37,10 @@ def check(candidate: Candidate, environments: Collection[str], problems: Problem
         return
     _check_environment(candidate, environments, note)
     _check_sizes(settings, note)
+    if settings["tf32"] is not None and settings["device"] == "cpu":
+        note(
+            "TF32 is a way in which GPUs round: expected device `gpu` with it, or no `tf32`", "tf32", "device"
+        )
     options_are_right = _check_options(candidate, problems)
     if settings["distribution"] == "elephas" and options_are_right:
         _check_elephas(settings, environments, note)

@@ -24,6 +24,7 @@ USUAL: Mapping[str, Any] = {
     "precision": "float32",
     "data_layout": "channels_last",
     "deterministic": False,
+    "tf32": None,
 }
 # Settings that say how much is to be computed: times of different work are no times to compare. Another
 # network is other work, too, but which of two networks takes less time is a question about one backend.
@@ -38,6 +39,7 @@ _NAMES: Mapping[str, str] = {
     "keep_memory": "keeping of memory",
     "jit": "compilation",
     "data_layout": "data layout",
+    "tf32": "TF32",
 }
 
 

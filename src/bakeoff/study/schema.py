@@ -89,6 +89,7 @@ UNSET_WORDS: Mapping[str, str] = {
     "threads": "default",
     "jit": "default",
     "time_limit_s": "none",
+    "tf32": "default",
 }
 
 
@@ -192,6 +193,7 @@ class SettingsTable(BaseModel):
     entry: str = ""
     handicap: Annotated[FiniteFloat, Field(ge=0)] = 0.0
     keep_memory: bool = False
+    tf32: Annotated[bool | None, _or_word("tf32")] = None
 
 
 SETTINGS = tuple(SettingsTable.model_fields)

@@ -255,19 +255,37 @@ class Keras3(KerasBackend):
             variable.assign(value)
 
     def observed(self) -> Mapping[str, Any]:
-        """With the compile mode and the precision that Keras chose."""
+        """With the compile mode and the precision that Keras chose; on a GPU, with what it rounds to TF32."""
         return dict(
             super().observed(),
             jit=bool(self.model.jit_compile),
             precision=self.keras.config.dtype_policy().name,
+            tf32=self._rounds_to_tf32() if self.settings.device == "gpu" else None,
         )
+
+    def _rounds_to_tf32(self) -> Dict[str, bool]:
+        """Whether a convolution and a matrix product round their float32 factors to TF32's 10 bits, as seen.
+
+        1 + 2⁻¹² is a float32 that TF32 can't hold: times one, it comes back as it is, or as 1.
+        """
+        size, value = 32, np.float32(1 + 2**-12)
+        kernel = np.zeros((3, 3, size, size), "float32")
+        kernel[1, 1] = np.eye(size)
+        ops = self.keras.ops
+        results = {
+            "convolution": ops.conv(np.full((8, size, size, size), value), kernel, padding="same"),
+            "matrix product": ops.matmul(np.full((256, 256), value), np.eye(256, dtype="float32")),
+        }
+        return {name: bool(ops.convert_to_numpy(found).max() != value) for name, found in results.items()}
 
 
 class Keras2(KerasBackend):
     """Keras 2.3, the last release with several backends."""
 
     def skip_reason(self) -> Optional[str]:
-        """Keras 2.3 knows no mixed precision."""
+        """Keras 2.3 knows no mixed precision, and what it runs on is older than TF32."""
+        if self.settings.tf32:
+            return "nothing behind Keras 2.3 knows TF32"
         if self.settings.precision.startswith("mixed"):
             return "Keras 2.3 has no mixed precision"
         return None

@@ -12,6 +12,7 @@ from bakeoff.metrics import METRICS, NO_VALUE, RATIO
 from bakeoff.races.definitions import Contestant, Race
 from bakeoff.races.frames import plain
 from bakeoff.races.sections import Section
+from bakeoff.races.tracks import rounding
 from bakeoff.report.tables import Column, Table, plain_list, slug
 
 # What a backend may run in more than one way, as it said itself, in the order in which the table has it.
@@ -25,6 +26,7 @@ RAN: Mapping[str, str] = {
     "blas": "Linear algebra",
     "deterministic": "Deterministic",
     "keep_memory": "Memory kept",
+    "tf32": "Rounded to TF32",
 }
 # Packages that name what a backend is, by backend: the framework, then the Keras above it.
 _FRAMEWORKS: Mapping[str, tuple[str, ...]] = {
@@ -135,6 +137,8 @@ def _ran(key: str, seen: Mapping[str, Any]) -> str:
     if key == "threads" and value == 0:
         cpus = seen.get("cpus") or ()
         return f"all {len(cpus)}" if cpus else "all"
+    if key == "tf32":
+        return rounding(value) or NO_VALUE
     return NO_VALUE if value is None else plain_list(value)
 
 

@@ -30,6 +30,11 @@ class Backend(Keras3):
         self.jax = jax
         if self.settings.device == "gpu":
             require_gpu(any(device.platform in ("gpu", "cuda") for device in jax.devices()), "JAX")
+        if self.settings.tf32 is not None:
+            # Read when a step is traced; convolutions follow it too.
+            jax.config.update(
+                "jax_default_matmul_precision", "tensorfloat32" if self.settings.tf32 else "float32"
+            )
         super()._after_import()
 
     def synchronize(self) -> None:

@@ -30,6 +30,8 @@ class Backend(Keras3):
         self.tensorflow = tensorflow
         if self.settings.device == "gpu":
             require_gpu(bool(tensorflow.config.list_physical_devices("GPU")), "TensorFlow")
+        if self.settings.tf32 is not None:
+            tensorflow.config.experimental.enable_tensor_float_32_execution(self.settings.tf32)
         if self.settings.threads is not None:
             tensorflow.config.threading.set_intra_op_parallelism_threads(self.settings.threads)
             tensorflow.config.threading.set_inter_op_parallelism_threads(self.settings.threads)
@@ -80,9 +82,6 @@ class Backend(Keras3):
             onednn=os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
             deterministic=bool(context.is_op_determinism_enabled()),
             devices=[device.name for device in self.tensorflow.config.list_logical_devices()],
-            tf32=self.tensorflow.config.experimental.tensor_float_32_execution_enabled()
-            if self.settings.device == "gpu"
-            else None,
         )
 
     def device_peak_memory_bytes(self) -> Optional[int]:

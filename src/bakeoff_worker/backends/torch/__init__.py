@@ -34,6 +34,9 @@ class Backend(Keras3):
         self.torch = torch
         if self.settings.device == "gpu":
             require_gpu(torch.cuda.is_available(), "PyTorch")
+        if self.settings.tf32 is not None:
+            torch.backends.cuda.matmul.allow_tf32 = self.settings.tf32
+            torch.backends.cudnn.allow_tf32 = self.settings.tf32
         if self.settings.threads is not None:
             torch.set_num_threads(self.settings.threads)
             torch.set_num_interop_threads(self.settings.threads)
@@ -47,7 +50,7 @@ class Backend(Keras3):
             self.torch.cuda.synchronize()
 
     def observed(self) -> Mapping[str, Any]:
-        """With thread counts and, on a GPU, whether TF32 is used."""
+        """With thread counts and libraries."""
         return dict(
             super().observed(),
             execution="inductor" if self.model.jit_compile else "eager",
@@ -65,9 +68,6 @@ class Backend(Keras3):
             or "built in",
             deterministic=self.torch.are_deterministic_algorithms_enabled(),
             devices=[self.torch.cuda.get_device_name(0)] if self.settings.device == "gpu" else ["cpu"],
-            tf32=bool(self.torch.backends.cuda.matmul.allow_tf32 or self.torch.backends.cudnn.allow_tf32)
-            if self.settings.device == "gpu"
-            else None,
         )
 
     def device_peak_memory_bytes(self) -> Optional[int]:
