@@ -88,8 +88,8 @@ class TrialSettings:
     handicap: makes training slower by this fraction, on purpose: after each epoch the process works on
         in vain, inside what is timed. A difference of known size, to see whether it is found.
     keep_memory: have the C library's allocator keep what is freed, instead of giving it back to the system.
-    tf32: let a GPU round float32 factors to TF32's 10 bits (True) or not (False); None leaves the framework's own
-        choice, which differs between frameworks.
+    tf32: let a GPU round float32 factors to TF32's 10 bits (True) or not (False); None leaves what the
+        framework does by itself, which differs between frameworks.
     content: digests of the user's own files (``model``, ``dataset``), so that edited files are new trials.
     """
 

@@ -1,4 +1,4 @@
-"""The prepared GPU race, as far as it goes without a card: its set-up and steps, and the arithmetic of its check."""
+"""The prepared GPU race, as far as it goes without a card: its steps, and the arithmetic of its check."""
 
 import importlib.util
 import os
