@@ -17,6 +17,8 @@ from typing import Any
 
 # Stamps younger than this prove nothing: a file may change twice within one tick of its file system's clock.
 _SETTLED_NS = 2_000_000_000
+# How far a file system's clock may be behind: a kernel tick of 10 ms, and again as much.
+_TICK_NS = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,10 @@ class Inputs:
 
     def looked_at_again(self) -> Inputs | None:
         """The same with present stamps; None where something has changed."""
-        now_ns = time.time_ns()
+        looked_ns = now_ns()
         paths = tuple(_again(one, self.looked_ns) for one in self.paths)
         same = all(new.content == old.content for new, old in zip(paths, self.paths, strict=True))
-        return replace(self, paths=paths, looked_ns=now_ns) if same else None
+        return replace(self, paths=paths, looked_ns=looked_ns) if same else None
 
     def settled_before(self, time_ns: int) -> bool:
         """Whether no file was changed, or made, since then."""
@@ -68,8 +70,13 @@ def look(paths: Iterable[str | Path]) -> Inputs:
     Raises:
         OSError: one is there and can't be read.
     """
-    now_ns = time.time_ns()
-    return Inputs(tuple(_look(str(path)) for path in paths), now_ns)
+    looked_ns = now_ns()
+    return Inputs(tuple(_look(str(path)) for path in paths), looked_ns)
+
+
+def now_ns() -> int:
+    """The time as file systems stamp it, which may lag behind the clock by a tick."""
+    return time.time_ns() - _TICK_NS
 
 
 def paths_of(seen: Mapping[str, Any], program: Path) -> list[str]:
@@ -79,9 +86,23 @@ def paths_of(seen: Mapping[str, Any], program: Path) -> list[str]:
     """
     folder = program.absolute().parent
     absent = [str(folder / place) for name in seen["absent"] for place in (f"{name}.py", name)]
-    variables = [f"${name}" for name in seen["variables"]]
+    variables = [f"${name}" for name in seen.get("variables", ())]
     others = sorted({*seen["paths"], *seen["folders"], *absent} - {str(program.absolute())})
     return [str(program.absolute()), *others, *variables]
+
+
+def relative_names(made_from: Inputs) -> dict[str, str]:
+    """Contents by path, as they mean the same elsewhere: relative to the folder of the first file, which is "";
+    by their names alone where they lie outside of it.
+    """
+    first, *others = made_from.paths
+    folder = os.path.dirname(first.path)  # noqa: PTH120
+    found = {"": first.content}
+    for one in others:
+        inside = one.path == folder or one.path.startswith(folder + os.sep)
+        name = os.path.relpath(one.path, folder) if inside else os.path.basename(one.path)  # noqa: PTH119
+        found[name if name not in found else f"{name} {one.content[:8]}"] = one.content
+    return found
 
 
 def from_document(document: Mapping[str, Any]) -> Inputs:

@@ -37,6 +37,7 @@ class Reading:
         self._imports: Set[str] = set()
         self._variables: Set[str] = set()
         self._blind_spots: Set[str] = set()
+        self._whose: Dict[str, bool] = {}
         self._native_before = _native()
         self._is_on = False
         self._wrapped: List[Tuple[Any, str, Any]] = []
@@ -61,8 +62,8 @@ class Reading:
 
     def found(self) -> Dict[str, List[str]]:
         """Absolute paths, sorted: ``paths`` that were read or tried in vain, modules' sources among them, and
-        ``folders`` that were listed. ``variables`` that were asked for, by name. ``absent``: names of modules that
-        were not to be had. ``blind_spots``: what was done that can't be seen into, in words.
+        ``folders`` that were listed. ``variables`` that were asked for, by name. ``absent``: modules that the
+        program's own code imported in vain. ``blind_spots``: what was done that can't be seen into, in words.
         """
         modules = [path for path in map(_source, list(sys.modules.values())) if path]
         paths = self._outside(self._opened - self._written) + self._outside(modules)
@@ -88,7 +89,7 @@ class Reading:
         elif event in ("os.listdir", "os.scandir"):
             self._list(arguments[0])
         elif event == "import":
-            if "." not in arguments[0]:
+            if "." not in arguments[0] and self._is_programs(_importer()):
                 self._imports.add(arguments[0])
         elif event == "sqlite3.connect":
             self._open(arguments[0], 0)
@@ -96,6 +97,12 @@ class Reading:
             self._blind_spots.add("other processes")
         elif event in _REACHES_OUT:
             self._blind_spots.add("the network")
+
+    def _is_programs(self, file: str) -> bool:
+        """Whether code in that file is the program's own: libraries look for much that they can do without."""
+        if file not in self._whose:
+            self._whose[file] = not _is_below(os.path.realpath(file), self._left_out)
+        return self._whose[file]
 
     def _open(self, path: Any, flags: Any) -> None:
         name = _name(path)
@@ -159,6 +166,14 @@ def _native() -> Set[str]:
         for name, path in sources
         if path.endswith((".so", ".pyd")) and not _is_below(os.path.realpath(path), own)
     }
+
+
+def _importer() -> str:
+    """The file whose code imports something now; called from the hook."""
+    frame: Any = sys._getframe(2)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return str(frame.f_code.co_filename)
 
 
 def _source(module: Any) -> str:

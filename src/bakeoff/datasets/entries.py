@@ -39,7 +39,8 @@ class Prepared:
     path: folder with ``x_train.npy`` (N, H, W, C) uint8 or float32, ``y_train.npy`` (N,) labels from 0,
     ``x_test.npy``, ``y_test.npy`` and ``about.json``. image_shape: (height, width, channels).
     num_train: N, the changed copies of a scaled set included. digest: SHA-256 over the names, forms and
-    hashes of the four arrays and, of the user's own, the classes' names.
+    hashes of the four arrays and, of the user's own, the classes' names. base_digest: the same
+    without the changed copies.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class Prepared:
     num_train: int
     num_test: int
     digest: str
+    base_digest: str
 
 
 def folder(root: Path) -> Path:
@@ -165,6 +167,7 @@ def read(path: Path) -> Prepared | None:
         num_train=about["arrays"]["x_train"]["shape"][0],
         num_test=about["arrays"]["x_test"]["shape"][0],
         digest=about["digest"],
+        base_digest=about["made_from"] if "scale" in about else about["digest"],
     )
 
 

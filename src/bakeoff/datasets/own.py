@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -68,7 +67,7 @@ def read(path: Path, side: int | None, on_step: OnStep) -> OwnData:
         DatasetError: any mistake in the data.
     """
     on_step("reading")
-    began_ns = time.time_ns()
+    began_ns = inputs.now_ns()
     made_from = None if path.suffix == ".py" else _looked(files_of(path))
     if path.is_dir():
         raw, class_names = _read_folder(path, side)
@@ -110,7 +109,7 @@ def pillow() -> str:
     return f"Pillow {metadata.version('pillow')}, bilinear"
 
 
-def _looked(files: Sequence[Path]) -> Inputs:
+def _looked(files: Sequence[Path | str]) -> Inputs:
     try:
         return look(files)
     except OSError as error:
