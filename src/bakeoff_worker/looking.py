@@ -27,8 +27,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     backend.start()
     loop.end_phase(channel, "import", importing.stop())
     input_shape, num_classes = _form(job)
-    here = os.path.dirname(os.path.abspath(__file__))
-    with Reading(leave_out=[here, job.paths.scratch, job.paths.folder or "", job.paths.dataset]) as reading:
+    with Reading(leave_out=[job.paths.scratch, job.paths.folder or "", job.paths.dataset]) as reading:
         backend.build(loop.model_builder(job), input_shape, num_classes, job.spec.seed)
     found = reading.found()
     channel.emit(ModelRead(found["paths"], found["folders"], found["absent"]))

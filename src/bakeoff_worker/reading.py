@@ -146,10 +146,10 @@ class Reading:
 
 
 def installed() -> List[str]:
-    """Folders of the interpreter's library and of its installed packages."""
+    """Folders of the interpreter's library, of its installed packages, and of this one."""
     known = sysconfig.get_paths()
     places = [known[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    places += [os.path.dirname(os.path.abspath(os.__file__))]
+    places += [os.path.dirname(os.path.abspath(file)) for file in (os.__file__, __file__)]
     places += [place for place in sys.path if os.path.basename(place) in ("site-packages", "dist-packages")]
     for prefix in (sys.prefix, sys.base_prefix):
         places += [os.path.join(prefix, name) for name in ("lib", "lib64", "bin", "include")]

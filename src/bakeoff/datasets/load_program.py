@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-import bakeoff
-import bakeoff_worker
 from bakeoff_worker.reading import Reading
+
+_BAKEOFF = Path(__file__).parents[1]
 
 
 def main(file: Path, out: Path) -> None:
@@ -30,8 +30,7 @@ def main(file: Path, out: Path) -> None:
         raise SystemExit(f"{file}: no Python file")
     module = importlib.util.module_from_spec(loader)
     sys.modules[loader.name] = module
-    ours = (str(Path(path).parent) for path in (bakeoff.__file__, bakeoff_worker.__file__) if path)
-    with Reading(leave_out=[*ours, str(out)]) as reading:
+    with Reading(leave_out=[str(_BAKEOFF), str(out)]) as reading:
         loader.loader.exec_module(module)
         if not callable(getattr(module, "load", None)):
             raise SystemExit(f"{file}: has no function load()")

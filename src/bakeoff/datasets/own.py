@@ -67,7 +67,6 @@ def read(path: Path, side: int | None, on_step: OnStep) -> OwnData:
         DatasetError: any mistake in the data.
     """
     on_step("reading")
-    began_ns = inputs.now_ns()
     made_from = None if path.suffix == ".py" else _looked(files_of(path))
     if path.is_dir():
         raw, class_names = _read_folder(path, side)
@@ -81,9 +80,10 @@ def read(path: Path, side: int | None, on_step: OnStep) -> OwnData:
     else:
         raise DatasetError(f"{path}: got a file ending in {path.suffix or 'nothing'}, expected {_FORMS}")
     on_step("checking")
-    if made_from and not made_from.settled_before(began_ns):
-        made_from = None  # written while it was read: who knows which of the two was read
-    return replace(checked(str(path), raw, class_names), inputs=made_from)
+    data = checked(str(path), raw, class_names)
+    if made_from and path.suffix != ".py":
+        made_from = made_from.looked_at_again()  # None if written while it was read: who knows what was read
+    return replace(data, inputs=made_from)
 
 
 def files_of(path: Path) -> list[Path]:
@@ -382,12 +382,13 @@ def read_program(
 ) -> tuple[dict[str, Array], Inputs | None]:
     """What the ``load()`` of a Python file returns, called in a process of its own, and what it read.
 
-    None instead of the latter where it did what can't be seen into: asked the network, started processes, or
-    loaded native code that may open files by itself.
+    None instead of the latter where it did what can't be seen into (asked the network, started processes, loaded
+    native code that may open files by itself), or where files were written meanwhile.
 
     Raises:
         DatasetError: it failed, crashed, took too long, or returned something else; with its last lines.
     """
+    began_ns = inputs.now_ns()
     with tempfile.TemporaryDirectory(prefix="bakeoff-load-") as folder:
         status, last_lines = _run_program(path, Path(folder), time_limit_s)
         if status is None:
@@ -405,7 +406,8 @@ def read_program(
             seen = json.loads((Path(folder) / "read.json").read_text(encoding="utf-8"))
         except (OSError, ValueError, EOFError) as error:
             raise DatasetError(f"{path}: load() ended before it returned ({error})") from error
-        return arrays, None if seen["blind_spots"] else _looked(inputs.paths_of(seen, path))
+        made_from = None if seen["blind_spots"] else _looked(inputs.paths_of(seen, path))
+        return arrays, made_from if made_from and made_from.settled_before(began_ns) else None
 
 
 def _run_program(path: Path, folder: Path, time_limit_s: float) -> tuple[int | None, str]:
