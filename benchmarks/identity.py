@@ -1,9 +1,9 @@
-"""``make bench-identity``: whether anything that a run depends on can change without a new run, and the reverse.
+"""``make bench-identity``: whether anything that a run depends on can change unseen, and the reverse.
 
 Each kind of change is made to a small study of its own, with the real program: the study runs in a store, the
-change is made, and the study runs again in the same store. A change that the second run takes no notice of is a
-silent reuse. What changes nothing (a touched file, a moved folder) must lead to no new run. The backend `fake`
-trains nothing, but builds the user's model and is launched as all others are. About ten minutes on two cores.
+change is made, and the study runs again in the same store. A change that the second run takes no notice of is
+a silent reuse. What changes nothing (a touched file, a moved folder) must lead to no new run. The backend
+`fake` trains nothing, but builds the user's model and is launched as all others are. About ten minutes.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import uv
 from PIL import Image
 
 from bakeoff import session
@@ -113,8 +114,8 @@ def load():
 class Kind:
     """One kind of change. data: the study's data set. change: made to the study's folder between two runs.
 
-    options: overrides of the second run. variables: of its environment. is_change: whether anything that the run
-    depends on is other then. before: made before the first run.
+    options: overrides of the second run. variables: of its environment. is_change: whether anything that the
+    run depends on is other then. before: made before the first run.
     """
 
     name: str
@@ -160,11 +161,7 @@ def write_study(folder: Path, data: str) -> None:
     write_pictures(folder / "pets")
     write_pictures(folder / "elsewhere" / "others", shade=100)
     shutil.copytree(folder / "pets", folder / "pictures" / "pets")
-    (folder / "links").mkdir()
-    for split in ("train", "test"):
-        (folder / "links" / split).mkdir()
-        for name in ("cat", "dog"):
-            (folder / "links" / split / name).symlink_to(folder / "pictures" / "pets" / split / name)
+    link_classes(folder / "links", folder / "pictures" / "pets")
     (folder / "link").symlink_to(folder / "pictures" / "pets")
     parquet(folder)
     (folder / "data.py").write_text(_LOAD)
@@ -197,6 +194,14 @@ def write_pictures(folder: Path, shade: int = 0) -> None:
             for image in range(number):
                 pixels = np.full((4, 4), shade + 10 * place + image, np.uint8)
                 Image.fromarray(pixels).save(folder / split / name / f"{image}.png")
+
+
+def link_classes(folder: Path, target: Path) -> None:
+    """An image folder whose class folders are links."""
+    for split in ("train", "test"):
+        (folder / split).mkdir(parents=True)
+        for name in ("cat", "dog"):
+            (folder / split / name).symlink_to(target / split / name)
 
 
 def parquet(folder: Path, names: Sequence[str] = ("cat", "dog"), flip: bool = False) -> None:
@@ -249,6 +254,74 @@ def relinked(name: str, target: str) -> Callable[[Path], object]:
     return change
 
 
+def linked(name: str, target: str) -> Callable[[Path], object]:
+    """One more link."""
+    return lambda folder: (folder / name).symlink_to(folder / target)
+
+
+def renamed(name: str, new: str) -> Callable[[Path], object]:
+    """A file under another name."""
+    return lambda folder: (folder / name).rename(folder / new)
+
+
+def copied(name: str, new: str) -> Callable[[Path], object]:
+    """The same file under another name, too."""
+    return lambda folder: shutil.copy(folder / name, folder / new)
+
+
+def saved(name: str, array: Any) -> Callable[[Path], object]:
+    """An array in a file."""
+    return lambda folder: np.save(folder / name, array)
+
+
+def renamed_class(folder: Path) -> None:
+    """Dogs are called wolves; their number stays."""
+    for split in ("train", "test"):
+        (folder / "pets" / split / "dog").rename(folder / "pets" / split / "wolf")
+
+
+def other_npz(folder: Path) -> None:
+    """Another file of arrays."""
+    np.savez(folder / "other.npz", **(_A | {"y_test": 1 - _A["y_test"]}))
+
+
+def other_links(folder: Path) -> None:
+    """Another folder of links, to other images."""
+    link_classes(folder / "others", folder / "elsewhere" / "others")
+
+
+def other_program(folder: Path) -> None:
+    """The same program in another folder, beside another file of labels."""
+    (folder / "copy").mkdir()
+    for name in ("data.py", "reading.py", "offsets.py", "pixels.bin"):
+        shutil.copy(folder / name, folder / "copy" / name)
+    shutil.copytree(folder / "more", folder / "copy" / "more")
+    flipped_labels(folder / "copy")
+
+
+def flipped_labels(folder: Path) -> None:
+    """Each image in the other class."""
+    write_labels(folder, [1 - number % 2 for number in range(12)])
+
+
+def blackened(folder: Path) -> None:
+    """No pixel as it was."""
+    np.zeros(12 * 16, np.uint8).tofile(folder / "pixels.bin")
+
+
+def without_compiled(folder: Path) -> None:
+    """Without what Python keeps of modules."""
+    for path in list(folder.rglob("__pycache__")):
+        shutil.rmtree(path)
+
+
+def one_more_package(folder: Path) -> None:
+    """A package `other` beside those that are there."""
+    (packages,) = folder.glob("venv/lib/python*/site-packages")
+    (packages / "other-1.0.dist-info").mkdir()
+    (packages / "other-1.0.dist-info" / "METADATA").write_text("Name: other\nVersion: 1.0\n")
+
+
 def npz(**changes: Any) -> Callable[[Path], object]:
     """Other arrays."""
     return lambda folder: save_npz(folder, **changes)
@@ -281,7 +354,7 @@ def moved(folder: Path) -> None:
     folder.rename(elsewhere)
     for path in elsewhere.rglob("*"):
         if path.is_symlink():
-            target = Path(os.readlink(path))
+            target = path.readlink()
             path.unlink()
             path.symlink_to(elsewhere / target.relative_to(folder))
 
@@ -311,7 +384,7 @@ def _bring_environment(folder: Path, table: str) -> None:
 
 
 def make_interpreter(folder: Path, name: str) -> None:
-    """A virtual environment with NumPy and a package `probe` 1.0, installed for editing, and one `plain` 1.0."""
+    """A virtual environment with NumPy, a package `probe` 1.0, installed for editing, and one `plain` 1.0."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / name)], check=True)
     (packages,) = (folder / name).glob("lib/python*/site-packages")
     site = Path(np.__file__).parents[1]
@@ -343,8 +416,16 @@ def package(name: str, content: str) -> Callable[[Path], object]:
 def lock(folder: Path) -> None:
     """A lock that the study brings, for an environment with NumPy alone."""
     subprocess.run(
-        [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--generate-hashes", "--output-file"]
-        + [str(folder / "lock.txt"), "-"],
+        [
+            uv.find_uv_bin(),
+            "pip",
+            "compile",
+            "--quiet",
+            "--generate-hashes",
+            "--output-file",
+            str(folder / "lock.txt"),
+            "-",
+        ],
         input=f"numpy=={np.__version__}\n",
         text=True,
         check=True,
@@ -378,7 +459,7 @@ CHANGES = (
     Kind("a module of a package", change=text("nets/package/part.py", "DEPTH = 3\n")),
     Kind("a module, same size and time stamp", change=unnoticed("nets/deeper.py", "8", "9")),
     Kind("a data file of the model", change=text("nets/sizes.json", json.dumps({"units": 11}))),
-    Kind("an array of the model", change=lambda folder: np.save(folder / "nets/kernel.npy", np.arange(1, 10.0))),
+    Kind("an array of the model", change=saved("nets/kernel.npy", np.arange(1, 10.0))),
     Kind("a file outside the model's folder", change=text("shared/bias.txt", "0.2")),
     Kind("a file in a folder that the model lists", change=text("nets/parts/a.txt", "b")),
     Kind("one more file in that folder", change=text("nets/parts/b.txt", "b")),
@@ -402,42 +483,56 @@ CHANGES = (
         ),
     ),
     Kind("the type of pixels", change=npz(x_train=_A["x_train"] / 1.0, x_test=_A["x_test"] / 1.0)),
-    Kind("another file", options=("dataset=other.npz",), before=lambda folder: np.savez(folder / "other.npz", **(_A | {"y_test": 1 - _A["y_test"]}))),
+    Kind("another file", options=("dataset=other.npz",), before=other_npz),
     # Image folders.
     Kind("an image", "pets", picture("pets/train/cat/0.png", 77)),
     Kind("one more image", "pets", picture("pets/test/dog/9.png", 77)),
     Kind("an image less", "pets", lambda folder: (folder / "pets/train/cat/2.png").unlink()),
-    Kind("an image of another class", "pets", lambda folder: (folder / "pets/train/cat/2.png").rename(folder / "pets/train/dog/9.png")),
-    Kind("an image moved to the test set", "pets", lambda folder: (folder / "pets/train/cat/2.png").rename(folder / "pets/test/cat/9.png")),
-    Kind("images in another order", "pets", lambda folder: (folder / "pets/train/cat/0.png").rename(folder / "pets/train/cat/9.png")),
-    Kind("a class's name", "pets", lambda folder: [(folder / "pets" / split / "dog").rename(folder / "pets" / split / "wolf") for split in ("train", "test")]),
+    Kind("an image of another class", "pets", renamed("pets/train/cat/2.png", "pets/train/dog/9.png")),
+    Kind("an image moved to the test set", "pets", renamed("pets/train/cat/2.png", "pets/test/cat/9.png")),
+    Kind("images in another order", "pets", renamed("pets/train/cat/0.png", "pets/train/cat/9.png")),
+    Kind("a class's name", "pets", renamed_class),
     Kind("an image in a class behind a link", "links", picture("pictures/pets/train/cat/0.png", 77)),
-    Kind("a class's link to another folder", "links", relinked("links/train/cat", "elsewhere/others/train/cat")),
+    Kind(
+        "a class's link to another folder", "links", relinked("links/train/cat", "elsewhere/others/train/cat")
+    ),
     Kind("an image in a folder behind a link", "link", picture("pictures/pets/test/cat/0.png", 77)),
     Kind("the folder's link to another one", "link", relinked("link", "elsewhere/others")),
-    Kind("a link in a circle", "pets", lambda folder: (folder / "pets/train/cat/back").symlink_to(folder / "pets")),
-    Kind("a link to nothing", "pets", lambda folder: (folder / "pets/train/cat/9.png").symlink_to(folder / "nothing")),
-    Kind("another folder with links alone", "links", options=("dataset=others",), before=lambda folder: [(folder / "others" / split).mkdir(parents=True) or [(folder / "others" / split / name).symlink_to(folder / "elsewhere/others" / split / name) for name in ("cat", "dog")] for split in ("train", "test")]),
+    Kind("a link in a circle", "pets", linked("pets/train/cat/back", "pets")),
+    Kind("a link to nothing", "pets", linked("pets/train/cat/9.png", "nothing")),
+    Kind("another folder with links alone", "links", options=("dataset=others",), before=other_links),
     # Parquet.
     Kind("a class's name in Parquet", "mine.parquet", lambda folder: parquet(folder, ("cat", "wolf"))),
     Kind("rows in another order", "mine.parquet", lambda folder: parquet(folder, flip=True)),
     # What load() reads.
-    Kind("a CSV file that load() reads", "data.py", lambda folder: write_labels(folder, [1 - number % 2 for number in range(12)])),
+    Kind("a CSV file that load() reads", "data.py", flipped_labels),
     Kind("the same, same size and time stamp", "data.py", unnoticed("labels.csv", "0\n1\n0", "1\n1\n0")),
-    Kind("a binary file that it reads", "data.py", lambda folder: np.zeros(12 * 16, np.uint8).tofile(folder / "pixels.bin")),
+    Kind("a binary file that it reads", "data.py", blackened),
     Kind("a module that it imports", "data.py", text("reading.py", "def offset():\n    return 5\n")),
     Kind("a module of that module", "data.py", text("offsets.py", "AMOUNT = 2\n")),
     Kind("a module that was missing", "data.py", text("corrections.py", "AMOUNT = 3\n")),
-    Kind("one more file in a folder that it lists", "data.py", lambda folder: np.save(folder / "more/second.npy", np.uint8(1))),
+    Kind("one more file in a folder that it lists", "data.py", saved("more/second.npy", np.uint8(1))),
     Kind("an environment variable that it reads", "data.py", variables={"PROBE_OFFSET": "1"}),
-    Kind("what native code reads", "natively.py", lambda folder: write_labels(folder, [1 - number % 2 for number in range(12)])),
-    Kind("what another process reads", "process.py", lambda folder: write_labels(folder, [1 - number % 2 for number in range(12)])),
-    Kind("another program of that name", "data.py", options=("dataset=copy/data.py",), before=lambda folder: [(folder / "copy").mkdir(), [shutil.copy(folder / name, folder / "copy" / name) for name in ("data.py", "reading.py", "offsets.py", "pixels.bin")], shutil.copytree(folder / "more", folder / "copy/more"), write_labels(folder / "copy", [1 - number % 2 for number in range(12)])]),
+    Kind("what native code reads", "natively.py", flipped_labels),
+    Kind("what another process reads", "process.py", flipped_labels),
+    Kind("another program of that name", "data.py", options=("dataset=copy/data.py",), before=other_program),
     # What it runs in.
-    Kind("a package's version", before=interpreter, change=package("plain-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: plain\nVersion: 2.0\n")),
-    Kind("another build of that version", before=interpreter, change=package("plain-1.0.dist-info/RECORD", "plain.py,sha256=2222,10\n")),
-    Kind("a package installed for editing", before=interpreter, change=text("venv-source/probe.py", "SPEED = 2\n")),
-    Kind("one more package", before=interpreter, change=lambda folder: [shutil.copytree(path, path.with_name("other-1.0.dist-info")) and (path.with_name("other-1.0.dist-info") / "METADATA").write_text("Name: other\nVersion: 1.0\n") for path in folder.glob("venv/lib/python*/site-packages/plain-1.0.dist-info")]),
+    Kind(
+        "a package's version",
+        before=interpreter,
+        change=package("plain-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: plain\nVersion: 2.0\n"),
+    ),
+    Kind(
+        "another build of that version",
+        before=interpreter,
+        change=package("plain-1.0.dist-info/RECORD", "plain.py,sha256=2222,10\n"),
+    ),
+    Kind(
+        "a package installed for editing",
+        before=interpreter,
+        change=text("venv-source/probe.py", "SPEED = 2\n"),
+    ),
+    Kind("one more package", before=interpreter, change=one_more_package),
     Kind("another interpreter", before=interpreter, options=("environment=fake",)),
     Kind("the lock", before=lock, change=other_lock),
     Kind("where libraries are looked for", variables={"LD_LIBRARY_PATH": "/opt/other"}),
@@ -461,7 +556,7 @@ CHANGES = (
     Kind("precision", options=("precision=float64",)),
     Kind("the data's layout", options=("data_layout=channels_first",)),
     Kind("one more repeat", options=("repeats=2",)),
-)  # fmt: skip
+)
 
 NO_CHANGES = (
     *(
@@ -477,13 +572,27 @@ NO_CHANGES = (
     Kind("images behind a link", "pets", behind_link, is_change=False),
     Kind("links instead of a folder", "pets", options=("dataset=links",), is_change=False),
     Kind("the same images as Parquet", "pets", options=("dataset=mine.parquet",), is_change=False),
-    Kind("the same arrays, compressed", change=lambda folder: save_npz(folder, np.savez_compressed), is_change=False),
-    Kind("the data file renamed", change=lambda folder: shutil.copy(folder / "mine.npz", folder / "b.npz"), options=("dataset=b.npz",), is_change=False),
-    Kind("the model renamed", change=lambda folder: shutil.copy(folder / "nets/net.py", folder / "nets/b.py"), options=("model=nets/b.py",), is_change=False),
+    Kind(
+        "the same arrays, compressed",
+        change=lambda folder: save_npz(folder, np.savez_compressed),
+        is_change=False,
+    ),
+    Kind(
+        "the data file renamed",
+        change=copied("mine.npz", "b.npz"),
+        options=("dataset=b.npz",),
+        is_change=False,
+    ),
+    Kind(
+        "the model renamed",
+        change=copied("nets/net.py", "nets/b.py"),
+        options=("model=nets/b.py",),
+        is_change=False,
+    ),
     Kind("a file that nobody reads", change=text("nets/notes.txt", "later"), is_change=False),
     Kind("a hidden file among images", "pets", text("pets/train/cat/.DS_Store", "x"), is_change=False),
     Kind("a file that load() does not read", "data.py", text("notes.txt", "later"), is_change=False),
-    Kind("compiled modules removed", change=lambda folder: [shutil.rmtree(path) for path in folder.rglob("__pycache__")], is_change=False),
+    Kind("compiled modules removed", change=without_compiled, is_change=False),
     Kind("the study's title", options=("title=Another title",), is_change=False),
     Kind("the time limit", options=("time_limit_s=99",), is_change=False),
     Kind("the same interpreter elsewhere", before=interpreter, change=same_interpreter, is_change=False),
@@ -508,7 +617,7 @@ NO_CHANGES = (
             "PYTHONHASHSEED": "7",
         }.items()
     ),
-)  # fmt: skip
+)
 
 
 # ---- the measurement --------------------------------------------------------------------------------

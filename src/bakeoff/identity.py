@@ -1,4 +1,4 @@
-"""What a study's own models and data are: found out before its first run, so that its trials bear it in their names.
+"""What a study's own models and data are, found out before its first run: its trials bear it in their names.
 
 Data are known by their arrays (`bakeoff.datasets`); a model by all that it reads while it is built, which is
 observed in its environment, once, and trusted while all of that is as it was.
@@ -49,7 +49,7 @@ def identify(
     launcher: Launcher,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Identified:
-    """The study with the content of its own models and data filled in; what can't be told fails with its reason.
+    """The study with the content of own models and data filled in; what can't be told fails with its reason.
 
     provisions: by the trial_ids that the study has now.
 
@@ -84,7 +84,7 @@ def identify(
 
 
 def known(study: Study) -> Study:
-    """The study as `identify` would have it, as far as that is known without reading, making or running anything.
+    """The study as `identify` would have it, as far as is known without making or running anything.
 
     Raises:
         StudyError: two trials turn out to be the same.
@@ -138,7 +138,7 @@ def _look(
             _keep(key, looked)
             return looked
     return ModelFailure(
-        f"{model.name}: it, or what it reads, changes while it is looked at; expected files that stay as they are",
+        f"{model.name}: it, or what it reads, changes while it is looked at; expected files that stay",
         "Let the model read what it needs, and write nothing.",
     )
 
@@ -180,7 +180,7 @@ def _look_now(settings: TrialSettings, provision: Provision, launcher: Launcher)
 
 
 def _code_digest(looked: Inputs) -> str:
-    """What a model is. Its own name doesn't matter, nor where its folder lies; what wasn't there isn't part of it."""
+    """What a model is: its own name and its folder's place don't matter, nor what wasn't there."""
     files = [[name, content] for name, content in inputs.relative_names(looked).items() if content]
     return f"read:{hashlib.sha256(json.dumps(sorted(files)).encode()).hexdigest()}"
 

@@ -1,7 +1,7 @@
 """What something was made from: files as they were when they were read, to be looked at again later.
 
-A look is cheap: where size, time stamps and inode are those of before, the file counts as unchanged. Where they
-are not, its content decides, so that a copy, a checkout or a `touch` changes nothing. Links are followed.
+A look is cheap: where size, time stamps and inode are those of before, the file counts as unchanged. Where
+they are not, its content decides, so that a copy, a checkout or a `touch` changes nothing. Links are followed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that something was made from, in the order in which it was given. looked_ns: when, by the wall clock."""
+    """All that something was made from, in the order given. looked_ns: when, by the wall clock."""
 
     paths: tuple[Input, ...]
     looked_ns: int
@@ -80,7 +80,7 @@ def now_ns() -> int:
 
 
 def paths_of(seen: Mapping[str, Any], program: Path) -> list[str]:
-    """What a program was seen to read (`bakeoff_worker.reading`), to be looked at: itself first, then the rest.
+    """What a program was seen to read (`bakeoff_worker.reading`): itself first, then the rest.
 
     Of modules that it looked for in vain, the places beside it where they would be found.
     """
@@ -92,9 +92,7 @@ def paths_of(seen: Mapping[str, Any], program: Path) -> list[str]:
 
 
 def relative_names(made_from: Inputs) -> dict[str, str]:
-    """Contents by path, as they mean the same elsewhere: relative to the folder of the first file, which is "";
-    by their names alone where they lie outside of it.
-    """
+    """Contents by path: relative to the folder of the first file, which is ``""``; by the name alone outside."""
     first, *others = made_from.paths
     folder = os.path.dirname(first.path)  # noqa: PTH120
     found = {"": first.content}

@@ -144,15 +144,14 @@ def _tell_of_other_rules(study: Study, store: Path, tell: Callable[[str], None])
 
 
 def _tell_of_unknown_contents(specs: Sequence[RunSpec], store: Path, tell: Callable[[str], None]) -> None:
-    """Older versions knew own data and models by less than they are: such runs are counted out, and it is said."""
+    """Older versions knew own data and models by less than they are: what is left out is said."""
     with Reader(store) as reader:
         number = reader.num_of_unknown_content({spec.trial_id: spec.settings for spec in specs}.values())
     if number:
         tell(
-            f"{number} run{'s' if number > 1 else ''} in the store ask{'' if number > 1 else 's'} for the same, "
-            "but an older Bakeoff did not note all that they depended on (the images themselves, files that a "
-            "model or load() reads). They stay in the store, are not counted here and not mixed in: what is "
-            "missing is run anew"
+            f"{number} {'runs' if number > 1 else 'run'} of an older Bakeoff in the store asked for the same, "
+            "but it did not note all that they depended on (images, files that a model or load() reads): "
+            "not counted here, nor mixed in. They stay in the store; what is missing is run anew"
         )
 
 

@@ -1,14 +1,15 @@
 """What a program reads while it runs: modules, files, folders, variables, as seen from inside its process.
 
-From Python 3.8 on the interpreter itself tells of every file that Python code opens and every folder that it lists
-(PEP 578). Python 3.7 has no such hooks: there `open`, `io.open`, `os.open`, `os.listdir` and `os.scandir` are
-wrapped, and a module that could not be imported goes unnoticed. Not seen by either: the network, the clock, and
-what a library's native code opens by itself (HDF5 files are, where h5py is imported before).
+From Python 3.8 on the interpreter itself tells of every file that Python code opens and every folder that it
+lists (PEP 578). Python 3.7 has no such hooks: there `open`, `io.open`, `os.open`, `os.listdir` and `os.scandir`
+are wrapped, and a module that could not be imported goes unnoticed. Not seen by either: the network, the clock,
+and what a library's native code opens by itself (HDF5 files are seen, where h5py is imported before).
 """
 
 import builtins
 import io
 import os
+import pathlib
 import sys
 import sysconfig
 from typing import Any, Dict, Iterable, List, Set, Tuple
@@ -99,7 +100,7 @@ class Reading:
             self._blind_spots.add("the network")
 
     def _is_programs(self, file: str) -> bool:
-        """Whether code in that file is the program's own: libraries look for much that they can do without."""
+        """Whether code in that file is the program's own: libraries look for much that is not needed."""
         if file not in self._whose:
             self._whose[file] = not _is_below(os.path.realpath(file), self._left_out)
         return self._whose[file]
@@ -131,18 +132,21 @@ class Reading:
         self._wrap(io, "open", opened)
         self._wrap(os, "open", lambda arguments: self._open(arguments[0], arguments[1]))
         for name in ("listdir", "scandir"):
-            self._wrap(os, name, lambda arguments: self._list(arguments[0] if arguments else None))
+            self._wrap(os, name, lambda arguments: self._list(arguments[0]))
+            # pathlib keeps what it found in `os` when it was imported.
+            accessor = getattr(pathlib, "_NormalAccessor")  # noqa: B009  (of old Pythons alone)
+            self._wrap(accessor, name, lambda arguments: self._list(arguments[0]), staticmethod)
 
-    def _wrap(self, owner: Any, name: str, note: Any) -> None:
-        original = getattr(owner, name)
+    def _wrap(self, owner: Any, name: str, note: Any, form: Any = lambda function: function) -> None:
+        original, kept = getattr(owner, name), vars(owner)[name]
 
         def noted(*arguments: Any, **options: Any) -> Any:
             if self._is_on and arguments:
                 note(arguments + ((options["mode"],) if len(arguments) == 1 and "mode" in options else ()))
             return original(*arguments, **options)
 
-        self._wrapped.append((owner, name, original))
-        setattr(owner, name, noted)
+        self._wrapped.append((owner, name, kept))
+        setattr(owner, name, form(noted))
 
 
 def installed() -> List[str]:

@@ -1,8 +1,8 @@
 """Prepared data sets in the cache: written whole or not at all, and hashed before they are used.
 
 An entry is a folder ``<root>/datasets/<key>/`` with the four arrays as ``.npy`` files and
-``about.json``. The key is a catalogue name or ``user-<digest>``, the beginning of its arrays' digest, with ``@<side>`` where images were resized
-and ``@x<times>`` where changed copies of the training images were added.
+``about.json``. The key is a catalogue name or ``user-<digest>``, the beginning of its arrays' digest; with
+``@<side>`` where images were resized and ``@x<times>`` where changed copies of them were added.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def building(root: Path, entry_key: str, facts: Mapping[str, Any]) -> Iterator[P
 
 @dataclass
 class Fresh:
-    """An entry on its way into the cache. path: a folder for the four arrays; key: known once they are there."""
+    """An entry on its way into the cache. path: of the four arrays; key: known once they are there."""
 
     path: Path
     key: str = ""
@@ -98,7 +98,7 @@ class Fresh:
 
 @contextmanager
 def naming(root: Path, facts: Mapping[str, Any]) -> Iterator[Fresh]:
-    """As `building`, for an entry that is called by its arrays: ``user-<digest>``, and ``@<side>`` if resized.
+    """As `building`, for an entry called by its arrays: ``user-<digest>``, and ``@<side>`` if resized.
 
     Raises:
         MachineError: the disk is full or can't be written.

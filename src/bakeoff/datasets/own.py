@@ -51,7 +51,7 @@ class OwnData:
     """Checked arrays: images (N, H, W, C) uint8 or float32, labels (N,) int64 from 0 without gaps.
 
     class_names: known for image folders and for Parquet files with text labels. inputs: what they were made
-    from; None where that can't be told in full, so that only reading them anew shows whether they have changed.
+    from; None where that can't be told in full, and only reading them anew shows whether they have changed.
     """
 
     arrays: Mapping[str, Array]
@@ -382,8 +382,8 @@ def read_program(
 ) -> tuple[dict[str, Array], Inputs | None]:
     """What the ``load()`` of a Python file returns, called in a process of its own, and what it read.
 
-    None instead of the latter where it did what can't be seen into (asked the network, started processes, loaded
-    native code that may open files by itself), or where files were written meanwhile.
+    None instead of the latter where it did what can't be seen into (asked the network, started processes,
+    loaded native code that may open files by itself), or where files were written meanwhile.
 
     Raises:
         DatasetError: it failed, crashed, took too long, or returned something else; with its last lines.

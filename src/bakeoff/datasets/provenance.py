@@ -1,7 +1,7 @@
 """Which entry each of the user's own sources came to, and what was read for it.
 
 A source is known by its path, and trusted only while everything that was read for it is as it was: two
-sources never share what is kept here. The entries themselves are known by their arrays, whatever they came from.
+sources never share what is kept here. The entries themselves are known by their arrays.
 """
 
 from __future__ import annotations

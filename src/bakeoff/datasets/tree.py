@@ -32,7 +32,7 @@ def _below(folder: Path, above: tuple[tuple[int, int], ...]) -> list[Path]:
         here = (facts.st_dev, facts.st_ino)
         if here in above:
             raise DatasetError(
-                f"{folder}: is a link back to {folder.resolve()}, which it lies in; expected folders without a circle",
+                f"{folder}: is a link back to {folder.resolve()}, which it lies in; expected no circles",
                 "remove the link",
             )
         found = []

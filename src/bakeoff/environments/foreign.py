@@ -55,7 +55,8 @@ except ImportError:
     try:
         import pkg_resources
         for found in pkg_resources.working_set:
-            texts = [found.get_metadata(one) if found.has_metadata(one) else "" for one in ("RECORD", "direct_url.json")]
+            files = ("RECORD", "direct_url.json")
+            texts = [found.get_metadata(one) if found.has_metadata(one) else "" for one in files]
             note(found.project_name, found.version, *texts)
     except ImportError:
         for folder in sys.path:
@@ -86,8 +87,8 @@ _ANSWER_S = 60.0  # a cold network file system with thousands of packages
 class ExternalFacts:
     """What an interpreter says of itself.
 
-    packages: distribution name to version. contents: to a digest of its files, as the installer noted them; of
-    packages that are installed for editing, as they are. build: of Python itself, and what conda has installed.
+    packages: distribution name to version. contents: to a digest of its files, as the installer noted them;
+    of packages that are installed for editing, as they are. build: of Python, and what conda has installed.
     """
 
     version: str

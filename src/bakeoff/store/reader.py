@@ -401,15 +401,15 @@ class Reader:
         }
 
     def num_of_unknown_content(self, settings: Iterable[TrialSettings]) -> int:
-        """Runs that ended well and ask for the same as one of these, but were named by less than they depend on.
+        """Runs that ended well and ask for the same as one of these, but were named by less than they need.
 
         Older versions named own models and data by one file's text, or a folder's bytes.
         """
         asked = {_request(one) for one in settings if one.content}
         with self._snapshot():
             rows = self._connection.execute(
-                "SELECT settings, count(*) FROM trials JOIN runs USING (trial_id) JOIN run_ends USING (run_id)"
-                " WHERE status = 'ok' GROUP BY trial_id"
+                "SELECT settings, count(*) FROM trials JOIN runs USING (trial_id)"
+                " JOIN run_ends USING (run_id) WHERE status = 'ok' GROUP BY trial_id"
             ).fetchall()
         stored = [(_settings(text), number) for text, number in rows]
         return sum(

@@ -27,7 +27,7 @@ class Backend(BackendBase):
         """Nothing to import."""
 
     def build(self, build_model: Any, input_shape: Tuple[int, ...], num_classes: int, seed: int) -> None:
-        """One weight, drawn as everybody's are; the user's model is called, and what it returns is ignored."""
+        """One weight, drawn as everybody's are; a model of the user's is called, and its result ignored."""
         if self.paths.model_file:
             build_model(input_shape, num_classes)
         self.epoch, self.seed = 0, seed
