@@ -1,7 +1,7 @@
 """What something was made from: files as they were when they were read, to be looked at again later.
 
 A look is cheap: where size, time stamps and inode are those of before, the file counts as unchanged. Where
-they are not, its content decides, so that a copy, a checkout or a `touch` changes nothing. Links are followed.
+they are not, its content decides, so that a copy or a `touch` changes nothing. Links are followed.
 """
 
 from __future__ import annotations
@@ -92,15 +92,22 @@ def paths_of(seen: Mapping[str, Any], program: Path) -> list[str]:
 
 
 def relative_names(made_from: Inputs) -> dict[str, str]:
-    """Contents by path: relative to the folder of the first file, which is ``""``; by the name alone outside."""
+    """Contents by path: relative to the folder of the first file, which is ``""``; outside, by the name.
+
+    Of several outside of one name, by name and content: their order in the file system doesn't matter.
+    """
     first, *others = made_from.paths
     folder = os.path.dirname(first.path)  # noqa: PTH120
-    found = {"": first.content}
-    for one in others:
-        inside = one.path == folder or one.path.startswith(folder + os.sep)
-        name = os.path.relpath(one.path, folder) if inside else os.path.basename(one.path)  # noqa: PTH119
-        found[name if name not in found else f"{name} {one.content[:8]}"] = one.content
-    return found
+    names = [_relative(one.path, folder) for one in others]
+    return {"": first.content} | {
+        name if names.count(name) == 1 else f"{name} {one.content[:8]}": one.content
+        for name, one in zip(names, others, strict=True)
+    }
+
+
+def _relative(path: str, folder: str) -> str:
+    is_inside = path == folder or path.startswith(folder + os.sep)
+    return os.path.relpath(path, folder) if is_inside else os.path.basename(path)  # noqa: PTH119
 
 
 def from_document(document: Mapping[str, Any]) -> Inputs:

@@ -150,8 +150,8 @@ def _tell_of_unknown_contents(specs: Sequence[RunSpec], store: Path, tell: Calla
     if number:
         tell(
             f"{number} {'runs' if number > 1 else 'run'} of an older Bakeoff in the store asked for the same, "
-            "but it did not note all that they depended on (images, files that a model or load() reads): "
-            "not counted here, nor mixed in. They stay in the store; what is missing is run anew"
+            "but it did not note all that they depended on (images, files that models or load() read). They "
+            "stay in the store, but are neither counted here nor mixed in: what is missing is run anew"
         )
 
 

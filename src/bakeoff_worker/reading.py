@@ -1,9 +1,9 @@
 """What a program reads while it runs: modules, files, folders, variables, as seen from inside its process.
 
 From Python 3.8 on the interpreter itself tells of every file that Python code opens and every folder that it
-lists (PEP 578). Python 3.7 has no such hooks: there `open`, `io.open`, `os.open`, `os.listdir` and `os.scandir`
-are wrapped, and a module that could not be imported goes unnoticed. Not seen by either: the network, the clock,
-and what a library's native code opens by itself (HDF5 files are seen, where h5py is imported before).
+lists (PEP 578). Python 3.7 has no such hooks: there `open`, `io.open`, `os.open`, `os.listdir` and
+`os.scandir` are wrapped, and a module that could not be imported goes unnoticed. Not seen by either: the
+network, the clock, and what native code opens by itself (HDF5 files are seen, if h5py is imported before).
 """
 
 import builtins

@@ -88,10 +88,10 @@ class TrialSettings:
     handicap: makes training slower by this fraction, on purpose: after each epoch the process works on
         in vain, inside what is timed. A difference of known size, to see whether it is found.
     keep_memory: have the C library's allocator keep what is freed, instead of giving it back to the system.
-    content: what the user's own model (``model``) and data (``dataset``) are, whatever their files are called:
-        digests of all that a model read while it was built, and of a data set's arrays (also of known sets that
-        were resized). ``scaled``: of the arrays with changed copies. Filled in before a study runs; until then,
-        a path stands for what is there.
+    content: what the user's own model (``model``) and data (``dataset``) are, whatever their files are
+        called: digests of all that a model read while it was built, and of a data set's arrays (also of
+        known sets that were resized). ``scaled``: of the arrays with changed copies. Filled in before a
+        study runs; until then, a path stands for what is there.
     """
 
     backend: str

@@ -108,7 +108,7 @@ def test_runs_that_an_older_version_named_are_not_counted_and_it_is_said(home: P
         for table in ("runs", "planned", "study_trials", "begins"):
             store.execute(f"UPDATE {table} SET study_digest = 'before'")
     told = run(home)
-    assert any(line.startswith("1 run in the store asked for the same") for line in told)
+    assert any(line.startswith("1 run of an older Bakeoff in the store asked for the same") for line in told)
     assert any("1 of 1 runs to do" in line for line in told)
     with Reader(home / "store.sqlite") as reader:
         assert len(reader.runs("probe")) == 1 and len(reader.runs()) == 2
