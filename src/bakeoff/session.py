@@ -149,7 +149,7 @@ def _tell_of_unknown_contents(specs: Sequence[RunSpec], store: Path, tell: Calla
         number = reader.num_of_unknown_content({spec.trial_id: spec.settings for spec in specs}.values())
     if number:
         tell(
-            f"{number} {'runs' if number > 1 else 'run'} of an older Bakeoff in the store asked for the same, "
+            f"{number} run{'s' * (number > 1)} of an older Bakeoff in the store asked for the same, "
             "but it did not note all that they depended on (images, files that models or load() read). They "
             "stay in the store, but are neither counted here nor mixed in: what is missing is run anew"
         )

@@ -10,6 +10,7 @@ import builtins
 import io
 import os
 import pathlib
+import re
 import sys
 import sysconfig
 from typing import Any, Dict, Iterable, List, Set, Tuple
@@ -20,6 +21,8 @@ _WORKS_UNSEEN = ("subprocess.Popen", "os.system", "os.fork", "os.forkpty", "os.p
 _REACHES_OUT = ("socket.connect", "socket.getaddrinfo")
 # Libraries with native code that opens files through Python alone, so that all of them are seen.
 _OPEN_THROUGH_PYTHON = frozenset(("numpy", "PIL", "scipy", "pandas"))
+# Files of Python's that list folders in search of modules and installed packages.
+_LOOKS_FOR_MODULES = re.compile(r"[/ ](importlib|importlib_metadata|pkg_resources)\b|[/]pkgutil\.py$")
 
 
 class Reading:
@@ -117,7 +120,7 @@ class Reading:
     def _list(self, path: Any) -> None:
         name = _name("." if path is None else path)
         caller = sys._getframe(2).f_code.co_filename
-        if name is not None and not caller.startswith("<frozen importlib"):  # how modules are looked for
+        if name is not None and not _LOOKS_FOR_MODULES.search(caller):
             self._listed.add(name)
 
     # ---- Python 3.7 ---------------------------------------------------------------------------------
