@@ -7,6 +7,7 @@ observed in its environment, once, and trusted while all of that is as it was.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bakeoff import cache, datasets, environments, inputs, plan
+from bakeoff.datasets import Prepared
 from bakeoff.environments import Environment
 from bakeoff.errors import BakeoffError, DatasetError, EnvironmentFailure, ModelFailure
 from bakeoff.execute import Provision
@@ -90,18 +92,27 @@ def known(study: Study) -> Study:
         StudyError: two trials turn out to be the same.
     """
     contents = {}
+
+    @functools.cache
+    def find(name: str) -> Environment | None:
+        return environments.find(name, request=study.environments.get(name))
+
+    @functools.cache
+    def data_of(*key: Any) -> Prepared | None:
+        return datasets.known(*key)
+
     for trial_id, one in _settings_of(study).items():
         try:
-            data = datasets.known(one.dataset, one.image_size, one.data_scale)
-            environment = environments.find(one.environment, request=study.environments.get(one.environment))
+            data = data_of(one.dataset, one.image_size, one.data_scale)
+            environment = None if one.model in MODELS else find(one.environment)
         except (DatasetError, EnvironmentFailure):
             continue
         if data is None:
             continue
         content = dict(data_content(one, data))
-        if one.model not in MODELS and environment is not None:
-            looked = _kept(_key(one, environment, data.path))
-            content |= {"model": _code_digest(looked)} if looked else {}
+        looked = _kept(_key(one, environment, data.path)) if environment else None
+        if looked:
+            content["model"] = _code_digest(looked)
         if content:
             contents[trial_id] = content
     return identified(study, contents)
