@@ -5,6 +5,7 @@
     ├── StudyError                       3    the study file is wrong (all its mistakes at once)
     ├── EnvironmentFailure                4    an environment can't be made or found
     ├── DatasetError                     5    data missing, damaged, or of the wrong form
+    ├── ModelFailure                     1    the user's model can't be built
     ├── StoreError                       6    the store can't be opened, written or understood
     ├── MachineError                     7    this machine lacks what was asked (GPU, disk, compiler)
     └── ReportError                      8    nothing to report, or it can't be written
@@ -60,6 +61,10 @@ class DatasetError(BakeoffError):
     """Data are missing, damaged, or of the wrong form."""
 
     exit_code = 5
+
+
+class ModelFailure(BakeoffError):
+    """The user's own model can't be built."""
 
 
 class StoreError(BakeoffError):

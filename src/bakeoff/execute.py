@@ -15,9 +15,10 @@ from typing import Any
 from bakeoff import machine
 from bakeoff.environments import Environment
 from bakeoff.errors import BakeoffError, StoreError
+from bakeoff.inputs import Inputs, relative_names
 from bakeoff.launchers.base import Launch, Launcher
 from bakeoff.store.writer import Condition, Writer
-from bakeoff_worker.records import Job, PhaseEnded, Record, RunEnded, RunPaths, RunSpec
+from bakeoff_worker.records import Job, PhaseEnded, Record, RunEnded, RunInputs, RunPaths, RunSpec
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Provision:
 
     dataset: folder of arrays. model_file: the user's model, or None for a built-in one. parquet: folder of
     Parquet files with the training images, where a cluster's executors read them. java: home of the Java
-    that runs Spark; None where there is no cluster.
+    that runs Spark; None where there is no cluster. content: what the data are, where their name doesn't tell
+    (`TrialSettings.content`). code: what the user's model was made from when it was looked at.
     """
 
     environment: Environment
@@ -34,6 +36,8 @@ class Provision:
     model_file: Path | None = None
     parquet: Path | None = None
     java: Path | None = None
+    content: Mapping[str, str] = field(default_factory=dict)
+    code: Inputs | None = None
 
 
 class Listener:
@@ -106,6 +110,8 @@ def execute(
             ended = RunEnded("failed", provision.message, provision.hint)
             writer.end_run(run_id, ended)
         else:
+            if provision.code:
+                writer.append(run_id, None, RunInputs(relative_names(provision.code)))
             ended = _run(run_id, spec, provision, writer, launcher, listener)
         counts[ended.status] += 1
         listener.run_ended(spec, ended)
@@ -131,6 +137,11 @@ def _run(
     listener: Listener,
 ) -> RunEnded:
     """One run from its start to its stored end."""
+    changed = provision.code and provision.code.changed()
+    if changed:
+        ended = _ended_by_change(changed)
+        writer.end_run(run_id, ended)
+        return ended
     spool = writer.spool_path(run_id)
     log = spool.with_suffix(".log")
     paths = RunPaths(
@@ -166,10 +177,20 @@ def _run(
         records.close()  # ends the child, if it still lives
         wall_s = time.perf_counter() - started - asking_s
         disturbance = machine.disturbance(before, machine.snapshot(), _own_cpu_s() - cpu_before_s)
+        changed = provision.code and provision.code.changed()
+        if changed and ended.status == "ok":
+            ended = _ended_by_change(changed)
         if not isinstance(sys.exception(), StoreError):  # what can't be written now is recovered next time
             writer.end_run(run_id, ended, disturbance=asdict(disturbance), wall_s=wall_s)
             log.unlink(missing_ok=True)
     return ended
+
+
+def _ended_by_change(path: str) -> RunEnded:
+    """The end of a run of which nobody can say what it trained."""
+    return RunEnded(
+        "failed", f"{path} was changed since the study was begun: begin it again, and it is another trial"
+    )
 
 
 @cache

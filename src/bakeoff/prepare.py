@@ -12,7 +12,7 @@ from bakeoff.datasets import Prepared
 from bakeoff.environments import Environment
 from bakeoff.errors import BakeoffError, DatasetError, EnvironmentFailure, MachineError
 from bakeoff.execute import Provision
-from bakeoff.study import Study
+from bakeoff.study import DATASETS, Study
 from bakeoff_worker.models.catalogue import MODELS
 from bakeoff_worker.records import RunSpec, TrialSettings
 
@@ -131,7 +131,18 @@ def _provision(
     if isinstance(parquet, BakeoffError):
         return parquet
     model_file = None if settings.model in MODELS else Path(settings.model)
-    return Provision(environment, data.path, model_file, parquet, java)
+    content = data_content(settings, data)
+    return Provision(environment, data.path, model_file, parquet, java, content)
+
+
+def data_content(settings: TrialSettings, data: Prepared) -> Mapping[str, str]:
+    """What a trial's data are, as `TrialSettings.content` has it; nothing where their name says it all."""
+    content = {}
+    if settings.dataset not in DATASETS or settings.image_size is not None:
+        content["dataset"] = f"arrays:{data.base_digest}"
+    if settings.data_scale > 1:
+        content["scaled"] = f"arrays:{data.digest}"
+    return content
 
 
 def check_devices(settings: Iterable[TrialSettings]) -> None:

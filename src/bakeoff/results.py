@@ -46,6 +46,11 @@ class Results:
         with Reader(self.path) as reader:
             return reader.phases(study)
 
+    def inputs(self, study: str | None = None) -> pl.DataFrame:
+        """One row per run with a model of the user's own: what the model read, by SHA-256."""
+        with Reader(self.path) as reader:
+            return reader.inputs(study)
+
     def outcomes(self, study: str | None = None) -> pl.DataFrame:
         """One row per run: which evaluation images it got wrong, a bit per image."""
         with Reader(self.path) as reader:

@@ -14,6 +14,7 @@ from bakeoff import plan, stats, stopping
 from bakeoff.datasets import Progress
 from bakeoff.errors import BakeoffError
 from bakeoff.execute import Listener, Provision, Tally, condition_of, execute
+from bakeoff.identity import identify
 from bakeoff.launchers import local
 from bakeoff.launchers.base import Launcher
 from bakeoff.prepare import check_masters, prepare
@@ -73,20 +74,20 @@ def complete(
     Raises:
         StoreError, MachineError, KeyboardInterrupt: as `run`.
     """
-    specs, branches = plan.expand(study), plan.expand_follow_up(study)
     with Writer(store) as writer:
         for recovered in writer.recover():
             tell(f"{recovered.label}, repeat {recovered.repeat + 1}: {recovered.end.reason}")
-        _tell_of_other_rules(study, store, tell)
-        planned = writer.begin_study(study_row(study, specs))
+        asked = (*plan.expand(study), *itertools.chain.from_iterable(plan.expand_follow_up(study)))
         with downloads or nullcontext(lambda progress: None) as on_download:
             provisions = prepare(
-                study,
-                (*specs, *itertools.chain.from_iterable(branches)),
-                data_directory=data_directory,
-                tell=tell,
-                on_download=on_download,
+                study, asked, data_directory=data_directory, tell=tell, on_download=on_download
             )
+        named = identify(study, provisions, launcher=launcher, tell=tell)
+        study, provisions = named.study, named.provisions
+        specs, branches = plan.expand(study), plan.expand_follow_up(study)
+        _tell_of_other_rules(study, store, tell)
+        _tell_of_unknown_contents(specs, store, tell)
+        planned = writer.begin_study(study_row(study, specs))
         conditions = {trial_id: condition_of(one).condition_id for trial_id, one in provisions.items()}
 
         beforehand = Beforehand(
@@ -140,6 +141,18 @@ def _tell_of_other_rules(study: Study, store: Path, tell: Callable[[str], None])
                 f"{study.name} was run before by other rules; now: {rules}. It is another study beside that "
                 "one, and takes its runs: whoever saw their results chose these rules after them"
             )
+
+
+def _tell_of_unknown_contents(specs: Sequence[RunSpec], store: Path, tell: Callable[[str], None]) -> None:
+    """Older versions knew own data and models by less than they are: what is left out is said."""
+    with Reader(store) as reader:
+        number = reader.num_of_unknown_content({spec.trial_id: spec.settings for spec in specs}.values())
+    if number:
+        tell(
+            f"{number} run{'s' * (number > 1)} of an older Bakeoff in the store asked for the same, "
+            "but it did not note all that they depended on (images, files that models or load() read). They "
+            "stay in the store, but are neither counted here nor mixed in: what is missing is run anew"
+        )
 
 
 # ---- a number of blocks, or until all is decided ----------------------------------------------------

@@ -53,7 +53,9 @@ def _run(job: records.Job, channel: emit.Channel) -> records.RunEnded:
         if job.spec.settings.keep_memory and not allocator.keeps_memory():
             raise Skip("keep_memory needs glibc, whose allocator can be told so; leave it out here")
         # Imports NumPy, whose BLAS sizes its pool when it is loaded.
-        way = distribution.load(job.spec.settings.distribution, verifies=job.paths.evidence is not None)
+        way = distribution.load(
+            job.spec.settings.distribution, verifies=job.paths.evidence is not None, looks=job.paths.looks
+        )
         way.run(job, channel, importing)
     except Skip as skip:
         return records.RunEnded("skipped", str(skip))

@@ -96,7 +96,10 @@ def cpus() -> List[int]:
 def thread_variables() -> Dict[str, str]:
     """Environment variables that steer thread counts and compilers, as this process has them."""
     names = r"^(OMP|MKL|OPENBLAS|TF|XLA|JAX|THEANO|KERAS|TORCH|CUDA|GOTO|NUMEXPR|BLIS|VECLIB)_"
-    return {key: value for key, value in sorted(os.environ.items()) if re.match(names, key)}
+    own = ("KERAS_HOME",)  # an empty folder of each run's
+    return {
+        key: value for key, value in sorted(os.environ.items()) if re.match(names, key) and key not in own
+    }
 
 
 def homeless(facts: Dict[str, Any]) -> Dict[str, Any]:

@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, Mapping, Optional, Type, Union
+from typing import Any, Dict, List, Mapping, Optional, Type, Union
 
 # What is timed, and how. Results of different versions never share a mean.
 #   1  first version: fit per epoch on pre-permuted arrays, clock paused for evaluation, device
@@ -90,7 +90,10 @@ class TrialSettings:
     keep_memory: have the C library's allocator keep what is freed, instead of giving it back to the system.
     tf32: let a GPU round float32 factors to TF32's 10 bits (True) or not (False); None leaves what the
         framework does by itself, which differs between frameworks.
-    content: digests of the user's own files (``model``, ``dataset``), so that edited files are new trials.
+    content: what the user's own model (``model``) and data (``dataset``) are, whatever their files are
+        called: digests of all that a model read while it was built, and of a data set's arrays (also of
+        known sets that were resized). ``scaled``: of the arrays with changed copies. Filled in before a
+        study runs; until then, a path stands for what is there.
     """
 
     backend: str
@@ -142,7 +145,8 @@ class TrialSettings:
             if value != getattr(plain, key) or key in ("backend", "environment")
         }
         identity.pop("time_limit_s", None)
-        identity.update(dict.fromkeys(self.content, ""))  # own files are known by content, wherever they lie
+        known = self.content.keys() & {"model", "dataset"}
+        identity.update(dict.fromkeys(known, ""))  # by content, wherever they lie
         canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
@@ -151,6 +155,7 @@ class TrialSettings:
         plain = TrialSettings(self.backend, self.environment)
         defaults: Dict[str, Any] = {name: getattr(plain, name) for name in _OF_NO_STEP}
         defaults["global_batch_size"] = min(_VERIFIED_BATCH_SIZE, self.global_batch_size)
+        defaults["content"] = {key: digest for key, digest in self.content.items() if key != "scaled"}
         return dataclasses.replace(self, **defaults)
 
     @property
@@ -211,6 +216,7 @@ class RunPaths:
     java: home of the Java that a Spark driver starts; None where there is no cluster.
     folder: private to the run and removed when it is over, however it ends.
     evidence: file for what the contestant computes, where it is to be verified instead of timed.
+    looks: whether the model is only to be built, to see what it reads.
     """
 
     dataset: str
@@ -221,6 +227,7 @@ class RunPaths:
     java: Optional[str] = None
     folder: Optional[str] = None
     evidence: Optional[str] = None
+    looks: bool = False
 
 
 @dataclass(frozen=True)
@@ -257,6 +264,28 @@ class Facts:
     asked: Mapping[str, Any]
     resolved: Mapping[str, Any]
     observed: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ModelRead:
+    """What the user's model reads while it is imported and built: see `bakeoff_worker.reading.Reading.found`.
+
+    Without variables: none reach a worker but those that the condition names.
+    """
+
+    paths: List[str]
+    folders: List[str]
+    absent: List[str]
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """What the run's own model was made from, when the run began.
+
+    files: path, relative to the model's folder, to SHA-256; of a folder that was listed, of its names.
+    """
+
+    files: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -478,6 +507,8 @@ class RunEnded:
 Record = Union[
     RunStarted,
     Facts,
+    ModelRead,
+    RunInputs,
     PhaseEnded,
     EpochRecord,
     Outcomes,
@@ -493,6 +524,8 @@ Record = Union[
 KINDS: Dict[str, Type[Any]] = {
     "run_started": RunStarted,
     "facts": Facts,
+    "model_read": ModelRead,
+    "inputs": RunInputs,
     "phase": PhaseEnded,
     "epoch": EpochRecord,
     "outcomes": Outcomes,

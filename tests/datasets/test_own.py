@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import polars as pl
 import psutil
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -321,14 +322,67 @@ def test_program(tmp_path: Path, around: Surroundings) -> None:
     assert (prepared.num_train, prepared.num_test, prepared.image_shape) == (6, 2, (3, 3, 1))
 
 
-def test_program_is_run_again_only_when_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
-    path = program(tmp_path, RIGHT)
-    first = prepare.ensure(str(path))
+def ran(folder: Path) -> int:
+    """How often `counted` ran."""
+    return len((folder / "runs.log").read_text()) if (folder / "runs.log").exists() else 0
+
+
+def counted(folder: Path, text: str) -> Path:
+    """A program that leaves a mark beside it each time that it runs."""
+    made = program(folder, f"{text}\nopen({str(folder / 'runs.log')!r}, 'a').write('.')\n")
+    time.sleep(0.05)  # what is written while it runs can't be told from what it read
+    return made
+
+
+def test_program_runs_again_when_anything_that_it_read_has_changed(
+    tmp_path: Path, around: Surroundings
+) -> None:
+    path = str(counted(tmp_path, RIGHT))
+    first = prepare.prepare(path, around)
+    assert prepare.prepare(path, around) == first and ran(tmp_path) == 1
+    (tmp_path / "helper_beside.py").touch()
+    assert prepare.prepare(path, around) == first and ran(tmp_path) == 1
     (tmp_path / "helper_beside.py").write_text("N = 7  # what the file's own text doesn't show")
-    assert prepare.ensure(str(path)) == first
-    assert prepare.fetch(str(path)).num_train == 7
-    assert prepare.ensure(str(path)).num_train == 7
+    time.sleep(0.05)
+    assert prepare.prepare(path, around).num_train == 7 and ran(tmp_path) == 2
+    assert prepare.prepare(path, around, anew=True).num_train == 7 and ran(tmp_path) == 3
+
+
+BLIND_SPOTS = {
+    "another process": "import subprocess; subprocess.run(['true'])",
+    "the network": "import socket; socket.getaddrinfo('127.0.0.1', 9)",
+    "native code": "import polars",
+}
+
+
+@pytest.mark.parametrize("deed", BLIND_SPOTS.values(), ids=BLIND_SPOTS)
+def test_program_that_can_not_be_seen_into_runs_each_time(
+    tmp_path: Path, around: Surroundings, deed: str
+) -> None:
+    path = str(counted(tmp_path, f"{deed}\n{RIGHT}"))
+    assert prepare.prepare(path, around) == prepare.prepare(path, around)
+    assert ran(tmp_path) == 2
+
+
+def test_program_that_asks_for_a_variable(
+    tmp_path: Path, around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(
+        counted(tmp_path, "import os\n" + RIGHT.replace("helper_beside.N", "int(os.getenv('SIZE', 4))"))
+    )
+    assert prepare.prepare(path, around).num_train == 4
+    monkeypatch.setenv("SIZE", "5")
+    assert prepare.prepare(path, around).num_train == 5 and ran(tmp_path) == 2
+
+
+def test_two_programs_of_one_text_beside_other_files(tmp_path: Path, around: Surroundings) -> None:
+    for name, size in (("one", 4), ("other", 8)):
+        (tmp_path / name).mkdir()
+        program(tmp_path / name, RIGHT)
+        (tmp_path / name / "helper_beside.py").write_text(f"N = {size}")
+        os.utime(tmp_path / name / "helper_beside.py", (1, 1))
+    sizes = [prepare.prepare(str(tmp_path / name / "mine.py"), around).num_train for name in ("one", "other")]
+    assert sizes == [4, 8]
 
 
 WRONG_PROGRAMS = {
@@ -380,30 +434,74 @@ def _lives(pid: int) -> bool:
         return False
 
 
-# ---- content digest -------------------------------------------------------------------------------
+# ---- what data are known by -----------------------------------------------------------------------
 
 
-def test_digest_of_a_file_is_its_sha256(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"abc")
-    assert (
-        own.content_digest(tmp_path / "a")
-        == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    )
-    with pytest.raises(DatasetError, match="no such file"):
-        own.content_digest(tmp_path / "b")
+def test_data_are_known_by_their_arrays_whatever_they_came_from(
+    tmp_path: Path, pictures: Path, around: Surroundings
+) -> None:
+    folder = prepare.prepare(str(pictures), around)
+    moved = pictures.rename(tmp_path / "moved")
+    (tmp_path / "linked").symlink_to(moved)
+    rows = [(path.read_bytes(), path.parent.name, path.parts[-3]) for path in sorted(moved.rglob("*.*g"))]
+    table = pl.DataFrame(rows, {"image": pl.Binary, "label": pl.String, "split": pl.String}, orient="row")
+    table.write_parquet(tmp_path / "pets.parquet")
+    for name in ("moved", "linked", "pets.parquet"):
+        other = prepare.prepare(str(tmp_path / name), around)
+        assert (other.digest, other.path) == (folder.digest, folder.path), name
+    for split in ("train", "test"):
+        (moved / split / "dog").rename(moved / split / "wolf")
+    assert prepare.prepare(str(moved), around).digest != folder.digest
 
 
-names = st.text("abc", min_size=1, max_size=3)
-folders = st.dictionaries(st.tuples(names, names).map("/".join), st.binary(max_size=8), max_size=4)
+def test_folders_behind_links(tmp_path: Path, around: Surroundings) -> None:
+    found = []
+    for name, shades in (("one", (10, 20)), ("other", (30, 40))):
+        for split in ("train", "test"):
+            (tmp_path / name / split).mkdir(parents=True)
+            for value, kind in zip(shades, ("cat", "dog"), strict=True):
+                picture(tmp_path / "stock" / name / split / kind / "1.png", value=value)
+                (tmp_path / name / split / kind).symlink_to(tmp_path / "stock" / name / split / kind)
+        found.append(prepare.prepare(str(tmp_path / name), around))
+    assert [load(one, "x_train")[:, 0, 0, 0].tolist() for one in found] == [[10, 20], [30, 40]]
+    picture(tmp_path / "stock" / "one" / "train" / "cat" / "1.png", value=11)
+    assert load(prepare.prepare(str(tmp_path / "one"), around), "x_train")[0, 0, 0, 0] == 11
 
 
-@given(one=folders, other=folders)
-def test_digest_of_a_folder_tells_names_and_bytes(tmp_path_factory: Any, one: Any, other: Any) -> None:
-    def digest(files: dict[str, bytes]) -> str:
-        folder = tmp_path_factory.mktemp("folder")
-        for name, content in files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(content)
-        return own.content_digest(folder)
+def test_links_that_lead_nowhere_or_back(pictures: Path, around: Surroundings) -> None:
+    link = pictures / "train" / "cat" / "link"
+    link.symlink_to(pictures / "train")
+    with pytest.raises(DatasetError, match=r"cat/link: is a link back to .*/train, which it lies in"):
+        prepare.prepare(str(pictures), around)
+    link.unlink()
+    link.symlink_to(pictures / "gone.png")
+    with pytest.raises(DatasetError, match=r"cat/link: is a link to .*gone\.png, where nothing is"):
+        prepare.prepare(str(pictures), around)
 
-    assert (digest(one) == digest(other)) == (one == other)
+
+EDITS = ("pixel", "label", "order", "touch", "rewrite", "stamp put back")
+
+
+@given(edits=st.lists(st.sampled_from(EDITS), max_size=4))
+@settings(max_examples=25, deadline=None)
+def test_the_arrays_are_those_of_now_after_any_edits(tmp_path_factory: Any, edits: list[str]) -> None:
+    folder = tmp_path_factory.mktemp("edits")
+    around, now = Surroundings(folder / "cache"), arrays()
+    path = npz(folder)
+    for number, edit in enumerate(["nothing", *edits], 1):
+        stamp = path.stat()
+        if edit == "touch":
+            path.touch()
+        elif edit != "nothing":
+            if edit in ("pixel", "stamp put back"):
+                now["x_train"][0, 0, 0, 0] = number
+            elif edit == "label":
+                now["y_test"] = np.roll(now["y_test"], number)
+            elif edit == "order":
+                now["x_train"] = now["x_train"][::-1].copy()
+            np.savez(path, **now)
+        if edit == "stamp put back":
+            os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+        prepared = prepare.prepare(str(path), around)
+        assert all(np.array_equal(load(prepared, name), array) for name, array in now.items())
+        assert prepare.known_in(around, str(path), None, 1) == prepared

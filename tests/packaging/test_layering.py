@@ -18,7 +18,7 @@ from bakeoff.environments import interpreters
 ROOT = Path(__file__).parents[2]
 WORKER = ROOT / "src" / "bakeoff_worker"
 # Of the worker's packages, all that bakeoff may import; in the table without `bakeoff_worker.`.
-OF_THE_WORKER = ("records", "models.catalogue", "distribution.catalogue", "backends")
+OF_THE_WORKER = ("records", "reading", "models.catalogue", "distribution.catalogue", "backends")
 SINCE_37 = {"graphlib", "tomllib", "zoneinfo"}  # top-level modules that Python 3.7 does not have
 FRAMEWORKS = {
     "fake": set(),

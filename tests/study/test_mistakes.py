@@ -236,7 +236,7 @@ def test_a_model_file_that_cannot_build(
 def test_a_model_file_that_may_build(tmp_path: Path, source: str) -> None:
     (tmp_path / "net.py").write_text(source)
     (tmp_path / "study.toml").write_text('[defaults]\nbackend = "jax"\nmodel = "net.py"')
-    assert load(tmp_path / "study.toml").trials[0].settings.content["model"]
+    assert load(tmp_path / "study.toml").trials[0].settings.model == str(tmp_path / "net.py")
 
 
 def test_a_model_file_is_read_and_not_run(tmp_path: Path) -> None:

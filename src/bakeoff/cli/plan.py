@@ -16,6 +16,7 @@ from bakeoff import machine, plan, study
 from bakeoff.cli.asked import study_of
 from bakeoff.cli.console import console
 from bakeoff.cli.stores import store_path
+from bakeoff.identity import known
 from bakeoff.prepare import check_devices
 from bakeoff.store.reader import PastRun, Reader
 from bakeoff.study.naming import key_name, text
@@ -26,7 +27,7 @@ _SHOWN = 12  # runs listed unless --all
 
 def main(arguments: argparse.Namespace) -> int:
     """Print the plan; 0."""
-    chosen = study_of(arguments)
+    chosen = known(study_of(arguments))
     specs, branches = plan.expand(chosen), plan.expand_follow_up(chosen)
     check_devices(spec.settings for spec in (*specs, *itertools.chain.from_iterable(branches)))
     history = _history(store_path(arguments))

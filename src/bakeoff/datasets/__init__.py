@@ -2,9 +2,8 @@
 
 from bakeoff.datasets.catalogue import Entry, catalogue
 from bakeoff.datasets.entries import Prepared
-from bakeoff.datasets.own import content_digest
 from bakeoff.datasets.parquet import parquet_files
-from bakeoff.datasets.prepare import Status, Verification, ensure, fetch, status, verify
+from bakeoff.datasets.prepare import Status, Verification, ensure, fetch, known, status, verify
 from bakeoff.datasets.progress import Progress
 
 __all__ = [
@@ -14,9 +13,9 @@ __all__ = [
     "Status",
     "Verification",
     "catalogue",
-    "content_digest",
     "ensure",
     "fetch",
+    "known",
     "parquet_files",
     "status",
     "verify",

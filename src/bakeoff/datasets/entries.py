@@ -1,8 +1,8 @@
 """Prepared data sets in the cache: written whole or not at all, and hashed before they are used.
 
 An entry is a folder ``<root>/datasets/<key>/`` with the four arrays as ``.npy`` files and
-``about.json``. The key is a catalogue name or ``user-<digest>``, with ``@<side>`` where images were resized
-and ``@x<times>`` where changed copies of the training images were added.
+``about.json``. The key is a catalogue name or ``user-<digest>``, the beginning of its arrays' digest; with
+``@<side>`` where images were resized and ``@x<times>`` where changed copies of them were added.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class Prepared:
     path: folder with ``x_train.npy`` (N, H, W, C) uint8 or float32, ``y_train.npy`` (N,) labels from 0,
     ``x_test.npy``, ``y_test.npy`` and ``about.json``. image_shape: (height, width, channels).
     num_train: N, the changed copies of a scaled set included. digest: SHA-256 over the names, forms and
-    hashes of the four arrays.
+    hashes of the four arrays and, of the user's own, the classes' names. base_digest: the same
+    without the changed copies.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class Prepared:
     num_train: int
     num_test: int
     digest: str
+    base_digest: str
 
 
 def folder(root: Path) -> Path:
@@ -83,7 +85,34 @@ def building(root: Path, entry_key: str, facts: Mapping[str, Any]) -> Iterator[P
     """
     with placing(folder(root) / entry_key) as fresh:
         yield fresh
-        _seal(fresh, facts)
+        seal(fresh, facts)
+
+
+@dataclass
+class Fresh:
+    """An entry on its way into the cache. path: of the four arrays; key: known once they are there."""
+
+    path: Path
+    key: str = ""
+
+
+@contextmanager
+def naming(root: Path, facts: Mapping[str, Any]) -> Iterator[Fresh]:
+    """As `building`, for an entry called by its arrays: ``user-<digest>``, and ``@<side>`` if resized.
+
+    Raises:
+        MachineError: the disk is full or can't be written.
+    """
+    parent = folder(root)
+    with disk.writing(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=parent, prefix=".building-user-") as scratch:
+            fresh = Fresh(Path(scratch) / "entry")
+            fresh.path.mkdir()
+            yield fresh
+            fresh.key = key(f"user-{seal(fresh.path, facts)[:16]}", facts["image_size"])
+            with lock(root, fresh.key, lambda: None):
+                _place(fresh.path, parent / fresh.key, Path(scratch))
 
 
 @contextmanager
@@ -104,11 +133,24 @@ def placing(target: Path) -> Iterator[Path]:
             fresh = Path(scratch) / "entry"
             fresh.mkdir()
             yield fresh
-            for file in fresh.iterdir():
-                _sync(file)
-            _sync(fresh)
-            _swap(fresh, target, Path(scratch) / "replaced")
-            _sync(parent)
+            _place(fresh, target, Path(scratch))
+
+
+def _place(fresh: Path, target: Path, scratch: Path) -> None:
+    """Make a folder `target`, once all of it is on the disk."""
+    for file in fresh.iterdir():
+        _sync(file)
+    _sync(fresh)
+    _swap(fresh, target, scratch / "replaced")
+    _sync(target.parent)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Put a small file in place, whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as fresh:
+        fresh.write(text)
+    Path(fresh.name).replace(file)
 
 
 def read(path: Path) -> Prepared | None:
@@ -125,6 +167,7 @@ def read(path: Path) -> Prepared | None:
         num_train=about["arrays"]["x_train"]["shape"][0],
         num_test=about["arrays"]["x_test"]["shape"][0],
         digest=about["digest"],
+        base_digest=about["made_from"] if "scale" in about else about["digest"],
     )
 
 
@@ -208,20 +251,25 @@ def lock(root: Path, name: str, on_wait: Callable[[], None]) -> Iterator[None]:
         held.release()
 
 
-def _seal(fresh: Path, facts: Mapping[str, Any]) -> None:
-    """Describe the four arrays beside them."""
+def seal(fresh: Path, facts: Mapping[str, Any]) -> str:
+    """Describe the four arrays beside them; the digest of it all."""
     arrays = {}
     for name in ARRAYS:
         array = np.load(fresh / f"{name}.npy", mmap_mode="r", allow_pickle=False)
         arrays[name] = {"shape": list(array.shape), "dtype": str(array.dtype), "sha256": sha256_of(array)}
+    identity: dict[str, Any] = dict(arrays)
+    if facts["source"]["kind"] == "user" and facts["class_names"]:
+        identity["class_names"] = facts["class_names"]
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     about = {
         "format": FORMAT,
         **facts,
         "image_shape": arrays["x_train"]["shape"][1:],
         "arrays": arrays,
-        "digest": hashlib.sha256(json.dumps(arrays, sort_keys=True).encode()).hexdigest(),
+        "digest": digest,
     }
     (fresh / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    return digest
 
 
 def _swap(fresh: Path, target: Path, replaced: Path) -> None:

@@ -7,6 +7,7 @@ wrong in it is told on its error output.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import sys
 import threading
@@ -15,9 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from bakeoff_worker.reading import Reading
+
+_BAKEOFF = Path(__file__).parents[1]
+
 
 def main(file: Path, out: Path) -> None:
-    """Call ``load()`` and save what it returns."""
+    """Call ``load()``; save what it returns, and beside it ``read.json``, what it read."""
     _end_with_parent()
     sys.path.insert(0, str(file.parent))
     loader = importlib.util.spec_from_file_location("__bakeoff_user_data__", file)
@@ -25,13 +30,16 @@ def main(file: Path, out: Path) -> None:
         raise SystemExit(f"{file}: no Python file")
     module = importlib.util.module_from_spec(loader)
     sys.modules[loader.name] = module
-    loader.loader.exec_module(module)
-    if not callable(getattr(module, "load", None)):
-        raise SystemExit(f"{file}: has no function load()")
-    for name, array in _named(module.load()).items():
+    with Reading(leave_out=[str(_BAKEOFF), str(out)]) as reading:
+        loader.loader.exec_module(module)
+        if not callable(getattr(module, "load", None)):
+            raise SystemExit(f"{file}: has no function load()")
+        arrays = _named(module.load())
+    for name, array in arrays.items():
         if array.dtype == object:
             raise SystemExit(f"{name}: got Python objects, expected an array of numbers")
         np.save(out / f"{name}.npy", array, allow_pickle=False)
+    (out / "read.json").write_text(json.dumps(reading.found()), encoding="utf-8")
 
 
 def _named(returned: Any) -> dict[str, Any]:

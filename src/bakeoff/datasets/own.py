@@ -6,9 +6,10 @@ file, the array, what was got and what was expected.
 
 from __future__ import annotations
 
-import hashlib
 import io
+import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -17,17 +18,19 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bakeoff import cache
-from bakeoff.datasets import disk
+from bakeoff import cache, inputs
+from bakeoff.datasets import disk, tree
 from bakeoff.datasets.catalogue import ARRAYS
 from bakeoff.errors import DatasetError
+from bakeoff.inputs import Inputs, look
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,8 +38,9 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 OnStep = Callable[[str], None]
 
-# Raised when the same file is to give other arrays than before, so that old cache entries are left alone.
-READER_VERSION = 1
+# Raised when the same file is to give other arrays than before, so that it is read anew.
+#   2  links are followed
+READER_VERSION = 2
 PROGRAM_TIME_LIMIT_S = 1800.0
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 _FORMS = "a .npz, .parquet or .py file, or a folder with train/<class>/ and test/<class>/ images"
@@ -46,34 +50,14 @@ _FORMS = "a .npz, .parquet or .py file, or a folder with train/<class>/ and test
 class OwnData:
     """Checked arrays: images (N, H, W, C) uint8 or float32, labels (N,) int64 from 0 without gaps.
 
-    class_names: known for image folders and for Parquet files with text labels.
+    class_names: known for image folders and for Parquet files with text labels. inputs: what they were made
+    from; None where that can't be told in full, and only reading them anew shows whether they have changed.
     """
 
     arrays: Mapping[str, Array]
     num_classes: int
     class_names: list[str] | None
-
-
-def content_digest(path: Path) -> str:
-    """SHA-256, in hex, of a file; of a folder, of its files' relative names and bytes (hidden ones left out).
-
-    Raises:
-        DatasetError: there is no such file, or one can't be read.
-    """
-    path = Path(path).expanduser()
-    try:
-        if path.is_file():
-            return _file_digest(path).hexdigest()
-        if not path.is_dir():
-            raise DatasetError(f"{path}: no such file or folder", "paths are relative to the current folder")
-        digest = hashlib.sha256()
-        for file in _visible_files(path):
-            name = file.relative_to(path).as_posix().encode("utf-8", "surrogateescape")
-            # Lengths first, so that no two folders can read alike.
-            digest.update(len(name).to_bytes(8, "big") + name + _file_digest(file).digest())
-        return digest.hexdigest()
-    except OSError as error:
-        raise DatasetError(f"{error.filename or path}: can't be read ({error.strerror})") from error
+    inputs: Inputs | None = None
 
 
 def read(path: Path, side: int | None, on_step: OnStep) -> OwnData:
@@ -83,6 +67,7 @@ def read(path: Path, side: int | None, on_step: OnStep) -> OwnData:
         DatasetError: any mistake in the data.
     """
     on_step("reading")
+    made_from = None if path.suffix == ".py" else _looked(files_of(path))
     if path.is_dir():
         raw, class_names = _read_folder(path, side)
     elif path.suffix == ".npz":
@@ -91,18 +76,44 @@ def read(path: Path, side: int | None, on_step: OnStep) -> OwnData:
         raw, class_names = _read_parquet(path, side)
     elif path.suffix == ".py":
         on_step("running load()")
-        raw, class_names = read_program(path), None
+        (raw, made_from), class_names = read_program(path), None
     else:
         raise DatasetError(f"{path}: got a file ending in {path.suffix or 'nothing'}, expected {_FORMS}")
     on_step("checking")
-    return checked(str(path), raw, class_names)
+    data = checked(str(path), raw, class_names)
+    if made_from and path.suffix != ".py":
+        made_from = made_from.looked_at_again()  # None if written while it was read: who knows what was read
+    return replace(data, inputs=made_from)
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that a source of data consists of, as far as its form tells; of a program, the program.
+
+    Raises:
+        DatasetError: a link that leads nowhere, or back to a folder that it lies in.
+    """
+    return tree.visible_files(path) if path.is_dir() else [path]
+
+
+def readers() -> str:
+    """What decodes a user's data, in a line: other versions may give other arrays."""
+    versions = [f"reader {READER_VERSION}", f"Python {platform.python_version()}"]
+    for library in ("numpy", "pillow", "polars", "pandas", "scipy"):
+        with suppress(metadata.PackageNotFoundError):
+            versions.append(f"{library} {metadata.version(library)}")
+    return ", ".join(versions)
 
 
 def pillow() -> str:
     """The library and version that resizes images."""
-    import PIL
+    return f"Pillow {metadata.version('pillow')}, bilinear"
 
-    return f"Pillow {PIL.__version__}, bilinear"
+
+def _looked(files: Sequence[Path | str]) -> Inputs:
+    try:
+        return look(files)
+    except OSError as error:
+        raise DatasetError(f"{error.filename}: can't be read ({error.strerror})") from error
 
 
 # ---- checks ---------------------------------------------------------------------------------------
@@ -244,10 +255,12 @@ def _member(path: Path, arrays: Any, name: str) -> Array:
 
 
 def _read_folder(path: Path, side: int | None) -> tuple[dict[str, Array], list[str]]:
-    class_names = [folder.name for folder in _visible_folders(path / "train")]
+    class_names = [folder.name for folder in tree.visible_folders(path / "train")]
     if not class_names:
         raise DatasetError(f"{path}: got no train/<class>/ folders, expected {_FORMS}")
-    unknown = [folder.name for folder in _visible_folders(path / "test") if folder.name not in class_names]
+    unknown = [
+        folder.name for folder in tree.visible_folders(path / "test") if folder.name not in class_names
+    ]
     if unknown:
         raise DatasetError(
             f"{path / 'test'}: got classes {', '.join(unknown)}, which train doesn't have; "
@@ -259,7 +272,7 @@ def _read_folder(path: Path, side: int | None) -> tuple[dict[str, Array], list[s
             (file, number)
             for number, name in enumerate(class_names)
             if (path / split / name).is_dir()
-            for file in _visible_files(path / split / name)
+            for file in tree.visible_files(path / split / name)
         ]
         if strange := [file for file, _ in files if file.suffix.lower() not in _PICTURES]:
             raise DatasetError(
@@ -364,12 +377,18 @@ def _row_shape(path: Path, table: pl.DataFrame, dtype: pl.DataType) -> tuple[int
     return (*shape, 1) if len(shape) == 2 else shape
 
 
-def read_program(path: Path, time_limit_s: float = PROGRAM_TIME_LIMIT_S) -> dict[str, Array]:
-    """What the ``load()`` of a Python file returns, called in a process of its own.
+def read_program(
+    path: Path, time_limit_s: float = PROGRAM_TIME_LIMIT_S
+) -> tuple[dict[str, Array], Inputs | None]:
+    """What the ``load()`` of a Python file returns, called in a process of its own, and what it read.
+
+    None instead of the latter where it did what can't be seen into (asked the network, started processes,
+    loaded native code that may open files by itself), or where files were written meanwhile.
 
     Raises:
         DatasetError: it failed, crashed, took too long, or returned something else; with its last lines.
     """
+    began_ns = inputs.now_ns()
     with tempfile.TemporaryDirectory(prefix="bakeoff-load-") as folder:
         status, last_lines = _run_program(path, Path(folder), time_limit_s)
         if status is None:
@@ -383,9 +402,12 @@ def read_program(path: Path, time_limit_s: float = PROGRAM_TIME_LIMIT_S) -> dict
                 f"{path}: load() {ended}:\n{last_lines}", "run the file alone to see all it says"
             )
         try:
-            return {name: np.load(Path(folder) / f"{name}.npy", allow_pickle=False) for name in ARRAYS}
+            arrays = {name: np.load(Path(folder) / f"{name}.npy", allow_pickle=False) for name in ARRAYS}
+            seen = json.loads((Path(folder) / "read.json").read_text(encoding="utf-8"))
         except (OSError, ValueError, EOFError) as error:
             raise DatasetError(f"{path}: load() ended before it returned ({error})") from error
+        made_from = None if seen["blind_spots"] else _looked(inputs.paths_of(seen, path))
+        return arrays, made_from if made_from and made_from.settled_before(began_ns) else None
 
 
 def _run_program(path: Path, folder: Path, time_limit_s: float) -> tuple[int | None, str]:
@@ -401,6 +423,7 @@ def _run_program(path: Path, folder: Path, time_limit_s: float) -> tuple[int | N
             stdout=output,
             stderr=output,
             start_new_session=True,
+            env=os.environ | {"PYTHONHASHSEED": "0"},  # or the order of a set of texts is another each time
         )
         try:
             status: int | None = child.wait(time_limit_s)
@@ -454,24 +477,3 @@ def _stacked(
         ]
         arrays |= {f"x_{split}": np.stack(wide), f"y_{split}": labels[split]}
     return arrays
-
-
-def _visible_files(folder: Path) -> list[Path]:
-    """All files below a folder, hidden ones left out, in an order that every machine agrees on."""
-    files = [
-        file
-        for file in folder.rglob("*")
-        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-    ]
-    return sorted(files, key=lambda file: file.relative_to(folder).as_posix())
-
-
-def _visible_folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _file_digest(path: Path) -> hashlib._Hash:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bakeoff.datasets import augment, disk, entries, own, resize, sources
+from bakeoff.datasets import augment, disk, entries, own, provenance, resize, sources
 from bakeoff.datasets.catalogue import ARRAYS, Entry, catalogue
 from bakeoff.datasets.entries import Prepared
 from bakeoff.datasets.progress import OnProgress, Progress
@@ -190,11 +191,15 @@ def verify(name: str) -> tuple[Verification, ...]:
 
 def verify_in(root: Path, name: str) -> tuple[Verification, ...]:
     """`verify` in a given cache. name may also be an entry's key, as `status` gives it."""
-    base = name
-    if name not in catalogue() and not (entries.folder(root) / name).is_dir():
-        base = _own_key(_existing(name))
     folder = entries.folder(root)
-    paths = [path for path in _entry_folders(folder) if path.name == base or path.name.startswith(base + "@")]
+    bases = [name]
+    if name not in catalogue() and not (folder / name).is_dir():
+        bases = list(provenance.entries_from(root, _existing(name)))
+    paths = [
+        path
+        for path in _entry_folders(folder)
+        if any(path.name == base or path.name.startswith(base + "@") for base in bases)
+    ]
     if not paths:
         raise DatasetError(f"{name}: not in the cache {folder}", f"fetch it with `bakeoff data fetch {name}`")
     entries.forget_hashes()
@@ -236,15 +241,37 @@ def _prepare_whole(entry: Entry, around: Surroundings, anew: bool, only: str | N
     return _made(path)
 
 
+def known(name: str, image_size: int | None = None, scale: int = 1) -> Prepared | None:
+    """The data set called `name` if the cache has it and its source is as it was; nothing is read or made.
+
+    Raises:
+        DatasetError: there is no such data set.
+    """
+    return known_in(Surroundings.of_this_machine(), name, image_size, scale)
+
+
+def known_in(around: Surroundings, name: str, image_size: int | None, scale: int) -> Prepared | None:
+    """`known` in a given cache."""
+    entry_key: str | None = entries.key(name, image_size)
+    if name not in catalogue():
+        entry_key = provenance.entry_of(around.root, _existing(name), image_size)
+    if entry_key is None:
+        return None
+    base = entries.read(entries.folder(around.root) / entry_key)
+    if base is None or scale == 1:
+        return base
+    key = entries.scaled_key(entry_key, scale, augment.RECIPE_VERSION)
+    return _sound(entries.folder(around.root) / key, made_from=base.digest)
+
+
 def _prepare_own(source: Path, around: Surroundings, image_size: int | None, anew: bool) -> Prepared:
-    around.on_progress(Progress(source.name, "hashing"))
-    entry_key = entries.key(_own_key(source), image_size)
-    path = entries.folder(around.root) / entry_key
-    if not anew and (kept := _sound(path)):
-        return replace(kept, name=source.name)
-    with entries.lock(around.root, entry_key, _waiting(source.name, around)):
-        if not anew and (kept := _sound(path)):
-            return replace(kept, name=source.name)
+    around.on_progress(Progress(source.name, "looking whether it has changed"))
+    if not anew and (kept := _unchanged(source, around, image_size)):
+        return kept
+    lock_name = hashlib.sha256(str(source.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    with entries.lock(around.root, f"source-{lock_name}", _waiting(source.name, around)):
+        if not anew and (kept := _unchanged(source, around, image_size)):
+            return kept  # another process read it while we waited
         data = own.read(source, image_size, lambda step: around.on_progress(Progress(source.name, step)))
         facts = {
             "name": source.name,
@@ -258,17 +285,25 @@ def _prepare_own(source: Path, around: Surroundings, image_size: int | None, ane
         disk.require(
             around.root, sum(array.nbytes for array in data.arrays.values()), f"the copy of {source}"
         )
-        with entries.building(around.root, entry_key, facts) as fresh:
+        with entries.naming(around.root, facts) as fresh:
             for split in ("train", "test"):
                 images = data.arrays[f"x_{split}"]
-                target = fresh / f"x_{split}.npy"
+                target = fresh.path / f"x_{split}.npy"
                 if image_size is None or images.shape[1:3] == (image_size, image_size):
-                    entries.save(fresh, f"x_{split}", images)
+                    entries.save(fresh.path, f"x_{split}", images)
                 else:
                     step = f"resizing the {split} images to {image_size} x {image_size}"
                     resize.resize(images, image_size, target, _reporting(source.name, step, around))
-                entries.save(fresh, f"y_{split}", data.arrays[f"y_{split}"])
-    return _made(path)
+                entries.save(fresh.path, f"y_{split}", data.arrays[f"y_{split}"])
+        provenance.keep(around.root, source, image_size, data.inputs, fresh.key)
+    return replace(_made(entries.folder(around.root) / fresh.key), name=source.name)
+
+
+def _unchanged(source: Path, around: Surroundings, image_size: int | None) -> Prepared | None:
+    """The entry that a source came to, if it is there, undamaged, and all that was read for it as it was."""
+    entry_key = provenance.entry_of(around.root, source, image_size)
+    kept = _sound(entries.folder(around.root) / entry_key) if entry_key else None
+    return replace(kept, name=source.name) if kept else None
 
 
 def _sound(
@@ -281,10 +316,6 @@ def _sound(
     if made_from is not None and (entries.about_of(path) or {}).get("made_from") != made_from:
         return None
     return prepared
-
-
-def _own_key(source: Path) -> str:
-    return f"user-{own.content_digest(source)[:16]}-r{own.READER_VERSION}"
 
 
 def _existing(name: str) -> Path:

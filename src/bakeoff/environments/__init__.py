@@ -34,6 +34,7 @@ from bakeoff.environments.catalogue import (
     catalogue,
 )
 from bakeoff.environments.creation import Progress
+from bakeoff.environments.variables import digest_with
 from bakeoff.errors import EnvironmentFailure
 
 __all__ = [
@@ -256,7 +257,7 @@ def _managed(spec: EnvironmentSpec, home: Path) -> Environment:
         name=spec.name,
         python=creation.python_of(home),
         variables=blas.variables(library),
-        digest=creation.digest(spec),
+        digest=digest_with(creation.digest(spec), blas.compiler() if spec.needs_compiler else {}),
         kind="managed",
         scratch=_existing(home / "scratch"),
         blas_library=library,
@@ -275,7 +276,7 @@ def _external(name: str, python: Path, backend: str | None) -> Environment:
         name=name,
         python=python,
         variables=blas.variables(library, os.environ.get("LD_LIBRARY_PATH", "")),
-        digest=facts.digest,
+        digest=digest_with(facts.digest, blas.compiler() if "theano" in facts.packages else {}),
         kind="external",
         scratch=_existing(cache.root() / "scratch" / f"{name}-{facts.digest[:12]}"),
         blas_library=library,
@@ -294,7 +295,7 @@ def _own(spec: EnvironmentSpec) -> Environment:
         name=spec.name,
         python=Path(sys.executable),
         variables={},
-        digest=facts.digest,
+        digest=digest_with(facts.digest, {}),
         kind="own",
         scratch=_existing(cache.root() / "scratch" / spec.name),
     )

@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bakeoff.environments.catalogue import OLDEST_PYTHON
 from bakeoff.errors import EnvironmentFailure
@@ -16,19 +17,47 @@ from bakeoff.errors import EnvironmentFailure
 # Runs in the foreign interpreter, from Python 2.7 on so that an old one can say how old it is. Needs no pip:
 # the packages come from importlib.metadata, from pkg_resources before Python 3.8, or from file names.
 _ASK = r"""
-import json, os, platform, re, sys, sysconfig
-packages = {}
+import hashlib, json, os, platform, re, sys, sysconfig
+packages, contents = {}, {}
+def digest(lines):
+    return hashlib.sha256("\n".join(sorted(lines)).encode("utf-8")).hexdigest()
+def installed(record):
+    # What the installer wrote down of each file; scripts have the environment's own path in them.
+    lines = [line.strip() for line in (record or "").splitlines()]
+    return [line for line in lines if line and line[:2] != ".." and ".dist-info/" not in line]
+def tree(folder):
+    lines = []
+    for here, folders, names in os.walk(folder):
+        folders[:] = sorted(one for one in folders if one[0] != "." and one != "__pycache__")
+        for name in names:
+            if name.endswith((".py", ".so")):
+                path = os.path.join(here, name)
+                with open(path, "rb") as file:
+                    line = os.path.relpath(path, folder) + " " + hashlib.sha256(file.read()).hexdigest()
+                lines.append(line)
+    return lines
+def note(name, version, record, direct_url):
+    name = name.lower().replace("_", "-")
+    if name not in packages:
+        packages[name] = version
+        lines = installed(record)
+        url = json.loads(direct_url) if direct_url else {}
+        if url.get("dir_info", {}).get("editable"):
+            lines += tree(url["url"][len("file://"):])
+        contents[name] = digest(lines)
 try:
     from importlib import metadata
     for found in metadata.distributions():
-        name = found.metadata["Name"]
-        if name:
-            packages.setdefault(name.lower().replace("_", "-"), found.version)
+        if found.metadata["Name"]:
+            record, url = found.read_text("RECORD"), found.read_text("direct_url.json")
+            note(found.metadata["Name"], found.version, record, url)
 except ImportError:
     try:
         import pkg_resources
         for found in pkg_resources.working_set:
-            packages.setdefault(found.project_name.lower().replace("_", "-"), found.version)
+            files = ("RECORD", "direct_url.json")
+            texts = [found.get_metadata(one) if found.has_metadata(one) else "" for one in files]
+            note(found.project_name, found.version, *texts)
     except ImportError:
         for folder in sys.path:
             for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
@@ -40,10 +69,13 @@ try:
     missing = [name for name in sys.argv[1:] if find_spec(name) is None]
 except ImportError:
     missing = []
+conda = os.path.join(sys.prefix, "conda-meta")
 print("\n" + json.dumps({
     "version": list(sys.version_info[:3]),
     "implementation": platform.python_implementation(),
     "packages": packages,
+    "contents": contents,
+    "build": [sys.version, sorted(os.listdir(conda)) if os.path.isdir(conda) else []],
     "missing": missing,
     "site_packages": sysconfig.get_paths()["platlib"],
 }))
@@ -53,17 +85,25 @@ _ANSWER_S = 60.0  # a cold network file system with thousands of packages
 
 @dataclass(frozen=True)
 class ExternalFacts:
-    """What an interpreter says of itself. packages: distribution name to version."""
+    """What an interpreter says of itself.
+
+    packages: distribution name to version. contents: to a digest of its files, as the installer noted them;
+    of packages that are installed for editing, as they are. build: of Python, and what conda has installed.
+    """
 
     version: str
     implementation: str
     packages: Mapping[str, str]
     site_packages: Path
+    contents: Mapping[str, str] = field(default_factory=dict)
+    build: Sequence[Any] = ()
 
     @property
     def digest(self) -> str:
-        """64 hex digits over versions: Python's, and those of all its packages."""
-        listing = [self.implementation, self.version, sorted(self.packages.items())]
+        """64 hex digits over versions and contents: Python's, and those of all its packages."""
+        listing: list[Any] = [self.implementation, self.version, sorted(self.packages.items())]
+        if self.contents:
+            listing += [sorted(self.contents.items()), self.build]
         return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
 
 
@@ -120,4 +160,11 @@ def examine(name: str, python: Path, modules: tuple[str, ...]) -> ExternalFacts:
             f"{where}: Python {spelled} without {', '.join(facts['missing'])}",
             f"Install it there: `uv pip install --python {python} {' '.join(facts['missing'])}`.",
         )
-    return ExternalFacts(spelled, facts["implementation"], facts["packages"], Path(facts["site_packages"]))
+    return ExternalFacts(
+        version=spelled,
+        implementation=facts["implementation"],
+        packages=facts["packages"],
+        site_packages=Path(facts["site_packages"]),
+        contents=facts["contents"],
+        build=facts["build"],
+    )

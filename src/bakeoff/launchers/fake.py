@@ -13,6 +13,7 @@ from bakeoff_worker.records import (
     MEASUREMENT_VERSION,
     EpochRecord,
     Facts,
+    ModelRead,
     Outcomes,
     PhaseEnded,
     Record,
@@ -24,6 +25,10 @@ from bakeoff_worker.records import (
 def launch(request: Launch) -> Generator[Record, None, None]:
     """A run whose times and errors depend on its trial and seed alone; no file is written."""
     spec = request.job.spec
+    if request.job.paths.looks:
+        yield ModelRead([str(request.job.paths.model_file)], [], [])
+        yield RunEnded("ok")
+        return
     settings = spec.settings
     chance = random.Random(f"{spec.trial_id} {spec.seed}")
     pace_s = 1.0 + random.Random(settings.backend).random()

@@ -17,6 +17,7 @@ from importlib import resources
 from pathlib import Path
 
 from bakeoff import cache
+from bakeoff.environments.variables import STEERING
 from bakeoff.launchers.base import Launch
 from bakeoff.launchers.scratch import scratch
 from bakeoff_worker.records import PhaseEnded, Record, RunEnded, from_line, job_to_json
@@ -29,15 +30,7 @@ INHERITED = (
     "LANG",
     "LC_ALL",
     "TMPDIR",
-    "LD_LIBRARY_PATH",
-    "CUDA_VISIBLE_DEVICES",
-    "CUDA_HOME",
-    "NVIDIA_VISIBLE_DEVICES",
-    # Where a user's own cluster is described.
-    "SPARK_CONF_DIR",
-    "SPARK_LOCAL_IP",
-    "HADOOP_CONF_DIR",
-    "YARN_CONF_DIR",
+    *STEERING,  # part of the environment's digest
 )
 _POLL_S = 1.0  # how often a silent child is looked at: for its time limit and its death
 _EXIT_S = 30.0  # how long a child that has said its last word may take to leave
@@ -98,7 +91,7 @@ def _start(request: Launch, worker: Path, job_file: Path, ring: int) -> subproce
             stderr=subprocess.STDOUT,
             pass_fds=(ring,),
             start_new_session=True,
-            env=_variables(request, ring),
+            env=_variables(request, job_file.parent, ring),
             cwd=job_file.parent,
         )
 
@@ -171,9 +164,12 @@ def _kill_group(child: subprocess.Popen[bytes]) -> None:
             child.stdin.close()
 
 
-def _variables(request: Launch, ring: int) -> dict[str, str]:
+def _variables(request: Launch, folder: Path, ring: int) -> dict[str, str]:
     variables = {name: os.environ[name] for name in INHERITED if name in os.environ}
     variables.update(
+        # Settings that a user keeps for all their programs: what is computed would hang on them unseen.
+        KERAS_HOME=str(folder),
+        THEANORC=os.devnull,
         PYTHONHASHSEED="0",
         PYTHONNOUSERSITE="1",
         PYTHONUNBUFFERED="1",

@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any, Optional
 
@@ -400,6 +400,28 @@ class Reader:
             if (spec.trial_id, spec.repeat, spec.seed, conditions.get(spec.trial_id)) in ok
         }
 
+    def num_of_unknown_content(self, settings: Iterable[TrialSettings]) -> int:
+        """Runs that ended well and ask for the same as one of these, but were named by less than they need.
+
+        Older versions named own models and data by one file's text, or a folder's bytes.
+        """
+        asked = {_request(one) for one in settings if one.content}
+        with self._snapshot():
+            rows = self._connection.execute(
+                "SELECT settings, count(*) FROM trials JOIN runs USING (trial_id)"
+                " JOIN run_ends USING (run_id) WHERE status = 'ok' GROUP BY trial_id"
+            ).fetchall()
+        stored = [(_settings(text), number) for text, number in rows]
+        return sum(
+            number
+            for one, number in stored
+            if not all(":" in digest for digest in one.content.values() or [""]) and _request(one) in asked
+        )
+
+    def inputs(self, study: str | None = None) -> pl.DataFrame:
+        """One row per run with a model of the user's own: ``files``, JSON, what it read, by SHA-256."""
+        return self._texts(study, "inputs", ("files",))
+
     def history(self) -> tuple[PastRun, ...]:
         """All runs that ended well, oldest first."""
         runs = self.runs().filter(pl.col("status") == "ok", pl.col("num_epochs") > 0)
@@ -596,6 +618,18 @@ def _chunk(columns: Sequence[Sequence[Any]], schema: Mapping[str, Any]) -> pl.Da
 def _instants(name: str, unix_s: Sequence[float | None]) -> pl.Series:
     """Points in time, to the microsecond."""
     return (pl.Series(name, unix_s, dtype=pl.Float64) * 1e6).round().cast(pl.Int64).cast(_INSTANT)
+
+
+def _request(settings: TrialSettings) -> str:
+    """What was asked, own files by their names alone."""
+    plain = dataclasses.replace(
+        settings,
+        model=PurePath(settings.model).name,
+        dataset=PurePath(settings.dataset).name,
+        content={},
+        time_limit_s=None,
+    )
+    return json.dumps(dataclasses.asdict(plain), sort_keys=True)
 
 
 def _settings(text: str) -> TrialSettings:

@@ -15,6 +15,7 @@
     content.py      the user's own model and data files
     naming.py       labels: what tells trials apart
     loading.py      all of it, in order
+    identification.py   a study whose own models and data are known by what they are
 """
 
 from bakeoff.study.definitions import (

@@ -1,9 +1,8 @@
-"""The user's own model and data files: found, looked into as far as is safe, and named by their content."""
+"""The user's own model and data files: found, and looked into as far as is safe."""
 
 from __future__ import annotations
 
 import ast
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,6 @@ _OWN: Mapping[str, str] = {
     "model": "the path of a Python file with `build(input_shape, num_classes)`",
     "dataset": "the path of a `.npz`, `.parquet` or `.py` file or of an image folder",
 }
-_BLOCK_BYTES = 1 << 20
 
 
 def is_own(key: str, value: str) -> bool:
@@ -58,24 +56,6 @@ def exists(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):
         return False
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file; of relative names and bytes, in order of names, for a folder.
-
-    Raises:
-        OSError: something in it can't be read.
-    """
-    sha256 = hashlib.sha256()
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    for file in files:
-        if path.is_dir():
-            # The length keeps a name and its bytes apart from the next.
-            sha256.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\0".encode())
-        with file.open("rb") as stream:
-            while block := stream.read(_BLOCK_BYTES):
-                sha256.update(block)
-    return sha256.hexdigest()
 
 
 def build_options(path: Path) -> frozenset[str] | None:

@@ -157,7 +157,7 @@ def complete(row: Row) -> dict[str, Any]:
     return settings
 
 
-def settings_of(flat: Mapping[str, Any], content: Mapping[str, str]) -> TrialSettings:
+def settings_of(flat: Mapping[str, Any]) -> TrialSettings:
     """The frozen form of complete, checked settings."""
     nested: dict[str, Any] = {table: {} for table in OPTION_TABLES}
     for key, value in flat.items():
@@ -166,7 +166,7 @@ def settings_of(flat: Mapping[str, Any], content: Mapping[str, str]) -> TrialSet
             nested[table][option] = value
         else:
             nested[key] = value
-    return TrialSettings(**nested, content=content)
+    return TrialSettings(**nested)
 
 
 def _without_duplicates(candidates: Sequence[Candidate], problems: Problems) -> list[Candidate]:

@@ -71,14 +71,13 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Study:
         checks.check(candidate, environments, problems)
     if not candidates and not problems.lines:
         problems.add(("exclude",), "every trial is excluded: nothing is left to run")
-    contents = {} if problems.lines else _contents(list(everything.values()), problems)
     targets = _targets(table.targets, list(everything.values()), problems)
     verdicts = read(VerdictsTable, table.verdicts, ("verdicts",), problems)
     budget = _budget(verdicts, problems)
     if problems.lines:
         raise StudyError(problems.lines, _HINT)
 
-    trials, keys = _trials(list(everything.values()), contents)
+    trials, keys = _trials(list(everything.values()))
     by_identity = dict(zip(everything, trials, strict=True))
     then = _follow_up(draft, by_identity) if draft else None
     rules = _rules(verdicts, trials[: len(candidates)], then, problems)
@@ -163,20 +162,6 @@ def _environments(tables: Mapping[str, Any], problems: Problems) -> dict[str, En
     return requests
 
 
-def _contents(candidates: Sequence[Candidate], problems: Problems) -> dict[str, str]:
-    """Digest of each of the user's own files that a trial uses, by path."""
-    digests: dict[str, str] = {}
-    for candidate in candidates:
-        for key in ("model", "dataset"):
-            path = candidate.settings[key]
-            if content.is_own(key, path) and path not in digests:
-                try:
-                    digests[path] = content.digest(Path(path))
-                except OSError as error:
-                    problems.add(candidate.row[key].place, f"can't be read: {error}")
-    return digests
-
-
 def _targets(
     targets: Mapping[str, Any], candidates: Sequence[Candidate], problems: Problems
 ) -> dict[str, float]:
@@ -196,16 +181,13 @@ def _targets(
     return resolved
 
 
-def _trials(
-    candidates: Sequence[Candidate], contents: Mapping[str, str]
-) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
+def _trials(candidates: Sequence[Candidate]) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
     keys = naming.varying(candidates)
     found = []
     for candidate, label, axes in zip(
         candidates, naming.labels(candidates, keys), naming.axes(candidates, keys), strict=True
     ):
-        settings = expansion.settings_of(candidate.settings, _own_contents(candidate, contents))
-        found.append(Trial(label, settings, axes))
+        found.append(Trial(label, expansion.settings_of(candidate.settings), axes))
     return tuple(found), keys
 
 
@@ -222,14 +204,6 @@ def _follow_up(draft: follow_up.Draft, trials: Mapping[str, Trial]) -> FollowUp:
             for branch in draft.branches
         ),
     )
-
-
-def _own_contents(candidate: Candidate, contents: Mapping[str, str]) -> dict[str, str]:
-    return {
-        key: contents[candidate.settings[key]]
-        for key in ("model", "dataset")
-        if content.is_own(key, candidate.settings[key])
-    }
 
 
 def _budget(table: VerdictsTable, problems: Problems) -> Budget:

@@ -16,6 +16,7 @@ from pathlib import Path
 from bakeoff import plan
 from bakeoff.datasets import Progress
 from bakeoff.execute import condition_of
+from bakeoff.identity import identify
 from bakeoff.launchers import local
 from bakeoff.launchers.base import Launcher
 from bakeoff.prepare import prepare
@@ -71,6 +72,10 @@ def verify(
         StoreError: the store can't be written, or another process writes it.
         MachineError: a GPU is asked for on a machine without one.
     """
+    asked = [RunSpec(trial.settings, trial.label, 0, 0, 0, 0) for trial in study.trials]
+    with downloads or nullcontext(lambda progress: None) as on_download:
+        ready = prepare(study, asked, data_directory=data_directory, tell=tell, on_download=on_download)
+    study = identify(study, ready, launcher=launcher, tell=tell).study
     found = groups((trial.label, trial.settings) for trial in study.trials)
     if double:
         found += tuple(_in_double_precision(group) for group in found)
@@ -80,10 +85,7 @@ def verify(
     specs = [RunSpec(one.settings, one.label, 0, 0, 0, seed) for group in found for one in group.contestants]
     specs += [RunSpec(one.settings, one.label, 0, 0, 0, seed) for one in on_clusters]
     with Writer(store) if store else nullcontext() as writer:
-        with downloads or nullcontext(lambda progress: None) as on_download:
-            provisions = prepare(
-                study, specs, data_directory=data_directory, tell=tell, on_download=on_download
-            )
+        provisions = prepare(study, specs, data_directory=data_directory, tell=tell)
         verified: list[Verified | VerifiedRound] = []
         for group in found:
             one = judge(group, provisions, seed=seed, launcher=launcher, tell=tell)

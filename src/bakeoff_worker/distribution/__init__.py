@@ -29,6 +29,8 @@ class RunFailed(Exception):
         self.last_lines = last_lines
 
 
-def load(name: str, verifies: bool = False) -> Any:
-    """The module of that name, or the one that shows what it computes."""
+def load(name: str, verifies: bool = False, looks: bool = False) -> Any:
+    """The module of that name; or the one that shows what it computes, or what it reads."""
+    if looks:
+        return importlib.import_module("bakeoff_worker.looking")
     return importlib.import_module((VERIFICATIONS if verifies else NAMES)[name])

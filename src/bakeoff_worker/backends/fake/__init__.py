@@ -27,7 +27,9 @@ class Backend(BackendBase):
         """Nothing to import."""
 
     def build(self, build_model: Any, input_shape: Tuple[int, ...], num_classes: int, seed: int) -> None:
-        """One weight, drawn as everybody's are."""
+        """One weight, drawn as everybody's are; a model of the user's is called, and its result ignored."""
+        if self.paths.model_file:
+            build_model(input_shape, num_classes)
         self.epoch, self.seed = 0, seed
         self.weight: Any = weights.draw("GlorotUniform", {}, (input_shape[0], num_classes), seed, 0)
 

@@ -1,0 +1,229 @@
+"""What a study's own models and data are, found out before its first run: its trials bear it in their names.
+
+Data are known by their arrays (`bakeoff.datasets`); a model by all that it reads while it is built, which is
+observed in its environment, once, and trusted while all of that is as it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bakeoff import cache, datasets, environments, inputs, plan
+from bakeoff.datasets import Prepared
+from bakeoff.environments import Environment
+from bakeoff.errors import BakeoffError, DatasetError, EnvironmentFailure, ModelFailure
+from bakeoff.execute import Provision
+from bakeoff.inputs import Inputs
+from bakeoff.launchers.base import Launch, Launcher
+from bakeoff.prepare import data_content
+from bakeoff.study import Study
+from bakeoff.study.identification import identified
+from bakeoff_worker.models.catalogue import MODELS
+from bakeoff_worker.records import Job, ModelRead, RunEnded, RunPaths, RunSpec, TrialSettings
+
+# Raised when the same model is to be looked at anew.
+_LOOK_VERSION = 1
+_TIME_LIMIT_S = 3600.0  # as for a verification: Theano may have to compile
+Provisions = Mapping[str, Provision | BakeoffError]
+
+
+@dataclass(frozen=True)
+class Identified:
+    """A study whose trials are known by what they are made of, and what they run on, by trial_id."""
+
+    study: Study
+    provisions: Provisions
+
+
+def identify(
+    study: Study,
+    provisions: Provisions,
+    *,
+    launcher: Launcher,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Identified:
+    """The study with the content of own models and data filled in; what can't be told fails with its reason.
+
+    provisions: by the trial_ids that the study has now.
+
+    Raises:
+        StudyError: two trials turn out to be the same.
+    """
+    settings = _settings_of(study)
+    contents: dict[str, Mapping[str, str]] = {}
+    found: dict[str, Provision | BakeoffError] = {}
+    looks: dict[str, Inputs | ModelFailure] = {}
+    for trial_id, provision in provisions.items():
+        one = settings[trial_id]
+        found[trial_id] = provision
+        if isinstance(provision, BakeoffError):
+            continue
+        content = dict(provision.content)
+        if one.model not in MODELS:
+            key = _key(one, provision.environment, provision.dataset)
+            if key not in looks:
+                looks[key] = _look(key, one, provision, launcher, tell)
+            looked = looks[key]
+            if isinstance(looked, ModelFailure):
+                found[trial_id] = looked
+                continue
+            content["model"] = _code_digest(looked)
+            found[trial_id] = dataclasses.replace(provision, code=looked)
+        if content:
+            contents[trial_id] = content
+    now = identified(study, contents)
+    new_ids = dict(zip(settings, _settings_of(now).values(), strict=True))
+    return Identified(now, {new_ids[trial_id].trial_id: one for trial_id, one in found.items()})
+
+
+def known(study: Study) -> Study:
+    """The study as `identify` would have it, as far as is known without making or running anything.
+
+    Raises:
+        StudyError: two trials turn out to be the same.
+    """
+    contents = {}
+
+    @functools.cache
+    def find(name: str) -> Environment | None:
+        return environments.find(name, request=study.environments.get(name))
+
+    @functools.cache
+    def data_of(*key: Any) -> Prepared | None:
+        return datasets.known(*key)
+
+    for trial_id, one in _settings_of(study).items():
+        try:
+            data = data_of(one.dataset, one.image_size, one.data_scale)
+            environment = None if one.model in MODELS else find(one.environment)
+        except (DatasetError, EnvironmentFailure):
+            continue
+        if data is None:
+            continue
+        content = dict(data_content(one, data))
+        looked = _kept(_key(one, environment, data.path)) if environment else None
+        if looked:
+            content["model"] = _code_digest(looked)
+        if content:
+            contents[trial_id] = content
+    return identified(study, contents)
+
+
+def _settings_of(study: Study) -> dict[str, TrialSettings]:
+    branches = study.follow_up.branches if study.follow_up else ()
+    trials = (*study.trials, *(trial for branch in branches for trial in branch.trials))
+    return {trial.trial_id: trial.settings for trial in trials}
+
+
+# ---- models -----------------------------------------------------------------------------------------
+
+
+def _look(
+    key: str,
+    settings: TrialSettings,
+    provision: Provision,
+    launcher: Launcher,
+    tell: Callable[[str], None],
+) -> Inputs | ModelFailure:
+    """What a model reads: as it was seen before, if nothing of it has changed, else by building it now."""
+    kept = _kept(key)
+    if kept is not None:
+        return kept
+    model = Path(settings.model)
+    tell(f"looking, once, at what {model.name} reads ({settings.backend})")
+    for _ in range(2):  # some models write a file the first time, and read it from then on
+        began_ns = inputs.now_ns()
+        looked = _look_now(settings, provision, launcher)
+        if isinstance(looked, ModelFailure):
+            return looked
+        if looked.settled_before(began_ns):
+            _keep(key, looked)
+            return looked
+    return ModelFailure(
+        f"{model.name}: it, or what it reads, changes while it is looked at; expected files that stay",
+        "Let the model read what it needs, and write nothing.",
+    )
+
+
+def _look_now(settings: TrialSettings, provision: Provision, launcher: Launcher) -> Inputs | ModelFailure:
+    """What a model reads, by building it in its environment."""
+    model = Path(settings.model)
+    seen: ModelRead | None = None
+    ended = RunEnded("interrupted", "stopped by the user")
+    with tempfile.TemporaryDirectory(prefix="bakeoff-look-") as folder:
+        scratch = provision.environment.scratch / "looks"
+        scratch.mkdir(parents=True, exist_ok=True)
+        paths = RunPaths(
+            dataset=str(provision.dataset),
+            model_file=str(model),
+            scratch=str(scratch),
+            records=str(Path(folder, "records.jsonl")),
+            looks=True,
+        )
+        asked = dataclasses.replace(settings.reduced(), time_limit_s=_TIME_LIMIT_S)
+        spec = RunSpec(asked, model.name, 0, 0, 0, plan.run_seed(0, 0))
+        records = launcher(Launch(Job(spec, paths), provision.environment, Path(folder, "log.txt")))
+        try:
+            for record in records:
+                if isinstance(record, ModelRead):
+                    seen = record
+                if isinstance(record, RunEnded):
+                    ended = record
+        finally:
+            records.close()
+    if ended.status == "skipped":
+        seen = ModelRead([str(model)], [], [])  # its runs will be skipped, too
+    elif ended.status != "ok" or seen is None:
+        return ModelFailure(ended.reason or "the model was not built", ended.last_lines)
+    try:
+        return inputs.look(inputs.paths_of(dataclasses.asdict(seen), model))
+    except OSError as error:
+        return ModelFailure(f"{error.filename}: can't be read ({error.strerror})")
+
+
+def _code_digest(looked: Inputs) -> str:
+    """What a model is: its own name and its folder's place don't matter, nor what wasn't there."""
+    files = [[name, content] for name, content in inputs.relative_names(looked).items() if content]
+    return f"read:{hashlib.sha256(json.dumps(sorted(files)).encode()).hexdigest()}"
+
+
+def _key(settings: TrialSettings, environment: Environment, dataset: Path) -> str:
+    """What may decide what a model reads, beside what it reads."""
+    about: Mapping[str, Any] = json.loads((dataset / "about.json").read_text(encoding="utf-8"))
+    asked = dataclasses.asdict(settings.reduced())
+    del asked["content"], asked["dataset"]
+    form = [about["image_shape"], about["num_classes"]]
+    text = json.dumps([_LOOK_VERSION, environment.digest, form, asked], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _file(key: str) -> Path:
+    return cache.root() / "models" / f"{key}.json"
+
+
+def _kept(key: str) -> Inputs | None:
+    try:
+        before = inputs.from_document(json.loads(_file(key).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    now = before.looked_at_again()
+    if now is not None and now != before:
+        _keep(key, now)
+    return now
+
+
+def _keep(key: str, looked: Inputs) -> None:
+    file = _file(key)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_suffix(f".{os.getpid()}")
+    fresh.write_text(json.dumps(looked.document()), encoding="utf-8")
+    fresh.replace(file)

@@ -1,0 +1,43 @@
+"""Builds the user's model once, to see what it reads: nothing is trained, no time is taken."""
+
+import json
+import os
+from typing import Tuple
+
+from bakeoff_worker import backends, loop
+from bakeoff_worker.backends.base import BackendBase, Skip
+from bakeoff_worker.clock import Stopwatch
+from bakeoff_worker.emit import Channel
+from bakeoff_worker.reading import Reading
+from bakeoff_worker.records import Job, ModelRead
+
+
+def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
+    """Import the framework, then build and compile the model under observation, and emit what was read.
+
+    Raises:
+        ModelError: the model can't be made, or is of the wrong form.
+        Skip: the backend declines the settings.
+    """
+    settings = job.spec.settings
+    backend: BackendBase = backends.load(settings.backend)(settings, job.paths)
+    reason = backend.skip_reason()
+    if reason is not None:
+        raise Skip(reason)
+    backend.start()
+    loop.end_phase(channel, "import", importing.stop())
+    input_shape, num_classes = _form(job)
+    with Reading(leave_out=[job.paths.scratch, job.paths.folder or "", job.paths.dataset]) as reading:
+        backend.build(loop.model_builder(job), input_shape, num_classes, job.spec.seed)
+    found = reading.found()
+    channel.emit(ModelRead(found["paths"], found["folders"], found["absent"]))
+
+
+def _form(job: Job) -> Tuple[Tuple[int, ...], int]:
+    """Shape of one image in the run's layout, and the number of classes."""
+    with open(os.path.join(job.paths.dataset, "about.json")) as file:
+        about = json.load(file)
+    height, width, channels = about["image_shape"]
+    is_first = job.spec.settings.data_layout == "channels_first"
+    shape = (channels, height, width) if is_first else (height, width, channels)
+    return shape, int(about["num_classes"])
