@@ -193,10 +193,9 @@ class Panel:
             return False
         if not own.calls or [info.name for info in own.weights] != [info.name for info in theirs.weights]:
             return False
-        last = len(own.calls) - 1
-        return _equal(own.weights_after(scene, 0), theirs.weights_after(scene, 0), one, other) and (
-            difference(own.activation(scene, last), theirs.activation(scene, last))
-            <= _OWN * tolerance.forward
+        return _equal(own.weights_after(scene, 0), theirs.weights_after(scene, 0), one, other) and all(
+            difference(own.activation(scene, call), theirs.activation(scene, call)) <= _OWN * tolerance.forward
+            for call in range(len(own.calls))
         )
 
     def _ballot(self, evidence: Evidence, apart: Distance, allowed: float) -> Ballot:

@@ -159,14 +159,24 @@ def _children(layer: Any) -> Iterator[Tuple[str, Any]]:
         for place, inner in enumerate(layer.layers):
             yield str(place), inner
         return
-    # Of a layer in Keras 3 the attributes with an underscore also hold what it tracks; those come last.
-    attributes = sorted(vars(layer).items(), key=lambda item: item[0] in _BOOKS)
-    for name, value in attributes:
-        for key, inner in _layers_in(value):
-            yield "/".join(filter(None, (name.lstrip("_"), key))), inner
+    kept = dict(vars(layer))
+    kept.update(kept.pop("_modules", {}))  # where PyTorch keeps layers that are attributes
+    named = [
+        ("/".join(filter(None, (name.lstrip("_"), key))), inner)
+        for name, value in sorted(kept.items())
+        if name not in _BOOKS
+        for key, inner in _layers_in(value)
+    ]
+    # In the order in which Keras came to know them, which is the same everywhere; then what it doesn't track.
+    tracked = list(kept.get("_layers", ()))
+    in_order = [inner for inner in tracked if _is_layer(inner)] + [inner for _, inner in named]
+    for place, inner in enumerate(in_order):
+        name = next((each for each, known in named if known is inner), "")
+        yield name or "{}.{}".format(type(inner).__name__, place), inner
 
 
-_BOOKS = ("_layers", "_inbound_nodes", "_outbound_nodes", "_parent_path", "_tracker")
+# Attributes that hold a layer because its framework or Keras keeps books.
+_BOOKS = ("_layers", "_inbound_nodes", "_outbound_nodes", "_self_unconditional_dependency_names")
 
 
 def _layers_in(value: Any) -> Iterator[Tuple[str, Any]]:

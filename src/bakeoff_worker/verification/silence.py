@@ -55,7 +55,7 @@ def _middles(keras: Any) -> Dict[str, Callable[..., Any]]:
 
     def full(shape: Any, value: Any, dtype: Any) -> Any:
         kind = keras.backend.standardize_dtype(dtype or keras.backend.floatx())
-        return ops.cast(ops.broadcast_to(ops.cast(value, kind), shape), kind)
+        return ops.zeros(shape, kind) + ops.cast(value, kind)
 
     def normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Any = None) -> Any:
         return full(shape, mean, dtype)
