@@ -1,11 +1,12 @@
 """``make bench-certificates``: how far the backends are from the reference, and from each other.
 
 Every built-in network on its data set, and small ones of the kinds that people publish (``networks/``: layers
-within layers, recurrent ones, augmentation, layers of one's own), the study's optimizer, in single precision: the
-worst relative difference of any layer's output, of any gradient and of any weight after ten steps, per tensor and
-by norm; and whatever ``bakeoff verify`` finds. A contestant that differs for a reason that was proven counts as
-explained. Of the published kinds the three frameworks of today must be certified, and nothing else be said of
-them. Nothing is timed, so contestants compute side by side, one a core, the deepest network first.
+within layers, recurrent ones, augmentation, layers of one's own), the study's optimizer, in single precision:
+the worst relative difference of any layer's output, of any gradient and of any weight after ten steps, per
+tensor and by norm; and whatever ``bakeoff verify`` finds. A contestant that differs for a reason that was
+proven counts as explained. Of the published kinds the three frameworks of today must be certified, and nothing
+be found where nothing is. Nothing is timed, so contestants compute side by side, one a core, the deepest
+network first.
 """
 
 from __future__ import annotations
@@ -173,7 +174,7 @@ def _show(model: str, verified: Verified, took_s: float) -> None:
 
 
 def _figures_of_published(verified: list[Verified]) -> list[Figure]:
-    """Of the frameworks of today: how many networks they are certified on, and who is blamed without reason."""
+    """Of the frameworks of today: the networks they are certified on, and what they are blamed for."""
     if not verified:
         return []
     certified = blamed = 0

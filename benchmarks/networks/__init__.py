@@ -1,1 +1,1 @@
-"""Networks of the kinds that people publish, small, each a file as users write it, for `benchmarks.certificates`."""
+"""Networks of the kinds that people publish, small, each a file as users write it."""

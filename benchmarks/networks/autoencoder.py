@@ -1,4 +1,4 @@
-"""A narrow middle and the way back up, as in an autoencoder, whose last features are classified; subclassed."""
+"""A narrow middle and the way back up, as in an autoencoder, whose last features are classified."""
 
 import keras
 from keras import layers
@@ -19,12 +19,16 @@ class Autoencoder(keras.Model):
                 layers.Conv2DTranspose(8, 3, strides=2, padding="same", activation="relu"),
             ]
         )
+        self.num_classes = num_classes
         self.head = keras.Sequential(
             [layers.GlobalAveragePooling2D(), layers.Dense(num_classes, activation="softmax")]
         )
 
     def call(self, images):
         return self.head(self.decoder(self.encoder(images)))
+
+    def compute_output_shape(self, shape):
+        return (shape[0], self.num_classes)
 
 
 def build(input_shape, num_classes):

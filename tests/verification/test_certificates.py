@@ -118,7 +118,9 @@ def test_what_draws_at_random_is_not_compared(group):
         assert (one.verdict, one.why, one.findings) == (Verdict.NOT_COMPARED, Why.RANDOM, ())
         assert "gaussiannoise_0 draws random numbers while it trains" in one.reason
     # What is known to differ all the same is a difference.
-    verified = group(a=random, b=dataclasses.replace(random, says=(("GaussianNoise", {"stddev": 0.2}), *PLAIN)))
+    verified = group(
+        a=random, b=dataclasses.replace(random, says=(("GaussianNoise", {"stddev": 0.2}), *PLAIN))
+    )
     assert verified.certificates[0].verdict is Verdict.DIFFERENT
     assert {finding.cause for _, finding in verified.certificates[0].findings} == {"declared_stddev"}
 
@@ -131,7 +133,9 @@ def test_a_layer_that_the_reference_lacks(group):
     assert group(**by).all_same
     verified = group(**by, d=dataclasses.replace(other, backend="d"))
     assert verified.alike == (("a", "b", "c"), ("d",))
-    assert {one.verdict for one in verified.certificates if "d" in (one.one, one.other)} == {Verdict.DIFFERENT}
+    assert {one.verdict for one in verified.certificates if "d" in (one.one, one.other)} == {
+        Verdict.DIFFERENT
+    }
     two = {"c": dataclasses.replace(other, backend="c"), "d": dataclasses.replace(other, backend="d")}
     verified = group(a=by["a"], b=by["b"], **two)
     assert verified.alike == (("a", "b"), ("c", "d")), "no majority, but each pair agrees"

@@ -125,11 +125,12 @@ def test_what_a_contestant_does_otherwise_is_named(examined, name):
     ("name", "options"), [("adam", ADAM), ("sgd", SGD), ("rmsprop", RMSPROP)], ids=["adam", "sgd", "rmsprop"]
 )
 def test_rounding_is_no_difference(examined, layers, precision, name, options):
-    one, other = (
-        shown(Contestant(layers, optimizer=name, options=options, backend=backend, precision=precision))
-        for backend in ("this", "that")
+    judgement = examined(
+        *(
+            Contestant(layers, optimizer=name, options=options, backend=backend, precision=precision)
+            for backend in ("this", "that")
+        )
     )
-    judgement = examine(one, other)
     assert judgement.findings == ()
     assert judgement.not_examined == ()
     expected = {"layers", "forward", "loss", "gradients", "optimizer", "weights"}
@@ -280,7 +281,6 @@ def test_other_images_are_found(examined):
 
 
 # ---- layers that the reference doesn't know --------------------------------------------------------------
-
 
 
 OWN = Contestant(unknown=("Conv2D",))
