@@ -4,9 +4,9 @@ Every built-in network on its data set, and small ones of the kinds that people 
 within layers, recurrent ones, augmentation, layers of one's own), the study's optimizer, in single precision:
 the worst relative difference of any layer's output, of any gradient and of any weight after ten steps, per
 tensor and by norm; and whatever ``bakeoff verify`` finds. A contestant that differs for a reason that was
-proven counts as explained. Of the published kinds the three frameworks of today must be certified, and nothing
-be found where nothing is. Nothing is timed, so contestants compute side by side, one a core, the deepest
-network first.
+proven counts as explained. Of the published kinds the three frameworks of today must be certified, and
+nothing be found where nothing is. Nothing is timed, so contestants compute side by side, one a core, the
+deepest network first.
 """
 
 from __future__ import annotations

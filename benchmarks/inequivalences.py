@@ -4,8 +4,9 @@ A small network with all that networks of its kind have is trained by JAX as it 
 thing changed: openly, in the network's own declaration, or behind its back, by changing what Keras does. Each
 must be found and named rightly, and nothing else; and the contestants without a change must be certified.
 
-A second network has what the reference of NumPy doesn't: layers within a layer, a recurrent one, one of the user's
-with a weight of its own and one that draws. There JAX and TensorFlow, as they are, vote on a changed PyTorch.
+A second network has what the reference of NumPy doesn't: layers within a layer, a recurrent one, one of the
+user's with a weight of its own and one that draws. There JAX and TensorFlow, as they are, vote on a changed
+PyTorch.
 """
 
 from __future__ import annotations
@@ -501,7 +502,8 @@ _OWN_CASES = (
         "{'l2': 0.001}, not None",
         swap=(
             'self.second = layers.Conv2D(filters, 3, padding="same")',
-            'self.second = layers.Conv2D(filters, 3, padding="same", kernel_regularizer=keras.regularizers.L2(1e-3))',
+            "self.second = layers.Conv2D(filters, 3, padding='same', "
+            "kernel_regularizer=keras.regularizers.L2(1e-3))",
         ),
     ),
     Case(

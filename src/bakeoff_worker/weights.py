@@ -88,8 +88,8 @@ def _truncated_normal(generator: Any, shape: Sequence[int]) -> Any:
 def _orthogonal(generator: Any, shape: Sequence[int]) -> Any:
     """A matrix of orthogonal columns (or rows, where these are fewer), uniform among all such.
 
-    Gram and Schmidt's procedure, each column cleared of the others twice. Sums are added up in an order of our
-    own: those of a library differ between versions and machines in their last bits.
+    Gram and Schmidt's procedure, each column cleared of the others twice. Sums are added up in an order of
+    our own: those of a library differ between versions and machines in their last bits.
     """
     num_rows, num_columns = int(np.prod(shape[:-1])), int(shape[-1])
     columns = generator.normal(size=(min(num_rows, num_columns), max(num_rows, num_columns)))

@@ -56,8 +56,9 @@ class Contestant:
     an epoch. images: from a generator to a batch. start_scale: factor on its initial kernels. reported: from
     a loss and a batch's size to what it reports. late: by step, how far its step counter is ahead.
     is_single: its layers compute in single precision whatever it says. random: places of layers that draw at
-    random. unknown: kinds of layers that are not Keras's, which the reference doesn't know. penalty: as a weight
-    named kernel declares it. added_loss: by layers of its own. extra_gradient: factor on all gradients.
+    random. unknown: kinds of layers that are not Keras's, which the reference doesn't know. penalty: as a
+    weight named kernel declares it. added_loss: by layers of its own. extra_gradient: factor on all
+    gradients.
     """
 
     layers: Layers = PLAIN

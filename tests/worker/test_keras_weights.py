@@ -1,4 +1,4 @@
-"""Weights by their paths, with what was declared of them: on layers made up for it, as either Keras keeps them."""
+"""Weights by their paths, with what was declared of them: on layers made up as either Keras keeps them."""
 
 from __future__ import annotations
 

@@ -23,8 +23,12 @@ class Verdict(StrEnum):
 
 
 class Why(StrEnum):
-    """Why a pair is not compared: one failed, one can't be looked into and never could, one draws random numbers
-    that can't be switched off, or what both do could not be explained, nor held against each other."""
+    """Why a pair is not compared.
+
+    FAILED: one could not be run. DECLINED: one can't be looked into and never could. RANDOM: one draws random
+    numbers that can't be switched off. UNEXPLAINED: nobody knows what they do, nor could it be held against
+    each other.
+    """
 
     FAILED = "failed"
     DECLINED = "declined"
@@ -36,8 +40,7 @@ class Why(StrEnum):
 class Certificate:
     """One pair.
 
-    verdict: `DIFFERENT`: `findings` say in what. `NOT_COMPARED`: `why` and `reason` say why, the one for programs,
-    the other for people.
+    verdict: `DIFFERENT`: `findings` say in what. `NOT_COMPARED`: `why` says why, and `reason` in words.
     findings: what holds of one of them and not of the other, under its label.
     direct: their worst relative differences from each other: ``forward``, ``gradients`` (before the first
     step), ``weights`` (after all steps, each having gone its own way).

@@ -30,9 +30,9 @@ class Finding:
 
     stage: one of `STAGES`. scene: where it showed. where: the layer, weight, loss or optimizer.
     difference: relative, by norm; infinite where shapes differ.
-    cause: a word of `causes`, `UNKNOWN_CAUSE`, `CONTESTED` or `RANDOM`. text: the cause in words, with its numbers.
-    only_at_kinks: it shows only where the derivative doesn't exist. position: of the layer's call, which
-    contestants share while their names for it differ; -1 where it concerns the whole.
+    cause: a word of `causes`, `UNKNOWN_CAUSE`, `CONTESTED` or `RANDOM`. text: the cause in words, with its
+    numbers. only_at_kinks: it shows only where the derivative doesn't exist. position: of the layer's call,
+    which contestants share while their names for it differ; -1 where it concerns the whole.
     """
 
     stage: str

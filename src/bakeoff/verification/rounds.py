@@ -43,10 +43,10 @@ class Round:
 class Judged:
     """What one round came to.
 
-    verdict: `Verdict.SAME` if it is what it is said to be. findings: what isn't, one sentence each. stated: its
-    arithmetic, in the words of the distribution. sizes: rows of each shard; skipped: how many of them trained
-    nothing. shards: worst relative difference of a shard's change from what the same rows come to on one
-    machine. merged: the same of the weights' whole change from what the shards' changes come to.
+    verdict: `Verdict.SAME` if it is what it is said to be. findings: what isn't, one sentence each. stated:
+    its arithmetic, in the words of the distribution. sizes: rows of each shard; skipped: how many of them
+    trained nothing. shards: worst relative difference of a shard's change from what the same rows come to on
+    one machine. merged: the same of the weights' whole change from what the shards' changes come to.
     declined: no such round can be verified, rather than that something went wrong.
     """
 

@@ -17,13 +17,14 @@ from bakeoff.verification import architecture
 from bakeoff.verification.evidence import GENERAL, NUM_COMMON, Array, Evidence
 from bakeoff.verification.tolerances import EPSILON, Tolerances, difference, floors, layer_rms
 
-# In tolerances. On shared inputs each side has roundings of its own, of several layers where one holds others;
-# on a contestant's own inputs those that came in besides; in gradients what cancels is not known here.
+# In tolerances. On shared inputs each side has roundings of its own, of several layers where one holds
+# others; on a contestant's own inputs those that came in besides; in gradients what cancels is not known
+# here.
 _SHARED, _OWN, _GRADIENTS = 4, 10, 10
 
 
 class Vote(Enum):
-    """How a contestant fared: nobody else could be asked, a majority agrees, there is none, it is another's."""
+    """How a contestant fared: nobody else to ask, a majority agrees, there is none, it is against."""
 
     ALONE = auto()
     AGREES = auto()
@@ -35,8 +36,8 @@ class Vote(Enum):
 class Ballot:
     """One vote, as one contestant sees it.
 
-    own: labels of those that agree with it, itself among them; others: of those that don't. difference: from the
-    majority, or from the nearest of the others; where: it is largest, if the question has several places.
+    own: labels of those that agree with it, itself among them; others: of those that don't. difference: from
+    the majority, or from the nearest of the others; where: it is largest, if the question has several places.
     """
 
     vote: Vote
@@ -51,8 +52,8 @@ class Ballot:
         if self.vote is Vote.OUTVOTED:
             return f"not what {_listed(self.others)} compute of the same, and no known cause accounts for it"
         return (
-            f"{_listed(self.own)} and {_listed(self.others)} compute different things of the same; no majority "
-            "tells who is right"
+            f"{_listed(self.own)} and {_listed(self.others)} compute different things of the same; "
+            "no majority tells who is right"
         )
 
 
@@ -194,7 +195,8 @@ class Panel:
         if not own.calls or [info.name for info in own.weights] != [info.name for info in theirs.weights]:
             return False
         return _equal(own.weights_after(scene, 0), theirs.weights_after(scene, 0), one, other) and all(
-            difference(own.activation(scene, call), theirs.activation(scene, call)) <= _OWN * tolerance.forward
+            difference(own.activation(scene, call), theirs.activation(scene, call))
+            <= _OWN * tolerance.forward
             for call in range(len(own.calls))
         )
 

@@ -1,8 +1,8 @@
 """A Keras model's weights by name, each with what its layer declares of it; Keras 2.3 and Keras 3 alike.
 
-A layer may hold other layers: a residual block, `MultiHeadAttention`, `Bidirectional`. Its weights are named by
-the attributes that lead to them (``first/kernel``, ``forward_layer/cell/bias``), which are the same in every
-framework; numbers that Keras counts up are not.
+A layer may hold other layers: a residual block, `MultiHeadAttention`, `Bidirectional`. Its weights are named
+by the attributes that lead to them (``first/kernel``, ``forward_layer/cell/bias``), which are the same in
+every framework; numbers that Keras counts up are not.
 """
 
 import functools
@@ -15,9 +15,9 @@ from bakeoff_worker import weights
 class Weight(NamedTuple):
     """One weight.
 
-    layer: place of its layer in `leaves`, -1 for the model's own. name: its path within that layer. owner: the
-    innermost layer that has it. variable: the framework's. initializer, regularizer: as they were declared; None
-    where they were not.
+    layer: place of its layer in `leaves`, -1 for the model's own. name: its path within that layer. owner:
+    the innermost layer that has it. variable: the framework's. initializer, regularizer: as they were
+    declared; None where they were not.
     """
 
     layer: int
@@ -122,7 +122,7 @@ def leaves(model: Any) -> List[Any]:
 
 
 def inner_layers(layer: Any) -> List[Tuple[str, Any]]:
-    """(path, layer) of the layer itself (an empty path) and of all that it holds, each once, outermost first."""
+    """(path, layer) of the layer itself (an empty path) and of all that it holds, each once."""
     found: List[Tuple[str, Any]] = []
 
     def walk(path: str, one: Any) -> None:

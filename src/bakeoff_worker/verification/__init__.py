@@ -1,7 +1,7 @@
 """Shows what a contestant computes, so that Bakeoff can compare it with what the others do: no time is taken.
 
-The model is built as for a run, from the same weights, with dropout and augmentation switched off, and trained
-by the very calls that a run times: `fit` and the study's optimizer. What came of it goes to
+The model is built as for a run, from the same weights, with dropout and augmentation switched off, and
+trained by the very calls that a run times: `fit` and the study's optimizer. What came of it goes to
 ``job.paths.evidence``.
 """
 

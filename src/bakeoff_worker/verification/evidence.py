@@ -8,7 +8,7 @@
     SCENE/losses                 (steps,) the loss before each step
     SCENE/weights/STEP/WEIGHT    all weights before the first step (0) and after each
     SCENE/gradients/STEP/WEIGHT  of the loss before each step by each trainable weight, from 0
-    SCENE/start_gradients/STEP/WEIGHT  likewise on the second and third batch, at the weights before the first step
+    SCENE/start_gradients/STEP/WEIGHT   on the second and third batch, at the weights before the first step
     SCENE/epoch/WEIGHT           all weights after the same batches as one epoch
     optimizer/...                see `bakeoff_worker.verification.optimizer`
 
@@ -30,7 +30,7 @@ from bakeoff_worker.verification.batches import NUM_STEPS
 from bakeoff_worker.verification.weights import Weights
 
 # What is computed, and from what. Certificates of different versions say different things.
-#   2  layers within layers; every layer on shared inputs; gradients of three batches at the weights of the start
+#   2  layers within layers; every layer on shared inputs; three batches' gradients at the start
 VERSION = 2
 
 

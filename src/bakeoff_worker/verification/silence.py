@@ -40,8 +40,9 @@ def draws(keras: Any) -> None:
     """From now on whatever Keras 3 draws is the middle of its distribution, in this whole process.
 
     Augmentation then turns by no angle and zooms by nothing; a layer of the user's that draws through
-    `keras.random` does the same in every framework. To be asked for once the model is built: initializers draw,
-    too. Keras 2 has written its draws into the graph by then: a layer that draws there is found out by drawing.
+    `keras.random` does the same in every framework. To be asked for once the model is built: initializers
+    draw, too. Keras 2 has written its draws into the graph by then: a layer that draws there is found out by
+    drawing.
     """
     random = keras.src.backend.random
     for name, middle in _middles(keras).items():
@@ -85,10 +86,8 @@ def _middles(keras: Any) -> Dict[str, Callable[..., Any]]:
     def beta(shape: Any, alpha: Any, beta: Any, dtype: Any = None, seed: Any = None) -> Any:
         return full(shape, ops.divide(alpha, ops.add(alpha, beta)), dtype)
 
-    return dict(
-        normal=normal, truncated_normal=normal, uniform=uniform, randint=randint, categorical=categorical,
-        dropout=dropout, shuffle=shuffle, binomial=binomial, gamma=gamma, beta=beta,
-    )  # fmt: skip
+    found = (normal, uniform, randint, categorical, dropout, shuffle, binomial, gamma, beta)
+    return dict({draw.__name__: draw for draw in found}, truncated_normal=normal)
 
 
 def asked(layer: Any) -> Dict[str, Any]:

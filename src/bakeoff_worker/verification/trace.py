@@ -28,10 +28,11 @@ class Trace:
     def record(self, x: Any) -> Tuple[List[Dict[str, Any]], List[Any], List[Any]]:
         """Calls in their order, what each gave, and what it gave on shared inputs: arrays, channels last.
 
-        A call has ``layer`` (its place), ``inputs`` (numbers of tensors, None for one from elsewhere), ``output``
-        (the number of its tensor), and ``random`` where it gives something else each time on the same inputs.
-        Tensor 0 is the images. Shared inputs are noise that depends on a tensor's shape alone: each contestant's
-        layer is asked the same, whatever went wrong before it. None where a layer takes no such inputs.
+        A call has ``layer`` (its place), ``inputs`` (numbers of tensors, None for one from elsewhere),
+        ``output`` (the number of its tensor), and ``random`` where it gives something else each time on the
+        same inputs. Tensor 0 is the images. Shared inputs are noise that depends on a tensor's shape alone:
+        each contestant's layer is asked the same, whatever went wrong before it. None where a layer takes no
+        such inputs.
         """
         first, again = (self._pass(x) for _ in range(2))
         is_random_before = False
@@ -45,7 +46,7 @@ class Trace:
             call["random"] = bool(
                 not _alike(one.shared, other.shared)
                 or (repeated and not _alike(one.output, other.output))
-                # What is computed between layers may draw, too: the layer that it reaches first stands for it.
+                # What is computed between layers may draw, too: the first layer that it reaches is named.
                 or (not is_random_before and any(not _alike(*given) for given in from_elsewhere))
             )
             is_random_before = is_random_before or call["random"]
@@ -107,7 +108,7 @@ class Trace:
 
 
 class _Heard(NamedTuple):
-    """One call: the layer's place, tensors in and out, and what it gave on shared inputs, if it takes them."""
+    """One call: the layer's place, tensors in and out, what it gave on shared inputs if it takes such."""
 
     layer: int
     inputs: List[Any]
@@ -130,7 +131,7 @@ class _Pass(NamedTuple):
 def _listen(
     model: Any, images: Any, share: Callable[[Any, int], Any], **options: Any
 ) -> Tuple[List[_Heard], Any]:
-    """Each call of a layer of the model; the model's output. share: from a tensor to what is put in its place."""
+    """Each call of a layer; the model's output. share: from a tensor to what is put in its place."""
     heard: List[_Heard] = []
     within: List[int] = []  # the call that is under way: what a layer asks of others is its own affair
 

@@ -92,7 +92,7 @@ def _vote(exam: Examination, scene: str, index: int) -> Ballot:
         votes.insert(0, panel.on_shared_inputs(evidence, index, tolerance))
     votes = [one for one in votes if one.vote is not Vote.ALONE]
     if not votes:
-        # Fed differently, or by what can't be seen: that it gives the same all the same is all that can be asked.
+        # Fed differently, or by what can't be seen: all that can be asked is whether it gives the same.
         given = panel.on_outputs(evidence, index, scene, tolerance)
         return given if given.vote is Vote.AGREES else Ballot(Vote.ALONE)
     return next(

@@ -55,8 +55,8 @@ class Examination:
 
     evidence, others, panel: as `examine` takes them. semantics: of the reference, with all causes that were
     named so far. expected: of each scene, the reference's way back before each step, as far as it was asked
-    for. lacks: what the reference would need to compute the network; empty if it has all. contested: places that
-    contestants disagree on without a majority, by stage and scene.
+    for. lacks: what the reference would need to compute the network; empty if it has all. contested: places,
+    by stage and scene, that contestants disagree on without a majority.
     """
 
     def __init__(self, evidence: Evidence, others: Evidence, panel: Panel) -> None:
@@ -142,11 +142,10 @@ class Examination:
                 self.find(stage, scene, outcome.where, outcome.difference, "single_precision", text)
                 return True
             if guess is None:
-                text = (
-                    outcome.ballot.text
-                    if outcome.ballot
-                    else f"it differs by {outcome.difference:.2g} of its size, and no known cause accounts for it"
-                )
+                text = f"it differs by {outcome.difference:.2g} of its size"
+                text += ", and no known cause accounts for it"
+                if outcome.ballot:
+                    text = outcome.ballot.text
                 place = outcome.position if outcome.ballot else -1
                 self.find(stage, scene, outcome.where, outcome.difference, "unknown", text, position=place)
                 return False
