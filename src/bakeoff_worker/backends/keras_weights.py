@@ -161,18 +161,22 @@ def _children(layer: Any) -> Iterator[Tuple[str, Any]]:
         return
     kept = dict(vars(layer))
     kept.update(kept.pop("_modules", {}))  # where PyTorch keeps layers that are attributes
-    named = [
-        ("/".join(filter(None, (name.lstrip("_"), key))), inner)
-        for name, value in sorted(kept.items())
-        if name not in _BOOKS
-        for key, inner in _layers_in(value)
+    named = sorted(
+        (
+            ("/".join(filter(None, (name.lstrip("_"), key))), inner)
+            for name, value in kept.items()
+            if name not in _BOOKS
+            for key, inner in _layers_in(value)
+        ),
+        key=lambda each: each[0],
+    )
+    # By name: Keras 2 doesn't track all of them, so that no order but this is everybody's.
+    nameless = [
+        ("{}.{}".format(type(inner).__name__, place), inner)
+        for place, inner in enumerate(kept.get("_layers", ()))
+        if _is_layer(inner) and not any(inner is known for _, known in named)
     ]
-    # In the order in which Keras came to know them, which is the same everywhere; then what it doesn't track.
-    tracked = list(kept.get("_layers", ()))
-    in_order = [inner for inner in tracked if _is_layer(inner)] + [inner for _, inner in named]
-    for place, inner in enumerate(in_order):
-        name = next((each for each, known in named if known is inner), "")
-        yield name or "{}.{}".format(type(inner).__name__, place), inner
+    yield from named + nameless
 
 
 # Attributes that hold a layer because its framework or Keras keeps books.
