@@ -438,16 +438,17 @@ _OWN_CASES = (
         "recurrent",
         OUTVOTED,
         after="""
-        cell = model.get_layer("recurrent").cell
-        declared = cell.get_config()
-        cell.recurrent_activation = ops.hard_sigmoid
-        object.__setattr__(cell, "get_config", lambda: declared)
+        layer = model.get_layer("recurrent")
+        of_layer, of_cell = layer.get_config(), layer.cell.get_config()
+        layer.cell.recurrent_activation = ops.hard_sigmoid
+        object.__setattr__(layer, "get_config", lambda: of_layer)
+        object.__setattr__(layer.cell, "get_config", lambda: of_cell)
         """,
     ),
     Case(
-        "no gradient passes a layer of one's own",
+        "a layer of one's own doubles its gradients",
         "unknown",
-        "block/second/kernel",
+        "block/first/kernel",
         OUTVOTED,
         before="""
         Block.call = lambda self, x: ops.relu(x + 2 * self.second(self.first(x)) - ops.stop_gradient(
