@@ -3,6 +3,10 @@
 A small network with all that networks of its kind have is trained by JAX as it is, and by another with one
 thing changed: openly, in the network's own declaration, or behind its back, by changing what Keras does. Each
 must be found and named rightly, and nothing else; and the contestants without a change must be certified.
+
+A second network has what the reference of NumPy doesn't: layers within a layer, a recurrent one, one of the
+user's with a weight of its own and one that draws. There JAX and TensorFlow, as they are, vote on a changed
+PyTorch.
 """
 
 from __future__ import annotations
@@ -13,12 +17,12 @@ import sys
 import tempfile
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bakeoff import datasets, environments
 from bakeoff.launchers import local
-from bakeoff.verification import Finding, compare
+from bakeoff.verification import Finding, Verified, compare
 from bakeoff.verification.collection import Collected, Needs, collect
 from bakeoff.verification.contestants import Contestant
 from bakeoff_worker.records import TrialSettings
@@ -47,6 +51,57 @@ def build(input_shape, num_classes):
     return model
 """
 
+# What NumPy doesn't know.
+OWN_NETWORK = """
+import keras
+from keras import layers, models, ops
+
+
+class Jitter(layers.Layer):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.seeds = keras.random.SeedGenerator(3)
+
+    def draw(self, shape):
+        return keras.random.uniform(shape, 0.8, 1.2, seed=self.seeds)
+
+    def call(self, x, training=None):
+        return x * self.draw((ops.shape(x)[0], 1, 1, 1)) if training else x
+
+
+class Block(layers.Layer):
+    def __init__(self, filters, **options):
+        super().__init__(**options)
+        self.first = layers.Conv2D(filters, 3, padding="same", activation="relu")
+        self.second = layers.Conv2D(filters, 3, padding="same")
+
+    def call(self, x):
+        return ops.relu(x + self.second(self.first(x)))
+
+
+class Scale(layers.Layer):
+    def build(self, shape):
+        self.factor = self.add_weight(shape=(shape[-1],), initializer="ones", name="factor")
+
+    def call(self, x):
+        return x * self.factor
+
+
+def build(input_shape, num_classes):
+    {before}
+    inputs = x = layers.Input(shape=input_shape)
+    x = Jitter(name="jitter")(x)
+    x = layers.RandomRotation(0.1, name="turned")(x)
+    x = layers.Conv2D(6, 4, strides=4, name="stem")(x)
+    x = Block(6, name="block")(x)
+    x = layers.Reshape((7, 42), name="rows")(x)
+    x = layers.GRU(8, name="recurrent")(x)
+    x = Scale(name="scale")(x)
+    model = models.Model(inputs, layers.Dense(num_classes, activation="softmax", name="output")(x))
+    {after}
+    return model
+"""
+
 # How the model is compiled and fitted, whoever asks for it.
 COMPILE = """
 compile_as_asked = model.compile
@@ -66,7 +121,7 @@ class Case:
     before, after: code that runs before the network is made, and once it is. swap: a line of the network, and
     what stands in its place. cause: as `bakeoff.verification.causes` has it. where: what must be named, the
     layer, weight or other thing; empty where it concerns all weights. words: what the sentence must have.
-    backend: of the contestant that is changed.
+    backend: of the contestant that is changed. network: what is changed.
     """
 
     name: str
@@ -77,10 +132,13 @@ class Case:
     after: str = ""
     swap: tuple[str, str] = ("", "")
     backend: str = "torch"
+    network: str = NETWORK
 
     def source(self) -> str:
         """The network's file."""
-        text = NETWORK.replace("{before}", _indented(self.before)).replace("{after}", _indented(self.after))
+        text = self.network.replace("{before}", _indented(self.before)).replace(
+            "{after}", _indented(self.after)
+        )
         if self.swap[0]:
             assert self.swap[0] in text, self.swap[0]
         return text.replace(*self.swap) if self.swap[0] else text
@@ -352,41 +410,159 @@ CASES = (
         ),
     ),
 )
+OUTVOTED = (
+    "not what jax: nothing is changed (own layers) and tensorflow: nothing is changed (own layers) compute"
+)
+_OWN_CASES = (
+    Case(
+        "a layer within a layer never adds its bias",
+        "unknown",
+        "block",
+        OUTVOTED,
+        before="""
+        Block.call = lambda self, x: ops.relu(
+            x + self.second(self.first(x)) - self.second.bias
+        )
+        """,
+    ),
+    Case(
+        "a layer of one's own scales by the square",
+        "unknown",
+        "scale",
+        OUTVOTED,
+        before="Scale.call = lambda self, x: x * self.factor * self.factor",
+    ),
+    Case(
+        "the gate of a recurrent layer is another",
+        "unknown",
+        "recurrent",
+        OUTVOTED,
+        after="""
+        layer = model.get_layer("recurrent")
+        of_layer, of_cell = layer.get_config(), layer.cell.get_config()
+        layer.cell.recurrent_activation = ops.hard_sigmoid
+        object.__setattr__(layer, "get_config", lambda: of_layer)
+        object.__setattr__(layer.cell, "get_config", lambda: of_cell)
+        """,
+    ),
+    Case(
+        "a layer of one's own doubles its gradients",
+        "unknown",
+        "block/first/kernel",
+        OUTVOTED,
+        before="""
+        Block.call = lambda self, x: ops.relu(x + 2 * self.second(self.first(x)) - ops.stop_gradient(
+            self.second(self.first(x))
+        ))
+        """,
+    ),
+    Case(
+        "a layer of one's own draws behind Keras's back",
+        "random",
+        "jitter",
+        "draws random numbers",
+        before="""
+        import numpy
+        Jitter.draw = lambda self, shape: ops.convert_to_tensor(
+            numpy.random.uniform(0.8, 1.2, shape).astype("float32")
+        )
+        """,
+    ),
+    Case(
+        "a recurrent layer of the older form",
+        "declared_reset_after",
+        "recurrent",
+        "reset_after is False, not True",
+        swap=("layers.GRU(8,", "layers.GRU(8, reset_after=False,"),
+    ),
+    Case(
+        "another augmentation",
+        "declared_factor",
+        "turned",
+        "",
+        swap=("layers.RandomRotation(0.1", "layers.RandomRotation(0.3"),
+    ),
+    Case(
+        "initial weights of another range within a layer",
+        "initializer",
+        "block/first/kernel",
+        "HeUniform, not GlorotUniform",
+        swap=('activation="relu")', 'activation="relu", kernel_initializer="he_uniform")'),
+    ),
+    Case(
+        "a layer of one's own starts at another constant",
+        "initializer",
+        "scale/factor",
+        "Zeros, not Ones",
+        swap=('initializer="ones"', 'initializer="zeros"'),
+    ),
+    Case(
+        "a penalty within a layer",
+        "declared_second/kernel_regularizer",
+        "block",
+        "{'l2': 0.001}, not None",
+        swap=(
+            'self.second = layers.Conv2D(filters, 3, padding="same")',
+            "self.second = layers.Conv2D(filters, 3, padding='same', "
+            "kernel_regularizer=keras.regularizers.L2(1e-3))",
+        ),
+    ),
+    Case(
+        "a layer within a layer has holes in its kernel",
+        "declared_second/dilation_rate",
+        "block",
+        "(2, 2), not (1, 1)",
+        swap=(
+            'self.second = layers.Conv2D(filters, 3, padding="same")',
+            'self.second = layers.Conv2D(filters, 3, padding="same", dilation_rate=2)',
+        ),
+    ),
+)
+OWN_CASES = tuple(replace(case, network=OWN_NETWORK) for case in _OWN_CASES)
 EQUAL = Case("nothing is changed", "", "", "")
+OWN_EQUAL = Case("nothing is changed (own layers)", "", "", "", network=OWN_NETWORK)
 
 
 def main() -> int:
     """How many are found and named; 0 if all."""
     arguments = _arguments()
     chosen = [
-        case for case in CASES if not arguments.cases or any(one in case.name for one in arguments.cases)
+        case
+        for case in (*CASES, *OWN_CASES)
+        if not arguments.cases or any(one in case.name for one in arguments.cases)
     ]
     with (
         tempfile.TemporaryDirectory(prefix="bench-inequivalences-") as name,
         ThreadPoolExecutor(os.cpu_count() or 1) as pool,  # nothing is timed: side by side, one a core
     ):
         folder = Path(name)
-        equal = [
-            pool.submit(_show, backend, EQUAL, folder)
-            for backend in ("jax", *sorted({case.backend for case in chosen}))
-        ]
+        equal = {
+            (network, backend): pool.submit(_show, backend, one, folder)
+            for network, one in ((NETWORK, EQUAL), (OWN_NETWORK, OWN_EQUAL))
+            for backend in ("jax", "tensorflow", "torch")
+            if any(case.network == network for case in chosen)
+        }
         jobs = [pool.submit(_show, case.backend, case, folder) for case in chosen]
-        usual, *unchanged = (job.result() for job in equal)
-        alike = compare("equal", [usual, *unchanged], _nothing_more)
-        certified = alike.all_same
-        print(f"nothing changed: {'certified' if certified else 'NOT certified'}", flush=True)
-        num_found = num_named = 0
+        unchanged = {key: job.result() for key, job in equal.items()}
+        certified = True
+        for network in dict.fromkeys(network for network, _ in unchanged):
+            alike = compare("equal", [one for (its, _), one in unchanged.items() if its == network])
+            certified = certified and alike.all_same
+            print(f"nothing changed: {'certified' if alike.all_same else 'NOT certified'}", flush=True)
+            _show_findings(alike)
+        num_found = num_named = num_blamed = 0
         for case, job in zip(chosen, jobs, strict=True):
             shown = job.result()
-            verified = compare(case.name, [usual, shown], _nothing_more)
-            judgement = verified.examined[1].judgement
+            beside = ["jax"] if case.network == NETWORK else ["jax", "tensorflow"]
+            verified = compare(case.name, [*(unchanged[case.network, one] for one in beside), shown])
+            judgement = verified.examined[-1].judgement
             findings = judgement.findings if judgement else ()
             found = not verified.all_same
             named = bool(findings) and _is_named(case, findings)
-            num_found, num_named = num_found + found, num_named + named
+            blamed = sum(len(one.judgement.findings) for one in verified.examined[:-1] if one.judgement)
+            num_found, num_named, num_blamed = num_found + found, num_named + named, num_blamed + blamed
             print(f"{case.name}: {'named' if named else 'found' if found else 'MISSED'}")
-            for finding in findings or ():
-                print(f"    {finding.cause}: {finding.sentence()}")
+            _show_findings(verified)
             if not findings:
                 print(f"    {shown.reason or 'no difference'}")
             sys.stdout.flush()
@@ -398,9 +574,16 @@ def main() -> int:
         [
             Figure(f"found {num_found} of {total}", "all", num_found == total),
             Figure(f"named rightly {num_named} of {total}", "all", num_named == total),
+            Figure(f"found in one that is right {num_blamed}", "0", num_blamed == 0),
             Figure(f"equal ones certified: {'yes' if certified else 'no'}", "yes", certified),
         ],
     )
+
+
+def _show_findings(verified: Verified) -> None:
+    for one in verified.examined:
+        for finding in one.judgement.findings if one.judgement else ():
+            print(f"    {one.label}: {finding.cause}: {finding.sentence()}")
 
 
 def _is_named(case: Case, findings: tuple[Finding, ...]) -> bool:
@@ -428,10 +611,6 @@ def _show(backend: str, case: Case, folder: Path) -> Collected:
     contestant = Contestant(f"{backend}: {case.name}", settings.reduced(), (settings.trial_id,))
     needs = Needs(environment, datasets.ensure("mnist").path, file)
     return collect(contestant, needs, seed=SEED, folder=folder, launcher=local.launch)
-
-
-def _nothing_more(contestant: Contestant, precision: str | None) -> Collected:
-    return Collected(contestant, "", None, "no further run here")
 
 
 def _arguments() -> argparse.Namespace:

@@ -1,7 +1,7 @@
 """Initial weights, drawn once in NumPy, so that every backend starts from the same point.
 
 Each weight keeps the distribution that its layer declares (``kernel_initializer`` and so on); only the
-generator is ours. Formulas: Keras's initializers (Glorot & Bengio 2010, He et al. 2015).
+generator is ours. Formulas: Keras's initializers (Glorot & Bengio 2010, He et al. 2015, Saxe et al. 2014).
 """
 
 import hashlib
@@ -29,6 +29,8 @@ def draw(
         return generator.normal(config["mean"], config["stddev"], shape)
     if initializer == "TruncatedNormal":
         return config["mean"] + config["stddev"] * _truncated_normal(generator, shape)
+    if initializer in ("Orthogonal", "OrthogonalInitializer"):
+        return float(config["gain"]) * _orthogonal(generator, shape)
     scaling = _variance_scaling(initializer, config)
     if scaling is None:
         return None
@@ -81,3 +83,28 @@ def _truncated_normal(generator: Any, shape: Sequence[int]) -> Any:
         if not outside.any():
             return values
         values[outside] = generator.normal(size=int(outside.sum()))
+
+
+def _orthogonal(generator: Any, shape: Sequence[int]) -> Any:
+    """A matrix of orthogonal columns (or rows, where these are fewer), uniform among all such.
+
+    Gram and Schmidt's procedure, each column cleared of the others twice. Sums are added up in an order of
+    our own: those of a library differ between versions and machines in their last bits.
+    """
+    num_rows, num_columns = int(np.prod(shape[:-1])), int(shape[-1])
+    columns = generator.normal(size=(min(num_rows, num_columns), max(num_rows, num_columns)))
+    for place, column in enumerate(columns):
+        for _ in range(2):
+            shares = _sum(columns[:place] * column)
+            column -= _sum((columns[:place] * shares[:, np.newaxis]).T)
+        column /= np.sqrt(_sum(column * column))
+    return (columns if num_rows < num_columns else columns.T).reshape(shape)
+
+
+def _sum(values: Any) -> Any:
+    """Sums over the last axis, in pairs of halves: the same bits in every version of NumPy."""
+    while values.shape[-1] > 1:
+        half = values.shape[-1] // 2
+        rest = values[..., 2 * half :]
+        values = np.concatenate([values[..., :half] + values[..., half : 2 * half], rest], axis=-1)
+    return values[..., 0] if values.shape[-1] else np.zeros(values.shape[:-1])

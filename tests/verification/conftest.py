@@ -15,6 +15,9 @@ sys.path.append(str(Path(__file__).parent))  # invented.py serves several module
 from invented import Contestant
 
 from bakeoff.verification.evidence import Evidence
+from bakeoff.verification.examination import examine
+from bakeoff.verification.findings import Judgement
+from bakeoff.verification.votes import Panel, Voter
 
 
 @pytest.fixture
@@ -29,6 +32,17 @@ def shown(tmp_path: Path) -> Iterator[Callable[[Contestant], Evidence]]:
     yield show
     for one in files:
         one.close()
+
+
+@pytest.fixture
+def examined(shown: Callable[[Contestant], Evidence]) -> Callable[..., Judgement]:
+    """Takes a contestant and those that it is examined beside; gives what is found of it."""
+
+    def examine_one(contestant: Contestant, *others: Contestant) -> Judgement:
+        voters = [Voter(f"contestant {place}", shown(one)) for place, one in enumerate((contestant, *others))]
+        return examine(voters[0].evidence, voters[-1].evidence, Panel(voters))
+
+    return examine_one
 
 
 @pytest.fixture(scope="session")

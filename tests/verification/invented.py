@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bakeoff.verification.evidence import SCENES, Call, Evidence, LayerInfo, WeightInfo
+from bakeoff.verification.evidence import NUM_COMMON, SCENES, Call, Evidence, LayerInfo, WeightInfo
 from bakeoff.verification.reference.network import Network
 from bakeoff.verification.reference.optimizers import Optimizer
 from bakeoff.verification.reference.semantics import Semantics
@@ -54,7 +55,10 @@ class Contestant:
     does: how it computes. says: layers as it declares them, if not as it is made. batches_lost: at the end of
     an epoch. images: from a generator to a batch. start_scale: factor on its initial kernels. reported: from
     a loss and a batch's size to what it reports. late: by step, how far its step counter is ahead.
-    is_single: its layers compute in single precision whatever it says.
+    is_single: its layers compute in single precision whatever it says. random: places of layers that draw at
+    random. unknown: kinds of layers that are not Keras's, which the reference doesn't know. penalty: as a
+    weight named kernel declares it. added_loss: by layers of its own. extra_gradient: factor on all
+    gradients.
     """
 
     layers: Layers = PLAIN
@@ -67,7 +71,11 @@ class Contestant:
     images: Callable[[np.random.RandomState, int], np.ndarray] | None = None
     start_scale: float = 1.0
     reported: Callable[[float, int], float] = lambda value, size: value
-    is_keras: bool = True
+    unknown: tuple[str, ...] = ()
+    random: tuple[int, ...] = ()
+    penalty: dict[str, Any] | None = None
+    added_loss: float = 0.0
+    extra_gradient: float = 1.0
     backend: str = "invented"
     precision: str = "float32"
     late: Callable[[int], int] | None = None
@@ -95,12 +103,17 @@ class _Computed:
         self._make_weights()
         self.network = Network(self.layers, tuple(self.weights), self.calls, contestant.loss)
         self.trained = [place for place, info in enumerate(self.weights) if info.trainable]
-        self.noise = np.random.RandomState(hash(contestant.backend) % 1000)
+        self.noise = np.random.RandomState(zlib.crc32(contestant.backend.encode()) % 1000)
 
     def arrays(self) -> dict[str, Any]:
         found: dict[str, Any] = {"about": json.dumps(self._about())}
         calls = [
-            {"layer": call.layer, "inputs": list(call.inputs), "output": call.output, "random": False}
+            {
+                "layer": call.layer,
+                "inputs": list(call.inputs),
+                "output": call.output,
+                "random": call.layer in self.contestant.random,
+            }
             for call in self.calls
         ]
         for scene in SCENES:
@@ -111,7 +124,7 @@ class _Computed:
     def _about(self) -> dict[str, Any]:
         says = self.contestant.says or self.contestant.layers
         return {
-            "version": 1,
+            "version": 2,
             "backend": self.contestant.backend,
             "keras": "0",
             "precision": self.contestant.precision,
@@ -121,7 +134,7 @@ class _Computed:
                 {
                     "name": f"{kind.lower()}_{place}",
                     "class": kind,
-                    "is_keras": self.contestant.is_keras or kind != "Conv2D",
+                    "is_keras": kind not in self.contestant.unknown,
                     "config": config,
                 }
                 for place, (kind, config) in enumerate(says)
@@ -156,7 +169,10 @@ class _Computed:
                 own["bias"] = (shape[-1],)
             for name, size in own.items():
                 own_draw = self.contestant.own_draws and name == "kernel"
-                self.weights.append(WeightInfo(place, name, not name.startswith("moving"), own_draw))
+                initializer = config.get(f"{name}_initializer")
+                penalty = self.contestant.penalty if name == "kernel" else None
+                is_trained = not name.startswith("moving")
+                self.weights.append(WeightInfo(place, name, is_trained, own_draw, initializer, penalty))
                 if name == "kernel":
                     spread = self.contestant.start_scale / np.sqrt(np.prod(size[:-1]))
                     self.start.append(self._cast(spread * generator.normal(size=size)))
@@ -177,13 +193,19 @@ class _Computed:
         losses = []
         for step, (x, y) in enumerate(batches):
             run = self.network.forward(x, weights, contestant.does)
-            losses.append(contestant.reported(run.loss(y), len(x)))
-            gradients = [self._rounded(one) for one in run.gradients(y)]
+            losses.append(contestant.reported(run.loss(y), len(x)) + contestant.added_loss)
+            gradients = self._gradients(run, y)
             for place in self.trained:
                 found[f"{scene}/gradients/{step}/{place}"] = gradients[place]
             if step == 0:
                 for index, array in enumerate(run.activations):
                     found[f"{scene}/activations/{index}"] = self._rounded(array)
+                if general:
+                    found |= self._on_shared_inputs(run, weights)
+            if 0 < step < NUM_COMMON:
+                at_start = self.network.forward(x, taken[0], contestant.does)
+                for place, one in enumerate(self._gradients(at_start, y)):
+                    found[f"{scene}/start_gradients/{step}/{place}"] = one
             weights = self._stepped(optimizer, weights, gradients, self._moved(run), step)
             taken.append(weights)
             found[f"{scene}/x/{step}"], found[f"{scene}/y/{step}"] = x, y
@@ -192,6 +214,17 @@ class _Computed:
         for step, arrays in enumerate(taken):
             found |= {f"{scene}/weights/{step}/{place}": one for place, one in enumerate(arrays)}
         return found | {f"{scene}/epoch/{place}": one for place, one in enumerate(end)}
+
+    def _gradients(self, run, y) -> list[np.ndarray]:
+        return [self._rounded(self.contestant.extra_gradient * one) for one in run.gradients(y)]
+
+    def _on_shared_inputs(self, run, weights) -> dict[str, np.ndarray]:
+        found = {}
+        for index, call in enumerate(self.calls):
+            noise = self._cast(np.random.RandomState(1).normal(size=run.tensors[call.inputs[0]].shape))
+            result = self.network.call(call, [np.asarray(noise, "float64")], weights, self.contestant.does)
+            found[f"general/shared/{index}"] = self._rounded(result.output)
+        return found
 
     def _stepped(self, optimizer, weights, gradients, moved, step):
         if self.contestant.late:

@@ -6,7 +6,7 @@ import pytest
 from invented import CONV, DENSE, NORMALIZED, PLAIN, POOL, Contestant
 
 from bakeoff.verification import architecture
-from bakeoff.verification.evidence import LayerInfo
+from bakeoff.verification.evidence import LayerInfo, WeightInfo
 
 
 def layer(**config):
@@ -43,7 +43,7 @@ def layer(**config):
     ],
 )
 def test_initializers_have_one_name(given, name):
-    assert architecture.initializer(layer(kernel_initializer=given), "kernel") == name
+    assert architecture.initializer(WeightInfo(0, "kernel", True, False, given)) == name
 
 
 def test_the_same_in_another_spelling_is_no_difference(shown):
@@ -86,3 +86,24 @@ def test_calls_are_matched_around_a_layer_that_the_others_have_not(shown):
 def test_another_network_altogether(shown):
     found = list(architecture.differences(shown(Contestant(NORMALIZED)), shown(Contestant(PLAIN))))
     assert found and all(one.key == "layers" for one in found)
+
+
+def test_layers_within_a_layer_are_compared_by_their_paths():
+    def block(padding, kind="Conv2D", is_keras=False):
+        inner = LayerInfo("first", kind, True, {**CONV, "padding": padding})
+        return LayerInfo("block", "Block", is_keras, {}, (inner,))
+
+    assert architecture.declared_alike(block("same"), block("same"))
+    assert not architecture.declared_alike(block("same"), block("valid"))
+    assert not architecture.declared_alike(block("same"), block("same", "SeparableConv2D"))
+    # What Keras's own layers are made of is another matter in another Keras.
+    assert architecture.declared_alike(block("same", is_keras=True), block("same", "Other", is_keras=True))
+
+
+def test_a_recurrent_layer_and_its_cell_say_one_thing():
+    def recurrent(reset_after):
+        config = {"units": 4, "reset_after": reset_after}
+        return LayerInfo("gru", "GRU", True, config, (LayerInfo("cell", "GRUCell", True, config),))
+
+    assert list(architecture._meaning(recurrent(True))) == ["units", "reset_after"]
+    assert not architecture.declared_alike(recurrent(True), recurrent(False))

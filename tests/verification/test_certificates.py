@@ -8,33 +8,31 @@ import json
 import pytest
 from invented import CONV, PLAIN, Contestant
 
-from bakeoff.verification import SAME, UNKNOWN, compare
-from bakeoff.verification.certificates import DIFFERENT, certify
+from bakeoff.verification import Verdict, Why, compare
+from bakeoff.verification.certificates import certify
 from bakeoff.verification.collection import Collected
 from bakeoff.verification.contestants import Contestant as Who
 from bakeoff.verification.examination import examine
 from bakeoff.verification.reference.semantics import Semantics
+from bakeoff.verification.votes import Panel, Voter
+from bakeoff.verification.words import lines
 from bakeoff_worker.records import TrialSettings
 
 FLIPPED = Contestant(does=Semantics().with_layer(0, flip=True))
-
-
-def nobody(contestant, precision):
-    raise AssertionError("nothing more is to be computed")
 
 
 @pytest.fixture
 def group(shown):
     """Takes contestants by label (None: one that failed); gives what is said of all of them."""
 
-    def compared(collected=nobody, **contestants):
+    def compared(**contestants):
         found = []
         for label, contestant in contestants.items():
             settings = TrialSettings("jax", label)
             evidence = shown(contestant) if contestant else None
             reason = "" if contestant else "failed: no memory"
             found.append(Collected(Who(label, settings, ()), "digest", evidence, reason))
-        return compare("a group", found, collected)
+        return compare("a group", found)
 
     return compared
 
@@ -44,7 +42,7 @@ def test_contestants_that_differ_from_the_reference_alike_are_alike(group):
     assert verified.alike == (("a", "c"), ("b", "d"))
     assert not verified.all_same
     verdicts = {(one.one, one.other): one.verdict for one in verified.certificates}
-    assert [pair for pair, verdict in verdicts.items() if verdict == SAME] == [("a", "c"), ("b", "d")]
+    assert [pair for pair, verdict in verdicts.items() if verdict == Verdict.SAME] == [("a", "c"), ("b", "d")]
     apart = next(one for one in verified.certificates if (one.one, one.other) == ("a", "b"))
     ((label, finding),) = apart.findings
     assert (label, finding.cause) == ("b", "kernel_flipped")
@@ -66,7 +64,7 @@ def test_all_the_same(group):
 def test_one_that_failed_is_compared_with_nobody(group):
     verified = group(a=Contestant(), b=None)
     (certificate,) = verified.certificates
-    assert certificate.verdict == UNKNOWN
+    assert certificate.verdict == Verdict.NOT_COMPARED
     assert certificate.reason == "b: failed: no memory"
     assert verified.examined[1].judgement is None
     assert not verified.all_same
@@ -85,11 +83,12 @@ def test_own_draws_are_nobody_elses(shown):
     third, one, other = (
         shown(Contestant(start_scale=scale, own_draws=scale != 1.0)) for scale in (1.0, 1.1, 1.2)
     )
-    judgements = [examine(each, third) for each in (one, other)]
+    panel = Panel([Voter(str(place), each) for place, each in enumerate((third, one, other))])
+    judgements = [examine(each, third, panel) for each in (one, other)]
     meanings = [{finding.meaning for finding in each.findings} for each in judgements]
     assert meanings[0] == meanings[1]
     certificate = certify(("one", "other"), tuple(judgements), (one, other))
-    assert certificate.verdict == DIFFERENT
+    assert certificate.verdict == Verdict.DIFFERENT
     assert {finding.cause for _, finding in certificate.findings} == {"own_draw"}
 
 
@@ -99,15 +98,53 @@ def test_what_both_do_in_a_way_that_nobody_knows_may_still_be_the_same(group):
     assert verified.alike == (("a", "b"), ("c",))
 
 
-def test_a_layer_that_the_reference_lacks_asks_for_one_run_in_double_precision(group, shown):
-    asked = []
+def test_one_that_failed_is_said_to_be_not_compared_rather_than_different(group):
+    alone = group(a=Contestant(), b=None)
+    assert alone.certificates[0].why is Why.FAILED
+    assert lines(alone)[-1] == "no two contestants could be compared"
+    more = group(a=Contestant(), b=None, c=FLIPPED)
+    assert lines(more)[-2:] == [
+        "not compared: a with b, b with c",
+        "of those compared, no two train the same thing",
+    ]
+    assert lines(group(a=Contestant(), c=FLIPPED))[-1] == "no two contestants train the same thing"
 
-    def collected(contestant, precision):
-        asked.append((contestant.label, precision))
-        return Collected(contestant, "digest", shown(Contestant(is_keras=False, precision=precision)))
 
-    own = Contestant(is_keras=False)
-    verified = group(collected, a=own, b=dataclasses.replace(own, backend="b"))
-    assert asked == [("a", "float64")]
-    assert verified.all_same
-    assert "in float64, since the reference has no layer Conv2D" in verified.examined[0].judgement.reference
+def test_what_draws_at_random_is_not_compared(group):
+    layers = (("GaussianNoise", {"stddev": 0.1}), *PLAIN)
+    random = Contestant(layers=layers, random=(0,))
+    verified = group(a=random, b=dataclasses.replace(random, backend="b"), c=Contestant(layers=layers))
+    for one in verified.certificates:
+        assert (one.verdict, one.why, one.findings) == (Verdict.NOT_COMPARED, Why.RANDOM, ())
+        assert "gaussiannoise_0 draws random numbers while it trains" in one.reason
+    # What is known to differ all the same is a difference.
+    verified = group(
+        a=random, b=dataclasses.replace(random, says=(("GaussianNoise", {"stddev": 0.2}), *PLAIN))
+    )
+    assert verified.certificates[0].verdict is Verdict.DIFFERENT
+    assert {finding.cause for _, finding in verified.certificates[0].findings} == {"declared_stddev"}
+
+
+def test_a_layer_that_the_reference_lacks(group):
+    """Those that agree are the same, whoever else there is; a difference is put under everybody's name."""
+    own = Contestant(unknown=("Conv2D",))
+    other = dataclasses.replace(FLIPPED, unknown=("Conv2D",))
+    by = {name: dataclasses.replace(own, backend=name) for name in "abc"}
+    assert group(**by).all_same
+    verified = group(**by, d=dataclasses.replace(other, backend="d"))
+    assert verified.alike == (("a", "b", "c"), ("d",))
+    assert {one.verdict for one in verified.certificates if "d" in (one.one, one.other)} == {
+        Verdict.DIFFERENT
+    }
+    two = {"c": dataclasses.replace(other, backend="c"), "d": dataclasses.replace(other, backend="d")}
+    verified = group(a=by["a"], b=by["b"], **two)
+    assert verified.alike == (("a", "b"), ("c", "d")), "no majority, but each pair agrees"
+    assert {one.verdict for one in verified.certificates} == {Verdict.SAME, Verdict.DIFFERENT}
+
+
+def test_certificates_of_what_nobody_else_has(group):
+    own = Contestant(unknown=("Conv2D",))
+    unlike = dataclasses.replace(own, layers=(*PLAIN[:1], ("AveragePooling2D", PLAIN[1][1]), *PLAIN[2:]))
+    (certificate,) = group(a=own, b=dataclasses.replace(unlike, backend="b")).certificates
+    assert certificate.verdict is Verdict.DIFFERENT
+    assert {finding.cause for _, finding in certificate.findings} == {"declared_layers"}

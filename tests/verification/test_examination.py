@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from invented import ADAM, CONV, DENSE, NORM, NORMALIZED, PLAIN, POOL, Contestant
 
-from bakeoff.verification.examination import examine
 from bakeoff.verification.reference.semantics import Semantics
 
 HEALTHY = Contestant()
@@ -107,10 +106,10 @@ HIDDEN = {
 
 
 @pytest.mark.parametrize("name", HIDDEN)
-def test_what_a_contestant_does_otherwise_is_named(shown, name):
+def test_what_a_contestant_does_otherwise_is_named(examined, name):
     contestant, stage, cause, words = HIDDEN[name]
     healthy = dataclasses.replace(contestant, does=Semantics(), batches_lost=0)
-    judgement = examine(shown(contestant), shown(healthy))
+    judgement = examined(contestant, healthy)
     (finding,) = judgement.findings
     assert (finding.stage, finding.cause) == (stage, cause), finding.sentence()
     assert words in finding.text
@@ -125,12 +124,13 @@ def test_what_a_contestant_does_otherwise_is_named(shown, name):
 @pytest.mark.parametrize(
     ("name", "options"), [("adam", ADAM), ("sgd", SGD), ("rmsprop", RMSPROP)], ids=["adam", "sgd", "rmsprop"]
 )
-def test_rounding_is_no_difference(shown, layers, precision, name, options):
-    one, other = (
-        shown(Contestant(layers, optimizer=name, options=options, backend=backend, precision=precision))
-        for backend in ("this", "that")
+def test_rounding_is_no_difference(examined, layers, precision, name, options):
+    judgement = examined(
+        *(
+            Contestant(layers, optimizer=name, options=options, backend=backend, precision=precision)
+            for backend in ("this", "that")
+        )
     )
-    judgement = examine(one, other)
     assert judgement.findings == ()
     assert judgement.not_examined == ()
     expected = {"layers", "forward", "loss", "gradients", "optimizer", "weights"}
@@ -140,27 +140,27 @@ def test_rounding_is_no_difference(shown, layers, precision, name, options):
 
 
 @pytest.mark.parametrize("loss", ["binary_crossentropy", "categorical_hinge", "mean_squared_error"])
-def test_other_losses(shown, loss):
+def test_other_losses(examined, loss):
     contestant = Contestant(loss=loss)
-    assert examine(shown(contestant), shown(contestant)).findings == ()
+    assert examined(contestant, contestant).findings == ()
 
 
-def test_a_step_counter_read_before_or_after_it_is_raised_as_it_happens(shown):
+def test_a_step_counter_read_before_or_after_it_is_raised_as_it_happens(examined):
     contestant = Contestant(late=lambda step: step % 3 == 0)
-    judgement = examine(shown(contestant), shown(HEALTHY))
+    judgement = examined(contestant, HEALTHY)
     (finding,) = judgement.findings
     assert (finding.stage, finding.cause) == ("optimizer", "step_counter")
     assert judgement.worst["weights"].difference < 1e-5
 
 
-def test_several_differences_are_all_found(shown):
+def test_several_differences_are_all_found(examined):
     contestant = Contestant(
         does=DOES.with_layer(0, flip=True)
         .with_layer(1, kind="AveragePooling2D")
         .with_loss(smoothing=0.2)
         .with_optimizer(epsilon=1e-5)
     )
-    judgement = examine(shown(contestant), shown(HEALTHY))
+    judgement = examined(contestant, HEALTHY)
     assert [finding.cause for finding in judgement.findings] == [
         "kernel_flipped",
         "pooling_kind",
@@ -170,9 +170,9 @@ def test_several_differences_are_all_found(shown):
     assert judgement.is_explained
 
 
-def test_what_nobody_knows_is_found_and_not_named(shown):
+def test_what_nobody_knows_is_found_and_not_named(examined):
     strange = Contestant(reported=lambda value, size: value + 0.1 * np.sin(5 * value))
-    judgement = examine(shown(strange), shown(HEALTHY))
+    judgement = examined(strange, HEALTHY)
     assert {finding.stage for finding in judgement.findings} >= {"loss"}
     assert (judgement.findings[0].stage, judgement.findings[0].cause) == ("loss", "unknown")
     assert not judgement.is_explained
@@ -190,20 +190,20 @@ def test_what_nobody_knows_is_found_and_not_named(shown):
         ({"learning_rate": float(np.float32(1e-3))}, "learning_rate: kept in single precision"),
     ],
 )
-def test_constants_kept_in_single_precision(shown, does, words):
+def test_constants_kept_in_single_precision(examined, does, words):
     contestant = Contestant(precision="float64", does=DOES.with_optimizer(**does))
-    judgement = examine(shown(contestant), shown(Contestant(precision="float64")))
+    judgement = examined(contestant, Contestant(precision="float64"))
     (finding,) = judgement.findings
     assert (finding.stage, finding.cause) == ("optimizer", "single_constants")
     assert words in finding.text
     assert judgement.worst["weights"].difference < 1e-12
     hidden = dataclasses.replace(contestant, precision="float32")
-    assert examine(shown(hidden), shown(HEALTHY)).findings == ()
+    assert examined(hidden, HEALTHY).findings == ()
 
 
-def test_what_is_computed_in_single_precision_is_held_to_that_from_then_on(shown):
+def test_what_is_computed_in_single_precision_is_held_to_that_from_then_on(examined):
     contestant = Contestant(precision="float64", is_single=True)
-    judgement = examine(shown(contestant), shown(Contestant(precision="float64")))
+    judgement = examined(contestant, Contestant(precision="float64"))
     (finding,) = judgement.findings
     assert (finding.stage, finding.cause, finding.where) == ("forward", "single_precision", "conv2d_0")
     assert judgement.is_explained
@@ -244,8 +244,8 @@ def changed(place, **changes):
         ),
     ],
 )
-def test_what_is_declared_otherwise_is_named_and_the_rest_still_checked(shown, layers, cause, words):
-    judgement = examine(shown(Contestant(layers)), shown(HEALTHY))
+def test_what_is_declared_otherwise_is_named_and_the_rest_still_checked(examined, layers, cause, words):
+    judgement = examined(Contestant(layers), HEALTHY)
     first = judgement.findings[0]
     assert (first.stage, first.cause) == ("architecture", cause)
     assert words in first.text
@@ -253,20 +253,20 @@ def test_what_is_declared_otherwise_is_named_and_the_rest_still_checked(shown, l
     assert judgement.worst["weights"].difference < 1e-4
 
 
-def test_declared_momentum(shown):
+def test_declared_momentum(examined):
     otherwise = tuple(
         (kind, {**NORM, "momentum": 0.5} if kind == "BatchNormalization" else config)
         for kind, config in NORMALIZED
     )
-    judgement = examine(shown(Contestant(otherwise)), shown(Contestant(NORMALIZED)))
+    judgement = examined(Contestant(otherwise), Contestant(NORMALIZED))
     (finding,) = judgement.findings
     assert finding.text == "momentum is 0.5, not 0.9"
 
 
-def test_another_range_of_initial_weights(shown):
+def test_another_range_of_initial_weights(examined):
     wide = {"class_name": "HeUniform", "config": {"seed": None}}
     layers = (("Conv2D", {**CONV, "kernel_initializer": wide}), *PLAIN[1:])
-    judgement = examine(shown(Contestant(layers, start_scale=2.0)), shown(HEALTHY))
+    judgement = examined(Contestant(layers, start_scale=2.0), HEALTHY)
     first = judgement.findings[0]
     assert (first.stage, first.cause) == ("initial weights", "initializer")
     assert "HeUniform, not GlorotUniform" in first.text
@@ -274,30 +274,103 @@ def test_another_range_of_initial_weights(shown):
     assert {finding.stage for finding in judgement.findings} == {"initial weights"}
 
 
-def test_other_images_are_found(shown):
+def test_other_images_are_found(examined):
     contestant = Contestant(images=lambda generator, size: generator.uniform(size=(size, 10, 10, 1)) / 255)
-    judgement = examine(shown(contestant), shown(HEALTHY))
+    judgement = examined(contestant, HEALTHY)
     assert [finding.stage for finding in judgement.findings] == ["data"]
 
 
 # ---- layers that the reference doesn't know --------------------------------------------------------------
 
 
-def test_an_unknown_layer_is_compared_with_a_contestant_in_double_precision(shown):
-    own, flipped = (
-        Contestant(is_keras=False),
-        dataclasses.replace(layer(3, activation="sigmoid"), is_keras=False),
-    )
-    exact = shown(dataclasses.replace(own, precision="float64", backend="exact"))
-    judgement = examine(shown(own), shown(own), exact)
+OWN = Contestant(unknown=("Conv2D",))
+
+
+def own(backend, **changes):
+    return dataclasses.replace(OWN, backend=backend, **changes)
+
+
+def test_a_layer_that_the_reference_lacks_is_put_to_the_vote(examined):
+    judgement = examined(OWN, own("b"))
     assert judgement.findings == () and judgement.not_examined == ()
-    assert judgement.reference.startswith("exact in float64, since the reference has no layer Conv2D")
-    judgement = examine(shown(flipped), shown(own), exact)
-    assert judgement.findings[0].cause == "activation"  # of the Dense layer, which the reference does know
+    assert judgement.reference == (
+        "NumPy in float64 and, as it has no layer Conv2D, which is not Keras's, the vote of all contestants"
+    )
+    flipped = own("a", does=DOES.with_layer(3, activation="sigmoid"))
+    assert examined(flipped, OWN).findings[0].cause == "activation"  # of the Dense layer, which it does know
 
 
-def test_without_any_reference_nothing_is_claimed(shown):
-    own = Contestant(is_keras=False)
-    judgement = examine(shown(own), shown(own))
+def test_the_outvoted_is_named_and_the_others_are_not(examined):
+    flipped = own("flipped", does=DOES.with_layer(0, flip=True))
+    (finding,) = examined(flipped, own("b"), own("c")).findings
+    assert (finding.stage, finding.where, finding.cause) == ("forward", "conv2d_0", "unknown")
+    assert finding.text.startswith("not what contestant 1 and contestant 2 compute of the same")
+    right = examined(own("b"), flipped, own("c"))
+    assert right.findings == () and right.not_examined == ()
+
+
+def test_two_that_disagree_are_both_named_and_nobody_is_right(examined):
+    flipped = own("flipped", does=DOES.with_layer(0, flip=True))
+    for one, other in ((OWN, flipped), (flipped, OWN)):
+        (finding,) = examined(one, other).findings
+        assert (finding.stage, finding.where, finding.cause) == ("forward", "conv2d_0", "contested")
+        assert "no majority tells who is right" in finding.text
+
+
+def test_two_contestants_of_one_backend_are_no_majority(examined):
+    flipped = own("flipped", does=DOES.with_layer(0, flip=True))
+    (finding,) = examined(OWN, flipped, flipped).findings
+    assert finding.cause == "contested"
+
+
+def test_a_fault_upstream_blames_nobody_downstream(examined):
+    layers = (("Activation", {"activation": "linear"}), *PLAIN)  # known, and then what is not
+    faulty = own("faulty", layers=layers, does=DOES.with_layer(0, activation="tanh"))
+    (finding,) = examined(faulty, own("b", layers=layers)).findings
+    assert (finding.where, finding.cause) == ("activation_0", "activation")
+    innocent = examined(own("b", layers=layers), faulty)
+    assert innocent.findings == ()
+    assert {"loss", "gradients"} >= set(innocent.not_examined) - {"moving statistics"}
+
+
+def test_gradients_are_put_to_the_vote_too(examined):
+    scaled = own("scaled", extra_gradient=1.01)
+    (finding,) = examined(scaled, own("b"), own("c")).findings
+    assert (finding.stage, finding.cause) == ("gradients", "unknown")
+    assert examined(own("b"), scaled, own("c")).findings == ()
+    (finding,) = examined(scaled, own("b")).findings
+    assert (finding.stage, finding.cause) == ("gradients", "contested")
+
+
+def test_penalties_belong_to_the_loss_where_a_layer_is_unknown(examined):
+    penalty = {"class_name": "L2", "config": {"l2": 0.01}}
+    judgement = examined(own("a", penalty=penalty), own("b", penalty=penalty))
+    assert judgement.findings == ()
+    assert judgement.worst["loss"].difference < 1e-5, "held against the definition, not put to the vote"
+    other = {"class_name": "L2", "config": {"l2": 0.02}}
+    (finding,) = examined(own("a", penalty=other), own("b", penalty=penalty)).findings
+    assert (finding.stage, finding.cause) == ("gradients", "contested")
+
+
+def test_what_layers_of_ones_own_add_to_the_loss_is_no_difference_if_all_add_it(examined):
+    adding = [own(name, added_loss=0.3) for name in "abc"]
+    assert examined(*adding).findings == ()
+    assert examined(own("d"), *adding).findings == (), "it is what the definition says"
+    assert examined(adding[0], own("b"), own("c")).findings[0].stage == "loss"
+
+
+def test_what_draws_at_random_is_named_and_nothing_else_is(examined):
+    layers = (("GaussianNoise", {"stddev": 0.1}), *PLAIN)
+    random = Contestant(layers=layers, random=(0,), extra_gradient=1.3)  # nothing that it shows comes twice
+    judgement = examined(random, random)
+    assert [(one.where, one.cause) for one in judgement.findings] == [("gaussiannoise_0", "random")]
+    assert set(judgement.not_examined) == {
+        "forward", "loss", "gradients", "moving statistics", "weights", "epoch",
+    }  # fmt: skip
+
+
+def test_without_anybody_to_ask_nothing_is_claimed(examined):
+    judgement = examined(OWN)
     assert not judgement.is_explained
-    assert set(judgement.not_examined) >= {"forward", "gradients"}
+    assert set(judgement.not_examined) >= {"loss", "gradients"}
+    assert judgement.reference.startswith("nothing: the reference has no layer Conv2D")

@@ -23,7 +23,7 @@ from bakeoff.prepare import prepare
 from bakeoff.store.writer import Writer
 from bakeoff.study import Study
 from bakeoff.verification.beforehand import Beforehand
-from bakeoff.verification.certificates import DIFFERENT, SAME, UNKNOWN, Certificate
+from bakeoff.verification.certificates import Certificate, Verdict, Why
 from bakeoff.verification.contestants import Group, groups
 from bakeoff.verification.findings import Finding, Judgement
 from bakeoff.verification.judging import Examined, Verified, compare, judge
@@ -32,9 +32,6 @@ from bakeoff.verification.rounds import Judged, VerifiedRound, judge_round, roun
 from bakeoff_worker.records import RunSpec
 
 __all__ = [
-    "DIFFERENT",
-    "SAME",
-    "UNKNOWN",
     "VERSION",
     "Beforehand",
     "Certificate",
@@ -42,8 +39,10 @@ __all__ = [
     "Finding",
     "Judged",
     "Judgement",
+    "Verdict",
     "Verified",
     "VerifiedRound",
+    "Why",
     "compare",
     "judge",
     "judge_round",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bakeoff.verification.evidence import Evidence, LayerInfo
+from bakeoff.verification.evidence import Evidence, LayerInfo, WeightInfo
 
 # What decides what a layer computes, by class. Defaults as both generations of Keras have them.
 _KEYS: Mapping[str, tuple[str, ...]] = {
@@ -72,7 +72,7 @@ def differences(own: Evidence, others: Evidence) -> Iterator[Difference]:
         if call.inputs != other.inputs:
             yield Difference(index, layer.name, "inputs", str(call.inputs), str(other.inputs))
         mine, theirs = _meaning(layer), _meaning(twin)
-        for key in mine.keys() & theirs.keys():
+        for key in sorted(mine.keys() & theirs.keys()):
             if mine[key] != theirs[key]:
                 yield Difference(index, layer.name, key, str(mine[key]), str(theirs[key]))
 
@@ -87,11 +87,17 @@ def matching(own: Evidence, others: Evidence) -> dict[int, int]:
     }
 
 
-def initializer(layer: LayerInfo, weight: str) -> str:
-    """What a layer says its weight is drawn from, in words of either Keras; empty where it doesn't say."""
-    given = layer.config.get(f"{weight}_initializer")
-    if not isinstance(given, Mapping):
-        return str(given or "")
+def declared_alike(own: LayerInfo, other: LayerInfo) -> bool:
+    """Whether two layers say the same of what they compute, as far as both say anything."""
+    mine, theirs = _meaning(own), _meaning(other)
+    return own.kind == other.kind and all(mine[key] == theirs[key] for key in mine.keys() & theirs.keys())
+
+
+def initializer(weight: WeightInfo) -> str:
+    """What a weight is said to be drawn from, in words of either Keras; empty where that isn't said."""
+    given = weight.initializer
+    if given is None:
+        return ""
     config = {
         key: value for key, value in (given.get("config") or {}).items() if key not in ("seed", "dtype")
     }
@@ -140,6 +146,12 @@ def _meaning(layer: LayerInfo) -> dict[str, Any]:
     for key in config:
         if key.endswith(("_regularizer", "_constraint")):
             found[key] = _penalty(config[key])
+    for inner in layer.inner:
+        for key, value in _meaning(inner).items():
+            if found.get(key) != value:  # a recurrent layer says what its cell says
+                found[f"{inner.name}/{key}"] = value
+    if layer.inner and not layer.is_keras:  # what Keras's own are made of is another matter in another Keras
+        found["layers"] = ", ".join(f"{inner.name}: {inner.kind}" for inner in layer.inner)
     return found
 
 

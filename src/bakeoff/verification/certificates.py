@@ -4,23 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 
 from bakeoff.verification.evidence import AS_TRAINED, GENERAL, SCENES, Array, Evidence
-from bakeoff.verification.findings import Finding, Judgement, Worst
+from bakeoff.verification.findings import RANDOM, Finding, Judgement, Worst
 from bakeoff.verification.tolerances import EPSILON, Tolerances, difference, floors
 
-SAME, DIFFERENT, UNKNOWN = "same", "different", "not compared"
+
+class Verdict(StrEnum):
+    """Whether two train the same thing, to within rounding. A pair without a certificate is not verified."""
+
+    SAME = "same"
+    DIFFERENT = "different"
+    NOT_COMPARED = "not compared"
+
+
+class Why(StrEnum):
+    """Why a pair is not compared.
+
+    FAILED: one could not be run. DECLINED: one can't be looked into and never could. RANDOM: one draws random
+    numbers that can't be switched off. UNEXPLAINED: nobody knows what they do, nor could it be held against
+    each other.
+    """
+
+    FAILED = "failed"
+    DECLINED = "declined"
+    RANDOM = "random"
+    UNEXPLAINED = "unexplained"
 
 
 @dataclass(frozen=True)
 class Certificate:
     """One pair.
 
-    verdict: `SAME`: they train the same thing, to within rounding. `DIFFERENT`: they don't, and `findings`
-    say in what. `UNKNOWN`: one of them could not be looked into, `reason` says why.
+    verdict: `DIFFERENT`: `findings` say in what. `NOT_COMPARED`: `why` says why, and `reason` in words.
     findings: what holds of one of them and not of the other, under its label.
     direct: their worst relative differences from each other: ``forward``, ``gradients`` (before the first
     step), ``weights`` (after all steps, each having gone its own way).
@@ -28,10 +48,11 @@ class Certificate:
 
     one: str
     other: str
-    verdict: str
+    verdict: Verdict
     findings: tuple[tuple[str, Finding], ...] = ()
     direct: Mapping[str, Worst] | None = None
     reason: str = ""
+    why: Why | None = None
 
 
 def certify(
@@ -51,15 +72,29 @@ def certify(
         for finding in judgement.findings
         if finding.meaning not in others or (finding.stage == "initial weights" and not start_alike)
     )
+    random = {
+        f"{label}: {finding.where} draws random numbers while it trains"
+        for label, judgement in zip(labels, judgements, strict=True)
+        for finding in judgement.findings
+        if finding.cause == RANDOM
+    }
+    alone = tuple((label, finding) for label, finding in alone if finding.cause != RANDOM)
+    if alone:
+        return Certificate(*labels, Verdict.DIFFERENT, alone, direct)
+    if random:
+        reason = "; ".join(sorted(random))
+        return Certificate(*labels, Verdict.NOT_COMPARED, (), direct, reason, Why.RANDOM)
     # Where something is left unexplained in both, only their own agreement can tell.
-    explained = all(judgement.is_explained for judgement in judgements)
-    is_same = not alone and (explained or agree)
-    verdict = SAME if is_same else DIFFERENT if alone else UNKNOWN
-    reason = ""
-    if verdict == UNKNOWN:
-        missing = dict.fromkeys(stage for one in judgements for stage in one.not_examined)
-        reason = f"both differ from the reference, and from each other: {', '.join(missing) or 'see above'}"
-    return Certificate(*labels, verdict, alone, direct, reason)
+    if agree or all(judgement.is_explained for judgement in judgements):
+        return Certificate(*labels, Verdict.SAME, (), direct)
+    missing = dict.fromkeys(stage for one in judgements for stage in one.not_examined)
+    reason = (
+        "both differ from the reference, and from each other"
+        if any(judgement.findings for judgement in judgements)
+        else f"the reference has not all of their layers, and who else has them does other things: "
+        f"{', '.join(missing)} can't be held against anything"
+    )
+    return Certificate(*labels, Verdict.NOT_COMPARED, (), direct, reason, Why.UNEXPLAINED)
 
 
 def _direct(one: Evidence, other: Evidence, idle: Collection[str]) -> tuple[dict[str, Worst], bool]:

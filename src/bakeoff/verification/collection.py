@@ -50,16 +50,10 @@ def collect(
     seed: int,
     folder: Path,
     launcher: Launcher,
-    precision: str | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Collected:
-    """Run one job; its evidence lies in `folder` as long as that exists.
-
-    precision: instead of the contestant's own.
-    """
+    """Run one job; its evidence lies in `folder` as long as that exists."""
     settings = dataclasses.replace(contestant.settings, time_limit_s=_TIME_LIMIT_S)
-    if precision is not None:
-        settings = dataclasses.replace(settings, precision=precision)
     if settings.precision.startswith("mixed"):
         reason = f"precision {settings.precision}: too coarse to tell a difference from rounding"
         return Collected(contestant, needs.environment.digest, None, reason, declined=True)

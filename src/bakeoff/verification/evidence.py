@@ -17,29 +17,37 @@ Array = np.ndarray[Any, np.dtype[Any]]
 # Where contestants are compared: with noise on images and weights, and as a run starts.
 GENERAL, AS_TRAINED = "general", "as_trained"
 SCENES = (GENERAL, AS_TRAINED)
+NUM_COMMON = 3  # batches whose gradients are there at the weights of the start, which contestants share
 
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """One innermost layer: its name, class, whether Keras's own, and configuration as JSON holds it."""
+    """One layer of a model: its name, class, whether Keras's own, and configuration as JSON holds it.
+
+    inner: the layers that it holds, each named by its path within it.
+    """
 
     name: str
     kind: str
     is_keras: bool
     config: Mapping[str, Any]
+    inner: tuple[LayerInfo, ...] = ()
 
 
 @dataclass(frozen=True)
 class WeightInfo:
-    """One weight: its layer's place (-1: the model's own), its name, and whether it is trained.
+    """One weight: its layer's place (-1: the model's own), its path within it, and whether it is trained.
 
-    own_draw: its initial value is the framework's own.
+    own_draw: its initial value is the framework's own. initializer, regularizer: as declared, with their
+    ``class_name`` and ``config``; None where there is none.
     """
 
     layer: int
     name: str
     trainable: bool
     own_draw: bool
+    initializer: Mapping[str, Any] | None = None
+    regularizer: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,9 +79,7 @@ class Evidence:
         self.loss: str = about["loss"]
         self.optimizer: str = about["optimizer"]
         self.optimizer_options: Mapping[str, Any] = about["optimizer_options"]
-        self.layers = tuple(
-            LayerInfo(one["name"], one["class"], one["is_keras"], one["config"]) for one in about["layers"]
-        )
+        self.layers = tuple(_layer(one) for one in about["layers"])
         self.weights = tuple(WeightInfo(**one) for one in about["weights"])
 
     def __enter__(self) -> Evidence:
@@ -113,6 +119,18 @@ class Evidence:
         """What a call gave on the first step's images, channels last."""
         return self._array(f"{scene}/activations/{call}")
 
+    def tensor(self, scene: str, number: int) -> Array:
+        """A tensor by its number: the images, or what a call gave."""
+        if number == 0:
+            return self.images(scene, 0)
+        place = next(place for place, call in enumerate(self.calls) if call.output == number)
+        return self.activation(scene, place)
+
+    def shared(self, call: int) -> Array | None:
+        """What a call gave on inputs that all contestants share; None where it takes no such inputs."""
+        name = f"{GENERAL}/shared/{call}"
+        return self._array(name) if name in self._file.files else None
+
     def losses(self, scene: str) -> Array:
         """(num_steps,) the loss before each step."""
         return self._array(f"{scene}/losses")
@@ -129,6 +147,15 @@ class Evidence:
         """Of the loss before a step, from 0, by each weight; None for those that are not trained."""
         return [
             self._array(f"{scene}/gradients/{step}/{place}") if weight.trainable else None
+            for place, weight in enumerate(self.weights)
+        ]
+
+    def start_gradients(self, scene: str, batch: int) -> list[Array | None]:
+        """As `gradients`, of one of the first `NUM_COMMON` batches, at the weights before the first step."""
+        if batch == 0:
+            return self.gradients(scene, 0)
+        return [
+            self._array(f"{scene}/start_gradients/{batch}/{place}") if weight.trainable else None
             for place, weight in enumerate(self.weights)
         ]
 
@@ -154,3 +181,8 @@ class Evidence:
         if name not in self._read:
             self._read[name] = self._file[name]
         return self._read[name]
+
+
+def _layer(about: Mapping[str, Any]) -> LayerInfo:
+    inner = tuple(_layer({**one, "name": one["path"]}) for one in about.get("inner", ()))
+    return LayerInfo(about["name"], about["class"], about["is_keras"], about["config"], inner)

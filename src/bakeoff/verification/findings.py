@@ -19,6 +19,9 @@ STAGES = (
     "moving statistics",
     "epoch",
 )
+# Causes that are none of `causes`: nothing accounts for it; contestants disagree and no majority tells who is
+# right; a layer draws random numbers, so that nothing that follows from it can be compared.
+UNKNOWN_CAUSE, CONTESTED, RANDOM = "unknown", "contested", "random"
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,9 @@ class Finding:
 
     stage: one of `STAGES`. scene: where it showed. where: the layer, weight, loss or optimizer.
     difference: relative, by norm; infinite where shapes differ.
-    cause: a word of `causes`, or ``unknown``. text: the cause in words, with its numbers.
-    only_at_kinks: it shows only where the derivative doesn't exist. position: of the layer's call, which
-    contestants share while their names for it differ; -1 where it concerns the whole.
+    cause: a word of `causes`, `UNKNOWN_CAUSE`, `CONTESTED` or `RANDOM`. text: the cause in words, with its
+    numbers. only_at_kinks: it shows only where the derivative doesn't exist. position: of the layer's call,
+    which contestants share while their names for it differ; -1 where it concerns the whole.
     """
 
     stage: str
@@ -48,8 +51,9 @@ class Finding:
 
     @property
     def is_explained(self) -> bool:
-        """Whether the cause is known, which means that it was tried and accounts for the difference."""
-        return self.cause != "unknown"
+        """Whether what follows can be looked into: the cause was tried and accounts for the difference, or it
+        is a place that contestants disagree on, and each is held to those that agree with it."""
+        return self.cause not in (UNKNOWN_CAUSE, RANDOM)
 
     def sentence(self) -> str:
         """For people."""

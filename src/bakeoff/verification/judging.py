@@ -14,15 +14,13 @@ from bakeoff.launchers import local
 from bakeoff.launchers.base import Launcher
 from bakeoff.launchers.scratch import scratch
 from bakeoff.verification import architecture
-from bakeoff.verification.certificates import SAME, UNKNOWN, Certificate, certify
+from bakeoff.verification.certificates import Certificate, Verdict, Why, certify
 from bakeoff.verification.collection import Collected, Needs, collect
 from bakeoff.verification.contestants import Contestant, Group
 from bakeoff.verification.evidence import Evidence
-from bakeoff.verification.examination import examine, missing_layer
+from bakeoff.verification.examination import examine
 from bakeoff.verification.findings import Judgement, plain
-
-# Where the reference lacks a layer, the first of these in double precision takes its place.
-_MOST_PRECISE = ("jax", "torch", "tensorflow", "theano", "tensorflow1")
+from bakeoff.verification.votes import Panel, Voter
 
 
 @dataclass(frozen=True)
@@ -75,12 +73,12 @@ class Verified:
     @property
     def all_same(self) -> bool:
         """Whether every pair is certified to train the same thing."""
-        return all(certificate.verdict == SAME for certificate in self.certificates)
+        return all(certificate.verdict is Verdict.SAME for certificate in self.certificates)
 
     @property
     def alike(self) -> tuple[tuple[str, ...], ...]:
         """Labels of contestants that train the same thing, together; in their order."""
-        same = {(one.one, one.other) for one in self.certificates if one.verdict == SAME}
+        same = {(one.one, one.other) for one in self.certificates if one.verdict is Verdict.SAME}
         found: list[list[str]] = []
         for one in self.examined:
             for known in found:
@@ -90,6 +88,11 @@ class Verified:
             else:
                 found.append([one.label])
         return tuple(map(tuple, found))
+
+    @property
+    def not_compared(self) -> tuple[Certificate, ...]:
+        """Pairs of which nothing can be said."""
+        return tuple(one for one in self.certificates if one.verdict is Verdict.NOT_COMPARED)
 
     def document(self) -> dict[str, Any]:
         """In JSON's types."""
@@ -112,44 +115,33 @@ def judge(
     """One group. provisions: by the `subject` of each contestant."""
     with scratch("bakeoff-verify-") as folder, ExitStack() as open_files:
 
-        def collected(contestant: Contestant, precision: str | None = None) -> Collected:
+        def collected(contestant: Contestant) -> Collected:
             provision = provisions[contestant.subject]
             if isinstance(provision, BakeoffError):
                 return Collected(contestant, "", None, provision.message)
             needs = Needs(provision.environment, provision.dataset, provision.model_file)
-            one = collect(
-                contestant,
-                needs,
-                seed=seed,
-                folder=folder,
-                launcher=launcher,
-                precision=precision,
-                tell=tell,
-            )
+            one = collect(contestant, needs, seed=seed, folder=folder, launcher=launcher, tell=tell)
             if one.evidence:
                 open_files.enter_context(one.evidence)
             return one
 
-        shown = [collected(contestant) for contestant in group.contestants]
-        return compare(group.title, shown, collected, tell)
+        return compare(group.title, [collected(contestant) for contestant in group.contestants], tell)
 
 
 def compare(
     title: str,
     shown: Sequence[Collected],
-    collected: Callable[[Contestant, str | None], Collected],
     tell: Callable[[str], None] = lambda line: None,
 ) -> Verified:
-    """Contestants whose evidence is there. collected: runs another job, in the precision named."""
-    known = [one.evidence for one in shown if one.evidence]
-    usual = _usual(known)
-    exact = _exact(shown, collected)
+    """Contestants held against the reference and each other, as far as their evidence is there."""
+    usual = _usual([one.evidence for one in shown if one.evidence])
+    panel = Panel([Voter(one.contestant.label, one.evidence) for one in shown if one.evidence])
     judgements: dict[int, Judgement] = {}
     examined = []
     for index, one in enumerate(shown):
         if one.evidence and usual:
             tell(f"{one.contestant.label}: comparing")
-            judgements[index] = examine(one.evidence, usual, exact)
+            judgements[index] = examine(one.evidence, usual, panel)
             one.evidence.forget()
         judgement = judgements.get(index)
         examined.append(Examined(one.contestant, one.environment_digest, judgement, one.reason, one.declined))
@@ -165,7 +157,9 @@ def compare(
                 reason = "; ".join(
                     f"{each.contestant.label}: {each.reason}" for each in (one, other) if each.reason
                 )
-                certificates.append(Certificate(*labels, UNKNOWN, reason=reason))
+                failed = any(not each.declined for each in (one, other) if not each.evidence)
+                why = Why.FAILED if failed else Why.DECLINED
+                certificates.append(Certificate(*labels, Verdict.NOT_COMPARED, reason=reason, why=why))
         if one.evidence:
             one.evidence.forget()
     return Verified(title, tuple(examined), tuple(certificates))
@@ -175,7 +169,10 @@ def unexamined(group: Group, digests: Mapping[str, str], reason: str) -> Verifie
     """A group that nothing can be said of. digests: of environments, by the contestants' `subject`."""
     examined = tuple(Examined(one, digests[one.subject], None, reason) for one in group.contestants)
     pairs = itertools.combinations(examined, 2)
-    certificates = tuple(Certificate(one.label, other.label, UNKNOWN, reason=reason) for one, other in pairs)
+    certificates = tuple(
+        Certificate(one.label, other.label, Verdict.NOT_COMPARED, reason=reason, why=Why.FAILED)
+        for one, other in pairs
+    )
     return Verified(group.title, examined, certificates)
 
 
@@ -183,21 +180,3 @@ def _usual(known: Sequence[Evidence]) -> Evidence | None:
     """A contestant that is built as most are: the first of those."""
     alike = [sum(not any(architecture.differences(one, other)) for other in known) for one in known]
     return known[alike.index(max(alike))] if known else None
-
-
-def _exact(
-    shown: Sequence[Collected], collected: Callable[[Contestant, str | None], Collected]
-) -> Evidence | None:
-    """The most precise of the contestants, where the reference lacks a layer; run anew if none is there."""
-    with_evidence = [one for one in shown if one.evidence]
-    if not any(one.evidence and missing_layer(one.evidence) for one in with_evidence):
-        return None
-    ranked = sorted(with_evidence, key=lambda one: _MOST_PRECISE.index(one.contestant.settings.backend))
-    for one in ranked:
-        if one.contestant.settings.precision == "float64":
-            return one.evidence
-    for one in ranked:
-        again = collected(one.contestant, "float64")
-        if again.evidence:
-            return again.evidence
-    return None

@@ -15,7 +15,7 @@ from bakeoff.execute import Provision
 from bakeoff.launchers.base import Launcher
 from bakeoff.launchers.scratch import scratch
 from bakeoff.verification import tolerances
-from bakeoff.verification.certificates import DIFFERENT, SAME, UNKNOWN
+from bakeoff.verification.certificates import Verdict
 from bakeoff.verification.collection import Needs, show
 from bakeoff.verification.findings import plain
 from bakeoff.verification.tolerances import Array
@@ -43,14 +43,14 @@ class Round:
 class Judged:
     """What one round came to.
 
-    verdict: `SAME` if it is what it is said to be. findings: what isn't, one sentence each. stated: its
-    arithmetic, in the words of the distribution. sizes: rows of each shard; skipped: how many of them trained
-    nothing. shards: worst relative difference of a shard's change from what the same rows come to on one
-    machine. merged: the same of the weights' whole change from what the shards' changes come to.
+    verdict: `Verdict.SAME` if it is what it is said to be. findings: what isn't, one sentence each. stated:
+    its arithmetic, in the words of the distribution. sizes: rows of each shard; skipped: how many of them
+    trained nothing. shards: worst relative difference of a shard's change from what the same rows come to on
+    one machine. merged: the same of the weights' whole change from what the shards' changes come to.
     declined: no such round can be verified, rather than that something went wrong.
     """
 
-    verdict: str
+    verdict: Verdict
     findings: tuple[str, ...] = ()
     stated: tuple[str, ...] = ()
     merge: str = ""
@@ -64,9 +64,9 @@ class Judged:
     @property
     def words(self) -> str:
         """For people, without the verdict and without a full stop."""
-        if self.verdict == UNKNOWN:
+        if self.verdict is Verdict.NOT_COMPARED:
             return " ".join(self.reason.split())[:300]
-        if self.verdict == DIFFERENT:
+        if self.verdict is Verdict.DIFFERENT:
             return "; ".join(self.findings)
         return (
             f"one round is the {self.merge} of its {len(self.sizes)} shards' changes, {self.skipped} of them "
@@ -86,7 +86,7 @@ class VerifiedRound:
     @property
     def all_same(self) -> bool:
         """Whether it is certified."""
-        return self.judged.verdict == SAME
+        return self.judged.verdict == Verdict.SAME
 
     def document(self) -> dict[str, Any]:
         """In JSON's types."""
@@ -125,14 +125,14 @@ def verify_round(
 ) -> VerifiedRound:
     """One round on a small cluster of its own, and what was found of it."""
     if isinstance(provision, BakeoffError):
-        return VerifiedRound(one, "", Judged(UNKNOWN, reason=provision.message))
+        return VerifiedRound(one, "", Judged(Verdict.NOT_COMPARED, reason=provision.message))
     tell(f"{one.label}: one round on a cluster of {one.settings.distribution_options['layout']}")
     settings = dataclasses.replace(one.settings, time_limit_s=_TIME_LIMIT_S)
     needs = Needs(provision.environment, provision.dataset, provision.model_file, provision.java)
     with scratch("bakeoff-verify-") as folder:
         shown = show(RunSpec(settings, one.label, 0, 0, 0, seed), needs, folder / "round", launcher)
         if shown.path is None:
-            judged = Judged(UNKNOWN, reason=shown.reason, declined=shown.declined)
+            judged = Judged(Verdict.NOT_COMPARED, reason=shown.reason, declined=shown.declined)
         else:
             with np.load(shown.path, allow_pickle=False) as arrays:
                 judged = judge_round({name: arrays[name] for name in arrays.files})
@@ -183,7 +183,7 @@ def judge_round(arrays: Mapping[str, Array]) -> Judged:
             )
         )
     return Judged(
-        verdict=DIFFERENT if findings else SAME,
+        verdict=Verdict.DIFFERENT if findings else Verdict.SAME,
         findings=tuple(findings),
         stated=tuple(about["arithmetic"]),
         merge=about["merge"],

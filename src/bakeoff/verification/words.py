@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bakeoff.verification.certificates import DIFFERENT, SAME, Certificate
+from bakeoff.verification.certificates import Certificate, Verdict
 from bakeoff.verification.findings import Finding
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ _DIRECT = {"forward": "outputs", "gradients": "gradients", "weights": "weights a
 
 def words(certificate: Certificate) -> str:
     """What may be said of a pair, without its verdict and without a full stop."""
-    if certificate.verdict == SAME:
+    if certificate.verdict is Verdict.SAME:
         direct = certificate.direct or {}
         agreed = [
             f"{name} within {direct[kind].difference:.0e}" for kind, name in _DIRECT.items() if kind in direct
         ]
         return ", ".join(agreed)
-    if certificate.verdict == DIFFERENT:
+    if certificate.verdict is Verdict.DIFFERENT:
         found = list(dict.fromkeys(f"{label}: {_finding(one)}" for label, one in certificate.findings))
         more = len(found) - _FINDINGS
         return "; ".join([*found[:_FINDINGS], *([f"and {more} more"] if more > 0 else [])])
@@ -46,6 +46,13 @@ def lines(verified: Verified) -> list[str]:
     said.extend(f"the same thing is trained by {', '.join(labels)}" for labels in alike)
     if len(verified.examined) < 2:
         said.append("there is no other contestant to compare with")
+    elif len(verified.not_compared) == len(verified.certificates):
+        said.append("no two contestants could be compared")
+    elif verified.not_compared:
+        pairs = ", ".join(f"{one.one} with {one.other}" for one in verified.not_compared)
+        said.append(f"not compared: {pairs}")
+        if not alike:
+            said.append("of those compared, no two train the same thing")
     elif not alike:
         said.append("no two contestants train the same thing")
     return said
@@ -55,9 +62,9 @@ def lines_of_round(verified: VerifiedRound) -> list[str]:
     """What is said of a distribution's arithmetic, and whether one round keeps to it."""
     judged, label = verified.judged, verified.round.label
     stated = [f"{label}: stated: {sentence}" for sentence in judged.stated]
-    if judged.verdict == SAME:
+    if judged.verdict is Verdict.SAME:
         return [*stated, f"{label}: {judged.words}"]
-    if judged.verdict == DIFFERENT:
+    if judged.verdict is Verdict.DIFFERENT:
         return [*stated, *(f"{label}: {finding}" for finding in judged.findings)]
     return [f"{label}: a round was not verified: {judged.words}"]
 

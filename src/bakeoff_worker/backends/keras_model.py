@@ -6,12 +6,13 @@ the backends' own folders.
 
 import inspect
 import os
-from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
 from bakeoff_worker import weights
 from bakeoff_worker.backends.base import BackendBase, Skip
+from bakeoff_worker.backends.keras_weights import Declarations, Weight, leaves, weights_of
 from bakeoff_worker.models import ModelError
 from bakeoff_worker.models.catalogue import OPTIMIZERS
 
@@ -34,7 +35,9 @@ class KerasBackend(BackendBase):
     def build(self, build_model: Any, input_shape: Tuple[int, ...], num_classes: int, seed: int) -> None:
         """Build, check the model's form, load the seed's initial weights, compile."""
         self._seed(seed)
-        self.model = self._checked(build_model(input_shape, num_classes), input_shape, num_classes)
+        with Declarations(self.keras) as declarations:
+            self.model = self._checked(build_model(input_shape, num_classes), input_shape, num_classes)
+        self.weights = weights_of(self.model, declarations)
         self.initial_weights_sha256, self.own_draws = self._load_initial_weights(seed)
         self.model.compile(
             optimizer=self._optimizer(),
@@ -160,26 +163,35 @@ class KerasBackend(BackendBase):
             options = ", ".join(key for key in known if key not in ("self", "kwargs", "name"))
             raise ValueError("optimizer {}: {}; its options are {}".format(name, error, options)) from error
 
+    def read(self, variables: List[Any]) -> List[Any]:
+        """Values of variables, as the framework has them."""
+        raise NotImplementedError
+
+    def write(self, variables: List[Any], arrays: List[Any]) -> None:
+        """Set variables, in the framework's own form."""
+        raise NotImplementedError
+
+    def name_of(self, weight: Weight) -> str:
+        """A weight's name for people: ``dense/kernel``, ``block/first/kernel``."""
+        if weight.layer < 0:
+            return weight.name
+        return "{}/{}".format(leaves(self.model)[weight.layer].name, weight.name)
+
     def _load_initial_weights(self, seed: int) -> Tuple[str, List[str]]:
         """Draw and load every layer's weights; their digest, and the names of those we could not draw."""
+        variables = [weight.variable for weight in self.weights]
         common: List[Any] = []
+        arrays: List[Any] = []
         own: List[str] = []
-        covered: Set[int] = set()
-        for layer in leaves(self.model):
-            arrays = []
-            for variable, value in zip(layer.weights, layer.get_weights()):
-                name = base_name(variable)
-                array = _initial(layer, name, value, seed, index=len(covered))
-                covered.add(id(variable))
-                if array is None:
-                    own.append("{}/{}".format(layer.name, name))
-                    array = value
-                array = np.asarray(array, value.dtype)
-                common.append(array)
-                arrays.append(self._own_form(layer, name, array))
-            if arrays:
-                layer.set_weights(arrays)
-        own.extend(base_name(variable) for variable in self.model.weights if id(variable) not in covered)
+        for index, (weight, value) in enumerate(zip(self.weights, self.read(variables))):
+            array = weight.initial(value, seed, index)
+            if array is None:
+                own.append(self.name_of(weight))
+                array = value
+            array = np.asarray(array, value.dtype)
+            common.append(array)
+            arrays.append(self._own_form(weight.owner, weight.name.split("/")[-1], array))
+        self.write(variables, arrays)
         return weights.sha256(common), own
 
     def _checked(self, model: Any, input_shape: Tuple[int, ...], num_classes: int) -> Any:
@@ -244,15 +256,23 @@ class Keras3(KerasBackend):
                 "jit is {}, but Keras declines it for this model and these settings".format(self.settings.jit)
             )
 
+    def read(self, variables: List[Any]) -> List[Any]:
+        """Copies."""
+        return [np.array(self.keras.ops.convert_to_numpy(variable)) for variable in variables]
+
+    def write(self, variables: List[Any], arrays: List[Any]) -> None:
+        """One by one."""
+        for variable, array in zip(variables, arrays):
+            variable.assign(array)
+
     def _state(self) -> Any:
         # `variables`, unlike `weights`, has the generators of the dropout layers.
         self.model.optimizer.build(self.model.trainable_variables)
         variables = self.model.variables + self.model.optimizer.variables
-        return [(variable, np.array(self.keras.ops.convert_to_numpy(variable))) for variable in variables]
+        return variables, self.read(variables)
 
     def _restore(self, state: Any) -> None:
-        for variable, value in state:
-            variable.assign(value)
+        self.write(*state)
 
     def observed(self) -> Mapping[str, Any]:
         """With the compile mode and the precision that Keras chose; on a GPU, with what it rounds to TF32."""
@@ -293,6 +313,14 @@ class Keras2(KerasBackend):
     def _after_import(self) -> None:
         self.keras.backend.set_floatx(self.settings.precision)
 
+    def read(self, variables: List[Any]) -> List[Any]:
+        """All at once."""
+        return list(self.keras.backend.batch_get_value(variables))
+
+    def write(self, variables: List[Any], arrays: List[Any]) -> None:
+        """All at once."""
+        self.keras.backend.batch_set_value(list(zip(variables, arrays)))
+
     def _state(self) -> Any:
         # Keras 2 makes the optimizer's state, and compiles, when it makes the train function. The dropout
         # layers' generators are out of reach: they have moved on by the first step.
@@ -322,35 +350,6 @@ def require_gpu(found: bool, how: str) -> None:
     """Raise Skip where a GPU was asked for and the framework sees none."""
     if not found:
         raise Skip("device is gpu, but {} sees none".format(how))
-
-
-def _initial(layer: Any, name: str, value: Any, seed: int, index: int) -> Any:
-    """One weight's initial value; None where the layer doesn't say how, or has a way of its own."""
-    names = (name, name.replace("_kernel", ""), "depthwise" if name == "kernel" else name)
-    found = [getattr(layer, each + "_initializer", None) for each in names]
-    initializer = next((each for each in found if each is not None), None)
-    kind = type(initializer)
-    if initializer is None or not kind.__module__.startswith("keras"):
-        return None
-    if kind.__name__ in weights.CONSTANT:
-        return value  # the same in every framework, also where the layer adds to it (an LSTM's forget bias)
-    return weights.draw(kind.__name__, initializer.get_config(), value.shape, seed, index)
-
-
-def leaves(model: Any) -> List[Any]:
-    """Layers of the model in its order, each once, nested models opened."""
-    found: List[Any] = []
-    for layer in model.layers:
-        inner = leaves(layer) if getattr(layer, "layers", None) else [layer]
-        found.extend(each for each in inner if not any(each is known for known in found))
-    return found
-
-
-def base_name(variable: Any) -> str:
-    """``kernel`` of ``conv2d/kernel:0`` and of ``conv2d/kernel_1:0``."""
-    name = str(variable.name).split("/")[-1].split(":")[0]
-    stem, _, number = name.rpartition("_")
-    return stem if number.isdigit() else name
 
 
 def _plain(value: Any) -> bool:

@@ -1,7 +1,8 @@
 """Shows what a contestant computes, so that Bakeoff can compare it with what the others do: no time is taken.
 
-The model is built as for a run, from the same weights, with dropout switched off, and trained by the very
-calls that a run times: `fit` and the study's optimizer. What came of it goes to ``job.paths.evidence``.
+The model is built as for a run, from the same weights, with dropout and augmentation switched off, and
+trained by the very calls that a run times: `fit` and the study's optimizer. What came of it goes to
+``job.paths.evidence``.
 """
 
 import math
@@ -11,13 +12,13 @@ import numpy as np
 
 from bakeoff_worker import backends, data, loop
 from bakeoff_worker.backends.base import Skip
-from bakeoff_worker.backends.keras_model import KerasBackend
+from bakeoff_worker.backends.keras_model import Keras2, KerasBackend
 from bakeoff_worker.clock import Stopwatch
 from bakeoff_worker.distribution import RunFailed
 from bakeoff_worker.emit import Channel
 from bakeoff_worker.records import Job
 from bakeoff_worker.verification import optimizer, silence
-from bakeoff_worker.verification.batches import NUM_STEPS, SCENES, Batches
+from bakeoff_worker.verification.batches import NUM_COMMON, NUM_STEPS, SCENES, Batches
 from bakeoff_worker.verification.evidence import Evidence, describe
 from bakeoff_worker.verification.gradients import Gradients
 from bakeoff_worker.verification.trace import Trace
@@ -49,6 +50,8 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     silence.random_layers(backend.keras)
     first = Batches(source, settings, "as_trained")
     backend.build(loop.model_builder(job), first.input_shape, source.num_classes, seed)
+    if not isinstance(backend, Keras2):
+        silence.draws(backend.keras)
     loop.end_phase(channel, "build", watch.stop())
 
     with Evidence(job.paths.evidence) as evidence:
@@ -70,12 +73,17 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
         for scene in SCENES:
             batches = Batches(source, settings, scene)
             weights.write(points[scene])
-            calls, activations = trace.record(batches.x(0))
+            calls, activations, shared = trace.record(batches.x(0))
             evidence.put(scene + "/calls", calls)
             evidence.put_all(scene + "/activations", activations)
+            if scene == "general":
+                evidence.put_all(scene + "/shared", shared)
             for step, point in enumerate(taken[scene][:-1]):
                 found = gradients.at(point, batches.x(step), batches.y(step))
                 evidence.put_all("{}/gradients/{}".format(scene, step), found)
+            for step in range(1, NUM_COMMON):
+                found = gradients.at(points[scene], batches.x(step), batches.y(step))
+                evidence.put_all("{}/start_gradients/{}".format(scene, step), found)
         evidence.put_arrays("optimizer", optimizer.probe(backend))
         loop.end_phase(channel, "verification", watch.stop())
 

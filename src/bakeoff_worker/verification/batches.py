@@ -8,6 +8,7 @@ from bakeoff_worker.data import Source
 from bakeoff_worker.records import TrialSettings
 
 NUM_STEPS = 10
+NUM_COMMON = 3  # batches whose gradients are taken at the weights of the start, which contestants share
 # Two points at which contestants are compared.
 #   general     images with a little noise, weights shaken: no two pixels tie in a max-pooling window, no
 #               activation sits on its kink. What differs here is computed differently.

@@ -4,9 +4,11 @@
     SCENE/x/STEP, SCENE/y/STEP   images (N, H, W, C) and labels of each step, from 0
     SCENE/calls                  JSON: the layers' calls in order: layer, tensors in, tensor out
     SCENE/activations/CALL       what each call gave on the first batch, in training mode, channels last
+    general/shared/CALL          what it gave on inputs that all contestants share, where it takes such
     SCENE/losses                 (steps,) the loss before each step
     SCENE/weights/STEP/WEIGHT    all weights before the first step (0) and after each
     SCENE/gradients/STEP/WEIGHT  of the loss before each step by each trainable weight, from 0
+    SCENE/start_gradients/STEP/WEIGHT   on the second and third batch, at the weights before the first step
     SCENE/epoch/WEIGHT           all weights after the same batches as one epoch
     optimizer/...                see `bakeoff_worker.verification.optimizer`
 
@@ -21,13 +23,15 @@ from typing import Any, Dict, List, Mapping, Optional, Type
 
 import numpy as np
 
+from bakeoff_worker.backends.keras_weights import inner_layers
 from bakeoff_worker.models.catalogue import OPTIMIZERS
 from bakeoff_worker.verification import silence
 from bakeoff_worker.verification.batches import NUM_STEPS
 from bakeoff_worker.verification.weights import Weights
 
 # What is computed, and from what. Certificates of different versions say different things.
-VERSION = 1
+#   2  layers within layers; every layer on shared inputs; three batches' gradients at the start
+VERSION = 2
 
 
 class Evidence:
@@ -77,19 +81,23 @@ def describe(backend: Any, weights: Weights) -> Dict[str, Any]:
         "num_steps": NUM_STEPS,
         "batch_size": settings.global_batch_size,
         "layers": [
-            {
-                "name": layer.name,
-                "class": type(layer).__name__,
-                "is_keras": type(layer).__module__.split(".")[0] == "keras",
-                "config": _config(layer),
-            }
+            dict(
+                _described(layer),
+                name=layer.name,
+                inner=[dict(_described(inner), path=path) for path, inner in inner_layers(layer) if path],
+            )
             for layer in weights.layers
         ],
         "weights": [
-            {"layer": layer, "name": name, "trainable": trainable, "own_draw": own_draw}
-            for (layer, name), trainable, own_draw in zip(
-                weights.places, weights.trainable, weights.own_draws
-            )
+            {
+                "layer": weight.layer,
+                "name": weight.name,
+                "trainable": trainable,
+                "own_draw": own_draw,
+                "initializer": _declared(weight.initializer),
+                "regularizer": _declared(weight.regularizer),
+            }
+            for weight, trainable, own_draw in zip(weights.all, weights.trainable, weights.own_draws)
         ],
         "loss": settings.loss,
         "optimizer": settings.optimizer,
@@ -98,6 +106,22 @@ def describe(backend: Any, weights: Weights) -> Dict[str, Any]:
             **dict(settings.optimizer_options, learning_rate=settings.learning_rate),
         ),
     }
+
+
+def _described(layer: Any) -> Dict[str, Any]:
+    return {
+        "class": type(layer).__name__,
+        "is_keras": type(layer).__module__.split(".")[0] == "keras",
+        "config": _config(layer),
+    }
+
+
+def _declared(value: Any) -> Optional[Dict[str, Any]]:
+    """An initializer or regularizer by its class and configuration; None where there is none."""
+    if value is None:
+        return None
+    name = getattr(value, "__name__", type(value).__name__)
+    return {"class_name": name, "config": _config(value) if hasattr(value, "get_config") else {}}
 
 
 def _config(layer: Any) -> Dict[str, Any]:

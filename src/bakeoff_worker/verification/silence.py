@@ -1,7 +1,7 @@
-"""Dropout and noise switched off without changing the network otherwise."""
+"""Dropout, noise and augmentation switched off without changing the network otherwise."""
 
 import functools
-from typing import Any, Dict
+from typing import Any, Callable, Dict
 
 # Layers that draw random numbers while they train, here and in every subclass; what RNN stands for lies in
 # their cells.
@@ -34,6 +34,60 @@ def random_layers(keras: Any) -> None:
         return call(self, *args, **kwargs)
 
     keras.layers.Layer.__call__ = silenced
+
+
+def draws(keras: Any) -> None:
+    """From now on whatever Keras 3 draws is the middle of its distribution, in this whole process.
+
+    Augmentation then turns by no angle and zooms by nothing; a layer of the user's that draws through
+    `keras.random` does the same in every framework. To be asked for once the model is built: initializers
+    draw, too. Keras 2 has written its draws into the graph by then: a layer that draws there is found out by
+    drawing.
+    """
+    random = keras.src.backend.random
+    for name, middle in _middles(keras).items():
+        if hasattr(random, name):
+            setattr(random, name, functools.wraps(getattr(random, name))(middle))
+
+
+def _middles(keras: Any) -> Dict[str, Callable[..., Any]]:
+    """By the name of a draw, what it gives; each takes what the draw takes."""
+    ops = keras.ops
+
+    def full(shape: Any, value: Any, dtype: Any) -> Any:
+        kind = keras.backend.standardize_dtype(dtype or keras.backend.floatx())
+        return ops.zeros(shape, kind) + ops.cast(value, kind)
+
+    def normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Any = None) -> Any:
+        return full(shape, mean, dtype)
+
+    def uniform(shape: Any, minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = None, seed: Any = None) -> Any:
+        return full(shape, (minval + maxval) / 2, dtype)
+
+    def randint(shape: Any, minval: Any, maxval: Any, dtype: Any = "int32", seed: Any = None) -> Any:
+        return full(shape, (minval + maxval) // 2, dtype)
+
+    def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Any:
+        likeliest = ops.argmax(logits, axis=-1, keepdims=True)
+        return ops.cast(ops.repeat(likeliest, num_samples, axis=-1), dtype)
+
+    def dropout(inputs: Any, rate: Any, noise_shape: Any = None, seed: Any = None) -> Any:
+        return inputs
+
+    def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
+        return x
+
+    def binomial(shape: Any, counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None) -> Any:
+        return full(shape, ops.round(ops.multiply(counts, probabilities)), dtype)
+
+    def gamma(shape: Any, alpha: Any, dtype: Any = None, seed: Any = None) -> Any:
+        return full(shape, alpha, dtype)
+
+    def beta(shape: Any, alpha: Any, beta: Any, dtype: Any = None, seed: Any = None) -> Any:
+        return full(shape, ops.divide(alpha, ops.add(alpha, beta)), dtype)
+
+    found = (normal, uniform, randint, categorical, dropout, shuffle, binomial, gamma, beta)
+    return dict({draw.__name__: draw for draw in found}, truncated_normal=normal)
 
 
 def asked(layer: Any) -> Dict[str, Any]:

@@ -21,17 +21,18 @@ from bakeoff.verification.examination.network import check_network
 from bakeoff.verification.examination.state import Examination, missing_layer
 from bakeoff.verification.examination.steps import check_epoch, check_optimizer, check_steps
 from bakeoff.verification.findings import Judgement
+from bakeoff.verification.votes import Panel
 
 __all__ = ["examine", "missing_layer"]
 
 
-def examine(evidence: Evidence, others: Evidence, exact: Evidence | None = None) -> Judgement:
+def examine(evidence: Evidence, others: Evidence, panel: Panel) -> Judgement:
     """Everything in which a contestant differs from the reference.
 
     others: a contestant that stands for how the others are built (itself, if they are built like this one).
-    exact: a contestant in double precision, to be compared with where the reference lacks a layer.
+    panel: all contestants, this one among them, who vote on what the reference lacks.
     """
-    exam = Examination(evidence, others, exact)
+    exam = Examination(evidence, others, panel)
     check_architecture(exam)
     check_data(exam)
     check_initial_weights(exam)
@@ -56,6 +57,6 @@ def _reference(exam: Examination) -> str:
     """What the contestant was held against, in words."""
     if not exam.lacks:
         return "NumPy in float64"
-    if exam.exact:
-        return f"{exam.exact.backend} in float64, since the reference has no {exam.lacks}"
+    if len(exam.panel.voters) > 1:
+        return f"NumPy in float64 and, as it has no {exam.lacks}, the vote of all contestants"
     return f"nothing: the reference has no {exam.lacks}"

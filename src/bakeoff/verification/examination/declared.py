@@ -5,6 +5,7 @@ from __future__ import annotations
 from bakeoff.verification import architecture
 from bakeoff.verification.evidence import AS_TRAINED, GENERAL, SCENES, Array, Evidence
 from bakeoff.verification.examination.state import Examination
+from bakeoff.verification.findings import RANDOM
 from bakeoff.verification.tolerances import difference
 
 
@@ -20,9 +21,8 @@ def check_architecture(exam: Examination) -> None:
     for call in exam.evidence.calls:
         if call.is_random:
             name = exam.evidence.layers[call.layer].name
-            text = "it draws random numbers while it trains, and can't be compared"
-            exam.find("architecture", "", name, float("nan"), "unknown", text)
-            break
+            text = "it draws random numbers while it trains, which could not be switched off"
+            exam.find("architecture", "", name, float("nan"), RANDOM, text)
 
 
 def _effect(exam: Examination, found: architecture.Difference) -> float:
@@ -75,8 +75,7 @@ def _initializer(exam: Examination, place: int, twin: int, own: Array, others: A
     info, other = exam.evidence.weights[place], exam.others.weights[twin]
     if info.own_draw:
         return "own_draw", "they are the framework's own draw: Bakeoff doesn't know this initializer"
-    mine = architecture.initializer(exam.evidence.layers[info.layer], info.name)
-    theirs = architecture.initializer(exam.others.layers[other.layer], other.name)
+    mine, theirs = architecture.initializer(info), architecture.initializer(other)
     spread = f"their standard deviation is {own.std():.3g}, not {others.std():.3g}"
     if mine != theirs:
         return "initializer", f"drawn from {mine}, not {theirs}; {spread}"

@@ -7,16 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from bakeoff.verification import causes, tolerances
+from bakeoff.verification import causes
 from bakeoff.verification.causes import Hypothesis
-from bakeoff.verification.evidence import GENERAL, Array
+from bakeoff.verification.evidence import GENERAL, Array, Evidence
 from bakeoff.verification.examination.state import Examination, Outcome
 from bakeoff.verification.findings import Worst
 from bakeoff.verification.kinks import agree
 from bakeoff.verification.reference.layers import Unknown
 from bakeoff.verification.reference.losses import loss
 from bakeoff.verification.reference.semantics import Semantics
-from bakeoff.verification.tolerances import difference, layer_rms
+from bakeoff.verification.tolerances import Tolerances, difference
+from bakeoff.verification.votes import Ballot, Vote
 
 _MISSED = 0.3  # share of the steps that may differ by decisions within rounding which could not be traced
 
@@ -29,8 +30,6 @@ def check_network(exam: Examination, scene: str) -> None:
         ("gradients", _gradients),
         ("moving statistics", _moving),
     )
-    if exam.lacks and exam.exact and not _starts_alike(exam, scene):
-        return  # each from its own weights, as was said of the initial ones
     for index, (_, stage) in enumerate(stages):
         known = exam.is_comparable()
         if not (known and stage(exam, scene)):
@@ -39,63 +38,77 @@ def check_network(exam: Examination, scene: str) -> None:
             return
 
 
-def _starts_alike(exam: Examination, scene: str) -> bool:
-    """Whether the contestant in double precision starts from the same weights."""
-    assert exam.exact is not None
-    theirs = {
-        exam.exact.key_of(place): array for place, array in enumerate(exam.exact.weights_after(scene, 0))
-    }
-    own = exam.evidence.weights_after(scene, 0)
-    return all(
-        difference(array, theirs[key]) <= tolerances.EPSILON["float32"]
-        for place, array in enumerate(own)
-        if (key := exam.evidence.key_of(place)) in theirs
-    )
-
-
 def _forward(exam: Examination, scene: str) -> bool:
     """Each call, fed with what the contestant fed it: rounding that came in doesn't count against it."""
     evidence = exam.evidence
 
+    unasked: list[str] = []  # layers that the reference lacks and nobody else could be asked about
+
     def check(semantics: Semantics) -> Outcome:
         worst = Worst(0.0, "")
+        unasked.clear()
         for index, call in enumerate(evidence.calls):
-            size, bound = _call_gap(exam, scene, index, semantics)
             name = evidence.layers[call.layer].name
-            if size > bound:
-                return Outcome(False, size, name, index)
+            if ("forward", scene, index) in exam.contested:
+                continue
+            try:
+                size, ballot = _call_gap(exam, scene, index, semantics), None
+                is_right = size <= exam.tolerance.forward
+            except Unknown:
+                ballot = _vote(exam, scene, index)
+                size, is_right = ballot.difference, ballot.vote in (Vote.AGREES, Vote.ALONE)
+                if ballot.vote is Vote.ALONE:
+                    unasked.append(name)
+            if not is_right:
+                return Outcome(False, size, name, index, ballot)
             worst = worst.or_worse(size, name)
         exam.note("layers", worst)
         return Outcome(True, worst.difference, worst.where, len(evidence.calls))
 
     def suspects(outcome: Outcome) -> Iterable[Hypothesis]:
+        if outcome.ballot:
+            return ()  # the reference can't try what it doesn't have
         call = evidence.calls[outcome.position]
         config = exam.network.config(call.layer, exam.semantics)
         return causes.of_layer(evidence.layers[call.layer].kind, config, call.layer, exam.semantics)
 
     if not exam.settle("forward", scene, check, suspects):
         return False
-    if exam.lacks:
-        expected = _exact_activations(exam, scene)
-    else:
+    if unasked:
+        return False
+    if not exam.lacks:
         expected = exam.reference_pass(scene, 0, exam.semantics).activations
-    for index, (call, array) in enumerate(zip(evidence.calls, expected, strict=True)):
-        size = difference(evidence.activation(scene, index), array)
-        exam.note("forward", Worst(size, evidence.layers[call.layer].name))
+        for index, (call, array) in enumerate(zip(evidence.calls, expected, strict=True)):
+            size = difference(evidence.activation(scene, index), array)
+            exam.note("forward", Worst(size, evidence.layers[call.layer].name))
     return True
 
 
-def _call_gap(exam: Examination, scene: str, index: int, semantics: Semantics) -> tuple[float, float]:
-    """How far a call is from the reference's on the same inputs, and how far it may be."""
+def _vote(exam: Examination, scene: str, index: int) -> Ballot:
+    """What contestants say of a layer: on shared inputs, then on what they fed it where that is the same."""
+    evidence, panel, tolerance = exam.evidence, exam.panel, exam.tolerance
+    votes = [panel.on_own_inputs(evidence, index, scene, tolerance)]
+    if scene == GENERAL:
+        votes.insert(0, panel.on_shared_inputs(evidence, index, tolerance))
+    votes = [one for one in votes if one.vote is not Vote.ALONE]
+    if not votes:
+        # Fed differently, or by what can't be seen: all that can be asked is whether it gives the same.
+        given = panel.on_outputs(evidence, index, scene, tolerance)
+        return given if given.vote is Vote.AGREES else Ballot(Vote.ALONE)
+    return next(
+        (one for one in votes if one.vote is not Vote.AGREES), max(votes, key=lambda one: one.difference)
+    )
+
+
+def _call_gap(exam: Examination, scene: str, index: int, semantics: Semantics) -> float:
+    """How far a call is from the reference's on the same inputs.
+
+    Raises:
+        Unknown: as `Examination.call`.
+    """
     evidence, call = exam.evidence, exam.evidence.calls[index]
     own = evidence.activation(scene, index)
-    try:
-        result = exam.call(scene, call, semantics)
-    except Unknown:
-        if exam.exact is None or index >= len(exam.exact.calls):
-            return 0.0, exam.tolerance.forward
-        # The other's inputs have roundings of their own.
-        return difference(own, exam.exact.activation(scene, index)), 10 * exam.tolerance.forward
+    result = exam.call(scene, call, semantics)
     amplified = exam.tolerance.epsilon * result.amplification
     size = difference(own, result.output)
     if exam.tolerance.forward < size <= exam.tolerance.forward + amplified:
@@ -103,7 +116,7 @@ def _call_gap(exam: Examination, scene: str, index: int, semantics: Semantics) -
         name = evidence.layers[call.layer].name
         note = f"{name} adds up number by number and is off by {size:.1e}, which is rounding"
         exam.notes.append(f"{note}; gradients are held to no more than {exam.tolerance.gradients:.1e} then")
-    return size, exam.tolerance.forward
+    return size
 
 
 def _loss(exam: Examination, scene: str) -> bool:
@@ -113,14 +126,25 @@ def _loss(exam: Examination, scene: str) -> bool:
     def check(semantics: Semantics) -> Outcome:
         worst = Worst(0.0, "")
         for step in steps:
-            expected = _expected_loss(exam, scene, step, semantics)
-            worst = worst.or_worse(abs(float(found[step]) / expected - 1), f"step {step + 1}")
+            try:
+                gap = abs(float(found[step]) / _expected_loss(exam, scene, step, semantics) - 1)
+            except Unknown:
+                gap = float("inf")
+            worst = worst.or_worse(gap, f"step {step + 1}")
             if worst.difference > exam.tolerance.loss:
+                # A layer of the user's may add to the loss: whether all add the same is then the question.
+                ballot = exam.panel.on_loss(evidence, scene, exam.tolerance) if exam.lacks else None
+                if ballot and (ballot.vote is Vote.AGREES or ("loss", scene, 0) in exam.contested):
+                    return Outcome(True, ballot.difference, ballot.where)
+                if not np.isfinite(worst.difference):
+                    return Outcome(False, worst.difference, evidence.loss, ballot=ballot)
                 return Outcome(False, worst.difference, evidence.loss)
         exam.note("loss", worst)
         return Outcome(True, worst.difference, worst.where)
 
     def suspects(outcome: Outcome) -> Iterable[Hypothesis]:
+        if outcome.ballot:
+            return ()
         squares = sum(
             float((np.asarray(array, "float64") ** 2).sum())
             for array, info in zip(evidence.weights_after(scene, 0), evidence.weights, strict=True)
@@ -143,11 +167,12 @@ def _expected_loss(exam: Examination, scene: str, step: int, semantics: Semantic
     if not exam.lacks:
         return exam.reference_pass(scene, step, semantics).loss(labels)
     value, _ = loss(exam.evidence.loss, labels, _probabilities(exam, scene, step), semantics.loss)
-    return value
+    weights = [np.asarray(one, "float64") for one in exam.evidence.weights_after(scene, step)]
+    return value + exam.network.penalty(weights, semantics)
 
 
 def _probabilities(exam: Examination, scene: str, step: int) -> Array:
-    """(N, num_classes) that the network gives before a step; without a reference, as it says itexam."""
+    """(N, num_classes) that the network gives before a step; without a reference, as it says itself."""
     if not exam.lacks:
         return exam.reference_pass(scene, step, exam.semantics).activations[-1]
     return np.asarray(exam.evidence.activation(scene, len(exam.evidence.calls) - 1), "float64")
@@ -155,7 +180,7 @@ def _probabilities(exam: Examination, scene: str, step: int) -> Array:
 
 def _gradients(exam: Examination, scene: str) -> bool:
     if exam.lacks:
-        return _exact_gradients(exam, scene)
+        return _voted(exam, scene, "gradients", exam.panel.on_gradients)
     evidence = exam.evidence
     names = [evidence.name_of(place) for place in range(len(evidence.weights))]
 
@@ -237,7 +262,7 @@ def _moving(exam: Examination, scene: str) -> bool:
         momentum = float(((new - batch) * (old - batch)).sum()) / square if square else None
         return causes.of_moving(momentum, own, layer, exam.semantics)
 
-    return exam.settle("moving statistics", scene, check, suspects)
+    return exam.settle("moving statistics", scene, check, suspects) and _voted_moving(exam, scene)
 
 
 def _place_of(exam: Examination, layer: int, name: str) -> int:
@@ -260,34 +285,36 @@ def _moved(exam: Examination, scene: str, semantics: Semantics) -> dict[int, Arr
     return found
 
 
-def _exact_activations(exam: Examination, scene: str) -> list[Array]:
-    assert exam.exact is not None
-    return [exam.exact.activation(scene, index) for index in range(len(exam.exact.calls))]
+def _voted(
+    exam: Examination, scene: str, stage: str, vote: Callable[[Evidence, str, Tolerances], Ballot]
+) -> bool:
+    """A whole stage that the reference can't compute; whether it agrees."""
+    is_asked = True
+
+    def check(semantics: Semantics) -> Outcome:
+        nonlocal is_asked
+        ballot = vote(exam.evidence, scene, exam.tolerance)
+        is_asked = ballot.vote is not Vote.ALONE
+        if (stage, scene, 0) in exam.contested:
+            return Outcome(True, 0.0, "")
+        if ballot.vote in (Vote.AGREES, Vote.ALONE):
+            exam.note(stage, Worst(ballot.difference, ballot.where))
+            return Outcome(True, ballot.difference, ballot.where)
+        return Outcome(False, ballot.difference, ballot.where, ballot=ballot)
+
+    return exam.settle(stage, scene, check, lambda outcome: ()) and is_asked
 
 
-def _exact_gradients(exam: Examination, scene: str) -> bool:
-    """Against another's in double precision: one step that agrees will do, since rounding may tip any.
+def _voted_moving(exam: Examination, scene: str) -> bool:
+    """Weights that are not trained, in layers that the reference lacks."""
+    evidence = exam.evidence
+    known = _moved(exam, scene, exam.semantics)
+    places = [
+        place for place, info in enumerate(evidence.weights) if not info.trainable and place not in known
+    ]
 
-    What cancels in a sum is not known here, so that less is asked: ten times the tolerance, and of biases
-    and scales no more than of the layer's gradients as a whole.
-    """
-    assert exam.exact is not None
-    outcomes = []
-    for step in range(3 if scene == GENERAL else 1):
-        twins = {
-            exam.exact.key_of(place): array for place, array in enumerate(exam.exact.gradients(scene, step))
-        }
-        expected = [twins.get(exam.evidence.key_of(place)) for place in range(len(exam.evidence.weights))]
-        of_layer = layer_rms(expected, exam.layers)
-        sizes = {
-            place: np.full(one.shape, 50 * of_layer[layer])
-            for place, (one, layer) in enumerate(zip(expected, exam.layers, strict=True))
-            if one is not None and one.ndim == 1
-        }
-        found = exam.evidence.gradients(scene, step)
-        outcomes.append(exam.gap("gradients", found, expected, sizes, allowance=10))
-        if outcomes[-1].ok:
-            return True
-    text = f"they differ from {exam.exact.backend}'s in double precision"
-    exam.find("gradients", scene, outcomes[0].where, outcomes[0].difference, "unknown", text)
-    return False
+    def vote(own: Evidence, scene: str, tolerance: Tolerances) -> Ballot:
+        ballots = [exam.panel.on_moving(own, place, scene, tolerance) for place in places]
+        return next((one for one in ballots if one.vote is not Vote.AGREES), ballots[0])
+
+    return not places or not exam.lacks or _voted(exam, scene, "moving statistics", vote)

@@ -15,7 +15,8 @@ from bakeoff.verification.reference.layers import Result, Unknown
 from bakeoff.verification.reference.network import Backward, Network, Pass
 from bakeoff.verification.reference.optimizers import Optimizer
 from bakeoff.verification.reference.semantics import Semantics
-from bakeoff.verification.tolerances import difference, floors
+from bakeoff.verification.tolerances import difference, floors, layer_rms
+from bakeoff.verification.votes import Ballot, Panel, Vote
 
 _MAX_CAUSES = 6  # in one stage; more than that, and something else is wrong
 _DECISIVE = ("architecture", "forward")  # what makes everything after it another network's
@@ -26,12 +27,14 @@ class Outcome:
     """How a stage went: the first place that differs too much, or the worst of all if none does.
 
     position: of that place, where each may have a cause of its own: one that moves it back is one of several.
+    ballot: the contestants' vote on it, where the reference had none.
     """
 
     ok: bool
     difference: float
     where: str
     position: int = 0
+    ballot: Ballot | None = None
 
 
 def missing_layer(evidence: Evidence) -> str:
@@ -50,13 +53,14 @@ def missing_layer(evidence: Evidence) -> str:
 class Examination:
     """One contestant's evidence, how the reference computes by now, and what was found.
 
-    evidence, others, exact: as `examine` takes them. semantics: of the reference, with all causes that were
+    evidence, others, panel: as `examine` takes them. semantics: of the reference, with all causes that were
     named so far. expected: of each scene, the reference's way back before each step, as far as it was asked
-    for. lacks: what the reference would need to compute the network; empty if it has all.
+    for. lacks: what the reference would need to compute the network; empty if it has all. contested: places,
+    by stage and scene, that contestants disagree on without a majority.
     """
 
-    def __init__(self, evidence: Evidence, others: Evidence, exact: Evidence | None) -> None:
-        self.evidence, self.others, self.exact = evidence, others, exact
+    def __init__(self, evidence: Evidence, others: Evidence, panel: Panel) -> None:
+        self.evidence, self.others, self.panel = evidence, others, panel
         self.network = Network(evidence.layers, evidence.weights, evidence.calls, evidence.loss)
         self.tolerance = tolerances.of(evidence.precision)
         self.semantics = Semantics()
@@ -70,14 +74,18 @@ class Examination:
         self.not_examined: list[str] = []
         self.notes: list[str] = []
         self.lacks = missing_layer(evidence)
+        self.contested: set[tuple[str, str, int]] = set()
 
     def is_comparable(self) -> bool:
         """Whether there is something to hold the network against that is still the same network."""
         if any(finding.stage in _DECISIVE and not finding.is_explained for finding in self.findings):
             return False
-        return not self.lacks or (
-            self.exact is not None and len(self.exact.calls) == len(self.evidence.calls)
-        )
+        return bool(self.evidence.calls) and not self.is_random
+
+    @property
+    def is_random(self) -> bool:
+        """Whether a layer draws random numbers that could not be switched off."""
+        return any(call.is_random for call in self.evidence.calls)
 
     def call(self, scene: str, call: Call, semantics: Semantics) -> Result:
         """The reference's result of one call, fed with what the contestant fed it.
@@ -87,15 +95,8 @@ class Examination:
         """
         if any(number is None for number in call.inputs):
             raise Unknown("what is computed between layers")
-        inputs = [np.asarray(self.tensor(scene, number or 0), "float64") for number in call.inputs]
+        inputs = [np.asarray(self.evidence.tensor(scene, number or 0), "float64") for number in call.inputs]
         return self.network.call(call, inputs, self.evidence.weights_after(scene, 0), semantics)
-
-    def tensor(self, scene: str, number: int) -> Array:
-        """The images, or what the contestant's call gave."""
-        if number == 0:
-            return self.evidence.images(scene, 0)
-        of_tensor = {one.output: place for place, one in enumerate(self.evidence.calls)}
-        return self.evidence.activation(scene, of_tensor[number])
 
     def gap(
         self,
@@ -104,7 +105,6 @@ class Examination:
         expected: Sequence[Array | None],
         sizes: Mapping[int, Array] | None = None,
         num_tipped: int = 0,
-        allowance: float = 1.0,
     ) -> Outcome:
         """The worst of all weights."""
         trained = [None if one is None else other for one, other in zip(found, expected, strict=True)]
@@ -113,7 +113,7 @@ class Examination:
         for place, (one, other) in enumerate(zip(found, expected, strict=True)):
             if one is not None and other is not None:
                 worst = worst.or_worse(difference(one, other, bounds[place]), self.evidence.name_of(place))
-        ok = worst.difference <= allowance * self.tolerance.gradients
+        ok = worst.difference <= self.tolerance.gradients
         if ok:
             self.note(what, worst)
             self.num_tipped += num_tipped
@@ -131,16 +131,23 @@ class Examination:
             outcome = check(self.semantics)
             if outcome.ok:
                 return True
+            if outcome.ballot and outcome.ballot.vote is Vote.CONTESTED:
+                self.contested.add((stage, scene, outcome.position))
+                where, size, text = outcome.where, outcome.difference, outcome.ballot.text
+                self.find(stage, scene, where, size, "contested", text, position=outcome.position)
+                continue
             guess = self._best(outcome, check, suspects(outcome))
             if guess is None and self._is_single_at_heart(check):
                 text = "it agrees in single precision only: something in it is computed in that"
                 self.find(stage, scene, outcome.where, outcome.difference, "single_precision", text)
                 return True
             if guess is None:
-                text = (
-                    f"it differs by {outcome.difference:.2g} of its size, and no known cause accounts for it"
-                )
-                self.find(stage, scene, outcome.where, outcome.difference, "unknown", text)
+                text = f"it differs by {outcome.difference:.2g} of its size"
+                text += ", and no known cause accounts for it"
+                if outcome.ballot:
+                    text = outcome.ballot.text
+                place = outcome.position if outcome.ballot else -1
+                self.find(stage, scene, outcome.where, outcome.difference, "unknown", text, position=place)
                 return False
             self.semantics = guess.semantics
             self.find(
@@ -214,13 +221,25 @@ class Examination:
         """Weights that the loss doesn't depend on, so that rounding alone moves them."""
         back = self.expected[scene].get(0)
         if back is None:
-            return frozenset()
+            return self._hardly_moved(scene)
         bounds = floors(back.gradients, self.layers, back.sizes)
         return frozenset(
             place
             for place, (gradient, bound) in enumerate(zip(back.gradients, bounds, strict=True))
             if self.evidence.weights[place].trainable
             and float(np.linalg.norm(gradient.ravel())) <= self.tolerance.gradients * bound
+        )
+
+    def _hardly_moved(self, scene: str) -> frozenset[int]:
+        """The same as the contestant's own gradients show it: what is left of a sum that cancels."""
+        gradients = self.evidence.gradients(scene, 0)
+        of_layer = layer_rms(gradients, self.layers)
+        return frozenset(
+            place
+            for place, (gradient, layer) in enumerate(zip(gradients, self.layers, strict=True))
+            if gradient is not None
+            and float(np.linalg.norm(gradient.ravel()))
+            <= 32 * self.tolerance.epsilon * of_layer.get(layer, 0.0) * float(np.sqrt(gradient.size or 1))
         )
 
     def find(

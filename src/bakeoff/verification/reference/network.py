@@ -73,6 +73,25 @@ class Network:
             results.append(result)
         return Pass(self, tensors, results, [np.asarray(one, "float64") for one in weights], semantics)
 
+    def penalty(self, weights: Sequence[Array], semantics: Semantics) -> float:
+        """What all penalties on weights add to the loss."""
+        return sum(value for _, value, _ in self.penalties(weights, semantics))
+
+    def penalties(self, weights: Sequence[Array], semantics: Semantics) -> Iterator[tuple[int, float, Array]]:
+        """(weight's place, penalty on it, gradient of that).
+
+        Raises:
+            Unknown: a penalty of a kind that isn't known here.
+        """
+        for place, (info, array) in enumerate(zip(self.weights, weights, strict=True)):
+            if not info.trainable:
+                continue
+            l1, l2 = penalty(info)
+            l2 += float(semantics.loss.get("l2", 0.0)) * info.name.endswith("kernel")
+            if l1 or l2:
+                value = l1 * float(np.abs(array).sum()) + l2 * float((array**2).sum())
+                yield place, value, l1 * np.sign(array) + 2 * l2 * array
+
 
 def _inputs(call: Call, tensors: Mapping[int, Array]) -> list[Array]:
     if any(number is None for number in call.inputs):
@@ -109,7 +128,7 @@ class Pass:
     def loss(self, labels: Array) -> float:
         """The loss, penalties included."""
         value, _ = loss(self.network.loss, labels, self.results[-1].output, self.semantics.loss)
-        return value + sum(value for _, value, _ in self._penalties())
+        return value + self.network.penalty(self.weights, self.semantics)
 
     def gradients(self, labels: Array) -> list[Array]:
         """Of the loss, penalties included, by every weight (zero where there is none)."""
@@ -121,7 +140,7 @@ class Pass:
         last = len(self.network.calls) - 1
         found, sizes, arriving = self._back({self.network.calls[-1].output: g}, last, 0)
         options = self.semantics.loss
-        for place, _, gradient in self._penalties():
+        for place, _, gradient in self.network.penalties(self.weights, self.semantics):
             found[place] = found.get(place, 0.0) + gradient
         if options.get("l2_gradient"):
             for place, (info, array) in enumerate(zip(self.network.weights, self.weights, strict=True)):
@@ -163,17 +182,6 @@ class Pass:
                         sizes[place] = sizes.get(place, 0.0) + to_weights[f"|{info.name}|"]
         return found, sizes, arriving
 
-    def _penalties(self) -> Iterator[tuple[int, float, Array]]:
-        """(weight's place, penalty on it, gradient of that)."""
-        for place, (info, array) in enumerate(zip(self.network.weights, self.weights, strict=True)):
-            if info.layer < 0 or not info.trainable:
-                continue
-            l1, l2 = penalty(self.network.config(info.layer, self.semantics), info.name)
-            l2 += float(self.semantics.loss.get("l2", 0.0)) * info.name.endswith("kernel")
-            if l1 or l2:
-                value = l1 * float(np.abs(array).sum()) + l2 * float((array**2).sum())
-                yield place, value, l1 * np.sign(array) + 2 * l2 * array
-
 
 @dataclass(frozen=True)
 class Backward:
@@ -188,16 +196,16 @@ class Backward:
     arriving: Mapping[int, Mapping[int, Array]]
 
 
-def penalty(config: Mapping[str, Any], name: str) -> tuple[float, float]:
+def penalty(weight: WeightInfo) -> tuple[float, float]:
     """The l1 and l2 that a layer puts on its weight.
 
     Raises:
         Unknown: a penalty of another kind.
     """
-    given = config.get(f"{name}_regularizer")
+    given = weight.regularizer
     if not given:
         return 0.0, 0.0
     if given.get("class_name") not in ("L1", "L2", "L1L2"):
-        raise Unknown(f"{name}_regularizer {given.get('class_name')}")
+        raise Unknown(f"regularizer {given.get('class_name')} of {weight.name}")
     factors = given.get("config", {})
     return float(factors.get("l1") or 0.0), float(factors.get("l2") or 0.0)

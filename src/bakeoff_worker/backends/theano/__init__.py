@@ -5,7 +5,8 @@ import os
 from typing import Any, List, Mapping, Optional
 
 from bakeoff_worker import probe
-from bakeoff_worker.backends.keras_model import Keras2, leaves
+from bakeoff_worker.backends.keras_model import Keras2
+from bakeoff_worker.backends.keras_weights import inner_layers, leaves
 
 
 class Backend(Keras2):
@@ -70,8 +71,9 @@ class Backend(Keras2):
     def warnings(self) -> List[str]:
         """With the layers that Keras aligns otherwise on Theano than on any other backend."""
         shifted = [
-            layer.name
-            for layer in leaves(self.model)
+            "/".join(filter(None, (outer.name, path)))
+            for outer in leaves(self.model)
+            for path, layer in inner_layers(outer)
             if getattr(layer, "padding", None) == "same" and max(getattr(layer, "strides", None) or (1,)) > 1
         ]
         if not shifted:
