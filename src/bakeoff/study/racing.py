@@ -9,6 +9,7 @@ from typing import Any
 
 from bakeoff.study.naming import key_name, text
 from bakeoff.study.schema import OPTION_TABLES
+from bakeoff_worker.distribution.catalogue import ELEPHAS, merging
 
 # Name a contestant or its problem, or change nothing that is measured.
 _NO_AXES = frozenset(
@@ -70,6 +71,19 @@ def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
             found |= {f"{key}.{option}": one for option, one in (value or {}).items()}
         else:
             found[key] = value
+    return found
+
+
+def as_computed(settings: Mapping[str, Any], backend: str, release: str = "") -> dict[str, Any]:
+    """Flat settings by what they compute, so that those who do the same can be compared.
+
+    release: of Elephas, where one was seen to run; else it is the one that trains this backend.
+    """
+    found = dict(settings)
+    mode, merge = (found.get(f"distribution_options.{key}") for key in ("mode", "merge"))
+    version = release or ELEPHAS.get(backend, "")
+    if mode and version and merging(version, mode, merge or "as_released") == "mean":
+        found["distribution_options.merge"] = "averaged"
     return found
 
 

@@ -360,11 +360,11 @@ def _emit_accounts(run: Run, events: str, figures: List[Figures], channel: Chann
     if samples.num_skipped_partitions:
         channel.emit(
             RunWarning(
-                "{} of {} shards were no larger than a batch of {}: Elephas trained nothing from them and "
-                "counted them all the same".format(
+                "{} of {} shards were no larger than a batch of {}: Elephas trained nothing from them{}".format(
                     samples.num_skipped_partitions,
                     samples.num_partitions,
                     run.options["batch_size_per_task"],
+                    " and counted them in the average" if run.release.merge(run.options) == "mean" else "",
                 ),
                 "Give each shard more images, take fewer slots, or a smaller batch_size_per_task.",
             )
