@@ -31,6 +31,7 @@ _OF_NO_STEP = (
     "pin_cpus",
     "keep_memory",
     "time_limit_s",
+    "keep_event_logs",
     "data_scale",
     "distribution",
     "distribution_options",
@@ -88,6 +89,7 @@ class TrialSettings:
     handicap: makes training slower by this fraction, on purpose: after each epoch the process works on
         in vain, inside what is timed. A difference of known size, to see whether it is found.
     keep_memory: have the C library's allocator keep what is freed, instead of giving it back to the system.
+    keep_event_logs: folder that takes Spark's event log of each run on a cluster; empty keeps none.
     content: digests of the user's own files (``model``, ``dataset``), so that edited files are new trials.
     """
 
@@ -122,6 +124,7 @@ class TrialSettings:
     entry: str = ""
     handicap: float = 0.0
     keep_memory: bool = False
+    keep_event_logs: str = ""
     content: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -129,8 +132,8 @@ class TrialSettings:
         """16 hex digits that name this configuration wherever it is run.
 
         Keys at their default are left out, so that a key added later renames no older trial; a default,
-        once released, therefore never changes. The time limit is left out too: it decides when we give
-        up, not what is measured.
+        once released, therefore never changes. Left out too is what decides nothing that is measured: when
+        we give up, and what is kept afterwards.
         """
         plain = TrialSettings(self.backend, self.environment)
         identity = {
@@ -138,7 +141,8 @@ class TrialSettings:
             for key, value in dataclasses.asdict(self).items()
             if value != getattr(plain, key) or key in ("backend", "environment")
         }
-        identity.pop("time_limit_s", None)
+        for name in ("time_limit_s", "keep_event_logs"):
+            identity.pop(name, None)
         identity.update(dict.fromkeys(self.content, ""))  # own files are known by content, wherever they lie
         canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -13,7 +13,10 @@ from bakeoff_worker.distribution.catalogue import ELEPHAS, merging
 
 # Name a contestant or its problem, or change nothing that is measured.
 _NO_AXES = frozenset(
-    {"backend", "environment", "entry", "handicap", "dataset", "model", "content", "time_limit_s"}
+    {
+        *("backend", "environment", "entry", "handicap", "dataset", "model", "content"),
+        *("time_limit_s", "keep_event_logs"),
+    }
 )
 # Settings of how a backend is to run, and the default that leaves it as its users get it. The device is none
 # of them: it says on what, not how.

@@ -192,6 +192,7 @@ class SettingsTable(BaseModel):
     entry: str = ""
     handicap: Annotated[FiniteFloat, Field(ge=0)] = 0.0
     keep_memory: bool = False
+    keep_event_logs: str = ""
 
 
 SETTINGS = tuple(SettingsTable.model_fields)

@@ -71,8 +71,8 @@ def merging(version: str, mode: str, merge: str = "as_released") -> str:
     ``sum`` or ``mean``: of the weight changes of all partitions, once they are there (synchronous). ``each``:
     every change is subtracted in full as soon as it comes (asynchronous, hogwild).
 
-    Read from the files of the releases: up to 1.2.1 they subtract every change, from 2.0.0 on each one divided
-    by the number of partitions. ``merge`` averaged is that correction, applied to an older one.
+    Read from the files of the releases: up to 1.2.1 they subtract every change, from 2.0.0 on each one
+    divided by the number of partitions. ``merge`` averaged is that correction, applied to an older one.
     """
     if mode != "synchronous":
         return "each"

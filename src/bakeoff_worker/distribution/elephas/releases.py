@@ -1,7 +1,8 @@
 """What each release of Elephas can do, does, and gets wrong: read from its own files, and seen to run.
 
 Two are known: 0.4.5 (2020), the last that runs behind Keras 2 and so with Theano, and 7.3.0 (2025), the
-current one, behind TensorFlow's Keras 3. Another release of the 7 line is driven as 7.3.0 is, others are declined.
+current one, behind TensorFlow's Keras 3. Another release of the 7 line is driven as 7.3.0 is, others are
+declined.
 """
 
 from typing import Any, Callable, Dict, List
