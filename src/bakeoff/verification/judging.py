@@ -116,7 +116,12 @@ def judge(
             provision = provisions[contestant.subject]
             if isinstance(provision, BakeoffError):
                 return Collected(contestant, "", None, provision.message)
-            needs = Needs(provision.environment, provision.dataset, provision.model_file)
+            needs = Needs(
+                provision.environment,
+                provision.dataset,
+                provision.model_file,
+                keeps_compiled=contestant.is_distributed,
+            )
             one = collect(
                 contestant,
                 needs,

@@ -21,7 +21,10 @@ environment = "tensorflow_spark"
 backend = "tensorflow"
 {settings}
 [matrix]
-where = [{{ distribution = "elephas", distribution_options = {{ {options} }} }}, {{ distribution = "single" }}]
+where = [
+    {{ distribution = "elephas", distribution_options = {{ {options} }} }},
+    {{ distribution = "single" }},
+]
 """
 
 
@@ -79,7 +82,7 @@ def test_a_folder_for_event_logs_that_can_not_be_made_is_said_before(ran, tmp_pa
 def test_what_an_embedded_cluster_takes_at_least(monkeypatch):
     monkeypatch.setattr(cluster, "_available_mib", lambda: 3100)
     cluster.fit((5, 4), 20)  # 6 daemons, 5 executors, 20 Python processes
-    with pytest.raises(cluster.ClusterError, match="6 nodes of 4 cores take 3690 MiB .*, 3100 MiB are free"):
+    with pytest.raises(cluster.ClusterError, match=r"6 nodes of 4 cores take 3690 MiB .*, 3100 MiB are free"):
         cluster.fit((6, 4), 24)
     monkeypatch.setattr(cluster, "_available_mib", lambda: None)
     cluster.fit((999, 99), 999 * 99)

@@ -397,14 +397,15 @@ def _emit_accounts(run: Run, events: str, figures: List[Figures], channel: Chann
     )
     channel.emit(samples)
     if samples.num_skipped_partitions:
+        counted = " and counted them in the average" if run.release.merge(run.options) == "mean" else ""
         channel.emit(
             RunWarning(
-                "{} of {} shards were no larger than a batch of {}: Elephas trained nothing from them{}".format(
+                "{} of {} shards were no larger than a batch of {}: Elephas trained nothing from them".format(
                     samples.num_skipped_partitions,
                     samples.num_partitions,
                     run.options["batch_size_per_task"],
-                    " and counted them in the average" if run.release.merge(run.options) == "mean" else "",
-                ),
+                )
+                + counted,
                 "Give each shard more images, take fewer slots, or a smaller batch_size_per_task.",
             )
         )

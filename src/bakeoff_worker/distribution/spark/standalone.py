@@ -112,7 +112,7 @@ class Watch:
 
 
 def errors(stderr: str) -> List[str]:
-    """The lines of an executor's stderr that may say why it ended: no stack frames, nothing logged as usual."""
+    """The lines of an executor's stderr that may say why it ended: no frames, nothing logged as usual."""
     lines = (line.strip() for line in stderr.splitlines())
     return [line for line in lines if line and not re.search(_USUAL, line)] or ["(it wrote no error)"]
 
