@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -104,11 +105,18 @@ def test_deaths_count_if_they_repeat_and_only_our_own():
     answers = {"/json/": said(running=[("app-1", 1), ("app-0", 9)], ended=[("app-0", 0)]), "/log": "why"}
     with page(answers) as one, page({}) as other:
         watch = Watch(context, [Node(1, 1, one), Node(1, 1, other), Node(1, 1, "")])
-        assert (watch.look(), watch.num_running, watch.num_silent) == (0, 1, 2)
+        watch.look()
+        assert (watch.num_ended, watch.num_running, watch.num_silent) == (0, 1, 2)
         answers["/json/"] = said(ended=[("app-1", 1)])
-        assert watch.look() == 1 and not watch.is_repeated, "one may be an accident, and is replaced"
+        watch.look()
+        assert watch.num_ended == 1 and not watch.is_repeated, "one may be an accident, and is replaced"
         answers["/json/"] = said(ended=[("app-1", 1), ("app-1", 2)])
-        assert watch.look() == 2 and watch.is_repeated
+        watch.start()
+        deadline = time.monotonic() + 30
+        while not watch.is_repeated and time.monotonic() < deadline:
+            time.sleep(0.01)
+        watch.stop()
+        assert watch.num_ended == 2
         assert [(death.executor, death.stderr) for death in watch.deaths()] == [("1", "why"), ("2", "why")]
 
 
@@ -118,6 +126,6 @@ def test_nodes_that_the_masters_page_calls_dead_are_none(monkeypatch):
         rows = [{"webuiaddress": worker, "state": "ALIVE"}, {"webuiaddress": "http://gone", "state": "DEAD"}]
         answers["/json/"] = json.dumps({"workers": rows})
         known = (Node(1, 1, worker), Node(2, 2, "http://gone"))
-        monkeypatch.setattr(standalone, "_registered", lambda *whatever: known)
+        monkeypatch.setattr(standalone, "registered", lambda *whatever: known)
         assert standalone.nodes(None, "spark://host:7077") == known[:1]
     assert standalone.nodes(None, "spark://host:7077") == known, "no page answers: the master's word it is"

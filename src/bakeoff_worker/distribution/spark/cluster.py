@@ -28,9 +28,8 @@ _HOST = "127.0.0.1"
 _DAEMON_FLAGS = ("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 _LOG_POLL_S = 0.02
 _EXECUTOR_POLL_S = 0.25
-# Nodes are asked what became of executors that have not come by then, and again and again.
-_LOOK_AFTER_S, _LOOK_EACH_S = 6.0, 2.0
-_SILENT_S = 60.0  # executors that run so long without having registered don't reach the driver
+_WATCH_AFTER_S = 6.0  # nodes are asked what became of executors that have not come by then
+_SILENT_S = 120.0  # executors that run so long without having registered don't reach the driver
 # The least that each process of an embedded cluster was seen to keep in memory.
 _LEAST_MIB = {"daemon": 150, "executor": 200, "python": 60}
 _STOP_S = 5.0  # how long a daemon may take to leave by itself
@@ -268,33 +267,35 @@ def wait_for_executors(context: Any, num_executors: int, timeout_s: float) -> Tu
     """
     started = time.monotonic()
     watch: Optional[standalone.Watch] = None
-    look_at = started + _LOOK_AFTER_S
     running_since: Optional[float] = None
-    while True:
-        found = _executors(context)
-        if len(found) >= num_executors:
-            return found
-        now = time.monotonic()
-        is_over = context._jsc.sc().isStopped()
-        if context.master.startswith("spark://") and (now >= look_at or is_over):
-            if watch is None and not is_over:
-                watch = standalone.Watch(context, standalone.nodes(context, context.master))
+    try:
+        while True:
+            found = _executors(context)
+            if len(found) >= num_executors:
+                return found
+            now = time.monotonic()
+            if context._jsc.sc().isStopped():
+                if watch is not None and watch.num_ended:
+                    raise _dying(context, watch)
+                raise ClusterError(
+                    "the cluster ended the application before its executors were up",
+                    "Spark's own words on it are among the last lines of the log.",
+                )
+            if watch is None and context.master.startswith("spark://") and now - started >= _WATCH_AFTER_S:
+                watch = standalone.Watch(context, standalone.registered(context, context.master))
+                watch.start()
             if watch is not None:
-                num_ended = watch.look()
-                if watch.is_repeated or (num_ended and is_over):
+                if watch.is_repeated:
                     raise _dying(context, watch)
                 running_since = (running_since or now) if watch.num_running and not found else None
                 if running_since is not None and now - running_since >= _SILENT_S:
                     raise _silent(context, watch, now - running_since)
-            look_at = now + _LOOK_EACH_S
-        if is_over:
-            raise ClusterError(
-                "the cluster ended the application before its executors were up",
-                "Spark's own words on it are among the last lines of the log.",
-            )
-        if now - started >= timeout_s:
-            raise _too_few(context, found, num_executors, timeout_s, watch)
-        time.sleep(_EXECUTOR_POLL_S)
+            if now - started >= timeout_s:
+                raise _too_few(context, found, num_executors, timeout_s, watch)
+            time.sleep(_EXECUTOR_POLL_S)
+    finally:
+        if watch is not None:
+            watch.stop()
 
 
 def _dying(context: Any, watch: standalone.Watch) -> ClusterError:

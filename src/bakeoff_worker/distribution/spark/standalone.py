@@ -7,11 +7,13 @@ wrote, is on the nodes' pages; a page that can't be reached leaves it unknown.
 import itertools
 import json
 import re
+import threading
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
-_PAGE_S = 2.0  # how long a page may take to answer
+_PAGE_S = 5.0  # how long a page may take to answer
+_EACH_S = 1.0  # pause between two looks at all pages
 _LOG_BYTES = 65536
 
 
@@ -37,8 +39,8 @@ def nodes(context: Any, master_url: str) -> Tuple[Node, ...]:
     Raises:
         Exception: by Py4J, where no master answers.
     """
-    found = _registered(context, master_url)
-    for node in found:
+    found = registered(context, master_url)
+    for node in found[:2]:  # where these have no page for us, the others will not
         own = _json(node.page)
         master = own and _json(own.get("masterwebuiurl", ""))
         if master:
@@ -47,7 +49,7 @@ def nodes(context: Any, master_url: str) -> Tuple[Node, ...]:
     return found
 
 
-def _registered(context: Any, master_url: str) -> Tuple[Node, ...]:
+def registered(context: Any, master_url: str) -> Tuple[Node, ...]:
     """Those that the master knows. Its message says nothing of which are alive."""
     jvm, spark = context._jvm, context._jsc.sc()
     messages = jvm.org.apache.spark.deploy
@@ -73,27 +75,48 @@ def _registered(context: Any, master_url: str) -> Tuple[Node, ...]:
 
 
 class Watch:
-    """Looks at what becomes of one application's executors on the nodes."""
+    """Looks at what becomes of one application's executors on the nodes, in a thread: pages may be slow.
+
+    num_running: executors that run. num_silent: nodes whose page doesn't answer.
+    """
 
     def __init__(self, context: Any, known: Sequence[Node]) -> None:
         self._app = str(context.applicationId)
         self._pages = [node.page for node in known]
         self._ended: Dict[Tuple[str, str], None] = {}
+        self._over = threading.Event()
         self.num_running = 0
         self.num_silent = len(self._pages)
 
-    def look(self) -> int:
-        """How many have ended so far; counts the running ones, and the nodes whose page doesn't answer."""
-        self.num_running = self.num_silent = 0
+    def start(self) -> None:
+        """From now on look again and again, until `stop`."""
+        threading.Thread(target=self._follow, name="bakeoff-executors", daemon=True).start()
+
+    def stop(self) -> None:
+        """No more than the look that is under way."""
+        self._over.set()
+
+    def _follow(self) -> None:
+        while not self._over.is_set():
+            self.look()
+            self._over.wait(_EACH_S)
+
+    def look(self) -> None:
+        """Once at every page."""
+        num_running = num_silent = 0
         for page in self._pages:
             said = _json(page)
             if said is None:
-                self.num_silent += 1
+                num_silent += 1
                 continue
-            self.num_running += sum(one["appid"] == self._app for one in said["executors"])
-            for one in said["finishedexecutors"]:
-                if one["appid"] == self._app:
-                    self._ended[page, str(one["id"])] = None
+            num_running += sum(one["appid"] == self._app for one in said["executors"])
+            ended = ((page, str(one["id"])) for one in said["finishedexecutors"] if one["appid"] == self._app)
+            self._ended = {**self._ended, **dict.fromkeys(ended)}
+        self.num_running, self.num_silent = num_running, num_silent
+
+    @property
+    def num_ended(self) -> int:
+        """Executors that were seen to have ended."""
         return len(self._ended)
 
     @property
