@@ -12,6 +12,7 @@ from bakeoff.environments import Environment
 from bakeoff.execute import Listener, Provision
 from bakeoff.launchers import fake, local
 from bakeoff.store.reader import Reader
+from bakeoff_worker.distribution.elephas import driver
 from bakeoff_worker.distribution.spark import cluster
 
 STUDY = """
@@ -86,3 +87,16 @@ def test_what_an_embedded_cluster_takes_at_least(monkeypatch):
         cluster.fit((6, 4), 24)
     monkeypatch.setattr(cluster, "_available_mib", lambda: None)
     cluster.fit((999, 99), 999 * 99)
+
+
+@pytest.mark.parametrize(
+    ("host", "others", "out_of_reach"),
+    [
+        ("127.0.1.1", ["10.0.0.2", "10.0.0.3"], True),
+        ("127.0.1.1", ["node.invalid"], True),
+        ("127.0.0.1", ["127.0.0.1", "localhost"], False),
+        ("10.0.0.1", ["10.0.0.2"], False),
+    ],
+)
+def test_a_parameter_server_that_only_this_machine_reaches(host, others, out_of_reach):
+    assert driver.is_out_of_reach(host, others) == out_of_reach

@@ -191,7 +191,7 @@ def _train(run: Run, context: Any, properties: Dict[str, str], channel: Channel)
     pairs = _pairs(run, context)
     loop.end_phase(channel, "parallelize", watch.stop())
     if run.options["mode"] != "synchronous":
-        _check_port()
+        _check_server([one.host for one in cluster.executors(context)])
     setup = run.setup()
     releases.wrap_workers(lambda worker: RecordedWorker(worker, run.figures, setup))
     if run.options["merge"] == "averaged":
@@ -229,11 +229,17 @@ def _train(run: Run, context: Any, properties: Dict[str, str], channel: Channel)
     loop.end_phase(channel, "evaluation", clock.total(evaluating))
 
 
-def _check_port() -> None:
-    """Raise RunFailed where another process holds the port that Elephas's parameter server takes."""
+def _check_server(hosts: Sequence[str]) -> None:
+    """Raise RunFailed where the parameter server can't be had or reached. hosts: of the executors."""
     from elephas.utils.sockets import determine_master
 
     host = determine_master(_PARAMETER_SERVER_PORT).partition(":")[0]
+    if is_out_of_reach(host, hosts):
+        raise RunFailed(
+            "Elephas's parameter server would be at {}, which only this machine reaches, and executors run "
+            "on {}: set SPARK_LOCAL_IP to this machine's address as nodes see it, or choose mode "
+            "synchronous".format(host, ", ".join(sorted(set(hosts))[:3]))
+        )
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probing:
         probing.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -245,6 +251,18 @@ def _check_port() -> None:
                     _PARAMETER_SERVER_PORT, host, error.strerror
                 )
             ) from error
+
+
+def is_out_of_reach(host: str, others: Sequence[str]) -> bool:
+    """Whether a host's address is this machine's alone while some of the others' are not."""
+
+    def is_local(name: str) -> bool:
+        try:
+            return socket.gethostbyname(name).startswith("127.")
+        except OSError:  # known to the nodes, not here
+            return False
+
+    return is_local(host) and not all(is_local(other) for other in others)
 
 
 def _pairs(run: Run, context: Any) -> Any:

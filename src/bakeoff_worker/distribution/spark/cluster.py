@@ -270,7 +270,7 @@ def wait_for_executors(context: Any, num_executors: int, timeout_s: float) -> Tu
     running_since: Optional[float] = None
     try:
         while True:
-            found = _executors(context)
+            found = executors(context)
             if len(found) >= num_executors:
                 return found
             now = time.monotonic()
@@ -397,7 +397,7 @@ def end_driver_jvm(timeout_s: float = 10.0) -> None:
     pyspark.SparkContext._gateway = pyspark.SparkContext._jvm = None  # a next context starts anew
 
 
-def _executors(context: Any) -> Tuple[Executor, ...]:
+def executors(context: Any) -> Tuple[Executor, ...]:
     """What Spark's status store has; the driver is not one of them."""
     rows = context._jsc.sc().statusStore().executorList(True)
     found = []
