@@ -142,7 +142,7 @@ def _pair(
     bare_first: bool,
 ) -> tuple[float, float]:
     """Seconds of all fits through Bakeoff and of the bare script's."""
-    with _cluster(environment, java, folder / "cluster") as up:
+    with own_cluster(environment, java, folder / "cluster") as up:
         settings = folder / "bare.json"
         conf = folder / "cluster" / "conf"
         properties = {
@@ -196,8 +196,8 @@ def _pair(
 
 
 @contextmanager
-def _cluster(environment: Environment, java: Path, folder: Path) -> Iterator[Mapping[str, Any]]:
-    """A standalone cluster with two cores a node, one for each application."""
+def own_cluster(environment: Environment, java: Path, folder: Path) -> Iterator[Mapping[str, Any]]:
+    """A standalone cluster of two nodes with two cores each, as a user's own; its properties and master."""
     root = Path(bakeoff_worker.__file__).parents[1]
     process = subprocess.Popen(
         [str(environment.python), str(_BARE / "standalone.py"), str(_NODES), "2", str(folder), str(java)],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from bakeoff import environments
 from bakeoff.datasets import augment
 from bakeoff.errors import BakeoffError, EnvironmentFailure, MachineError
 from bakeoff.execute import Provision
-from bakeoff.prepare import check_masters, prepare
+from bakeoff.prepare import prepare
 from bakeoff.study import load
 from bakeoff_worker.records import RunSpec, TrialSettings
 
@@ -122,15 +121,3 @@ def test_a_scale_that_cannot_be_had_is_the_reason_of_its_trials_alone(
     one, four = provisions(plain, replace(plain, data_scale=4))
     assert isinstance(one, Provision)
     assert isinstance(four, MachineError) and four.message == "no room"
-
-
-def test_a_master_that_does_not_answer_is_said_before_anything_runs(plain: TrialSettings) -> None:
-    def at(*ports: int) -> TrialSettings:
-        addresses = ",".join(f"127.0.0.1:{port}" for port in ports)
-        return replace(plain, distribution="elephas", distribution_options={"master": f"spark://{addresses}"})
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        there = server.getsockname()[1]
-        check_masters([plain, at(there), at(1, there)])  # one of several is enough
-        with pytest.raises(MachineError, match=r"no Spark master answers at 127\.0\.0\.1:1 "):
-            check_masters([plain, at(there), at(1)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +14,6 @@ from bakeoff.execute import Provision
 from bakeoff.study import DATASETS, Study
 from bakeoff_worker.models.catalogue import MODELS
 from bakeoff_worker.records import RunSpec, TrialSettings
-
-_MASTER_TIMEOUT_S = 5.0
 
 
 def prepare(
@@ -152,23 +149,3 @@ def check_devices(settings: Iterable[TrialSettings]) -> None:
             "the study asks for device gpu, but this machine shows no GPU (nvidia-smi lists none)",
             "Run with --set device=cpu, or on a machine whose driver works: `bakeoff doctor` tells.",
         )
-
-
-def check_masters(settings: Iterable[TrialSettings]) -> None:
-    """Raise before anything runs where a standalone master that a trial names does not answer."""
-    masters = (str(one.distribution_options.get("master", "")) for one in settings)
-    for master in dict.fromkeys(one for one in masters if one.startswith("spark://")):
-        reasons = []
-        for address in master.removeprefix("spark://").split(","):
-            host, _, port = address.rpartition(":")
-            try:
-                socket.create_connection((host.strip("[]"), int(port)), _MASTER_TIMEOUT_S).close()
-                break
-            except (OSError, OverflowError, ValueError) as error:
-                reasons.append(f"{address} ({error})")
-        else:
-            raise MachineError(
-                f"no Spark master answers at {', '.join(reasons)}",
-                "Start the master (sbin/start-master.sh), or correct its address: its page and log say it. "
-                "--master embedded starts a cluster here.",
-            )

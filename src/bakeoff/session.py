@@ -17,7 +17,7 @@ from bakeoff.execute import Listener, Provision, Tally, condition_of, execute
 from bakeoff.identity import identify
 from bakeoff.launchers import local
 from bakeoff.launchers.base import Launcher
-from bakeoff.prepare import check_masters, prepare
+from bakeoff.prepare import prepare
 from bakeoff.races import verdicts
 from bakeoff.races.choice import Choice, choose_fastest
 from bakeoff.store.reader import Reader
@@ -46,7 +46,7 @@ def run(
 
     Raises:
         StoreError: the store can't be written, or another process writes it.
-        MachineError: a GPU is asked for on a machine without one, or a Spark master that does not answer.
+        MachineError: a GPU is asked for on a machine without one.
         KeyboardInterrupt: the user stopped it; the same call goes on with what is missing.
     """
     listener = _Each(on_record) if on_record else Listener()
@@ -229,7 +229,6 @@ class _Now:
             return plan.missing(specs, reader.done(specs, self.conditions))
 
     def _execute(self, specs: Sequence[RunSpec], listener: Listener) -> Tally:
-        check_masters(spec.settings for spec in specs)
         if self.beforehand is not None:
             met = [(trial.label, trial.settings) for trial in self.study.trials]
             met += [(spec.label, spec.settings) for spec in specs]

@@ -31,6 +31,7 @@ _OF_NO_STEP = (
     "pin_cpus",
     "keep_memory",
     "time_limit_s",
+    "keep_event_logs",
     "data_scale",
     "distribution",
     "distribution_options",
@@ -90,6 +91,7 @@ class TrialSettings:
     keep_memory: have the C library's allocator keep what is freed, instead of giving it back to the system.
     tf32: let a GPU round float32 factors to TF32's 10 bits (True) or not (False); None leaves what the
         framework does by itself, which differs between frameworks.
+    keep_event_logs: folder that takes Spark's event log of each run on a cluster; empty keeps none.
     content: what the user's own model (``model``) and data (``dataset``) are, whatever their files are
         called: digests of all that a model read while it was built, and of a data set's arrays (also of
         known sets that were resized). ``scaled``: of the arrays with changed copies. Filled in before a
@@ -128,6 +130,7 @@ class TrialSettings:
     handicap: float = 0.0
     keep_memory: bool = False
     tf32: Optional[bool] = None
+    keep_event_logs: str = ""
     content: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -135,8 +138,8 @@ class TrialSettings:
         """16 hex digits that name this configuration wherever it is run.
 
         Keys at their default are left out, so that a key added later renames no older trial; a default,
-        once released, therefore never changes. The time limit is left out too: it decides when we give
-        up, not what is measured.
+        once released, therefore never changes. Left out too is what decides nothing that is measured: when
+        we give up, and what is kept afterwards.
         """
         plain = TrialSettings(self.backend, self.environment)
         identity = {
@@ -144,7 +147,8 @@ class TrialSettings:
             for key, value in dataclasses.asdict(self).items()
             if value != getattr(plain, key) or key in ("backend", "environment")
         }
-        identity.pop("time_limit_s", None)
+        for name in ("time_limit_s", "keep_event_logs"):
+            identity.pop(name, None)
         known = self.content.keys() & {"model", "dataset"}
         identity.update(dict.fromkeys(known, ""))  # by content, wherever they lie
         canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))

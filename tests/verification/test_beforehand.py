@@ -29,6 +29,7 @@ class Machine:
     def __init__(self, folder: Path, **contestants: Contestant | RunEnded | Exception) -> None:
         self.folder, self.contestants = folder, contestants
         self.asked: list[str] = []
+        self.scratch: list[Path] = []
         self.told: list[str] = []
         self.digests: dict[str, str] = {}
         self.unmade: dict[str, EnvironmentFailure] = {}
@@ -36,6 +37,7 @@ class Machine:
     def launch(self, request):
         settings = request.job.spec.settings
         self.asked.append(settings.backend)
+        self.scratch.append(Path(request.job.paths.scratch))
         contestant = self.contestants[settings.backend]
         if isinstance(contestant, Exception):
             raise contestant
@@ -109,6 +111,13 @@ def test_once_for_a_set_of_contestants(machine):
     again = here.session(epochs=3, train_images=100)  # other trials that the same verification serves
     assert here.asked == ["jax", "torch", "theano"] and again.equals(found)
     assert here.told == ["whether the contestants train the same thing was verified before"]
+
+
+def test_what_is_compiled_for_a_cluster_is_found_by_its_runs_and_by_no_others(machine, tmp_path):
+    here = machine(jax=Contestant(), torch=Contestant())
+    here.session()
+    here.session(learning_rate=0.1, distribution="elephas")
+    assert here.scratch == [tmp_path / "verification"] * 2 + [tmp_path] * 2
 
 
 def test_data_sets_of_one_form_are_verified_on_one_of_them(machine):

@@ -143,6 +143,7 @@ def test_trials_share_a_round_if_its_arithmetic_is_the_same():
 def test_a_round_that_fails_is_not_compared(tmp_path):
     def fails(request):
         assert request.job.paths.evidence and request.job.paths.java == "/java"
+        assert request.job.paths.scratch == str(tmp_path), "runs find what was compiled here"
         yield RunEnded("skipped", "an asynchronous round has no one result")
 
     (one,) = rounds([("a", trial())])

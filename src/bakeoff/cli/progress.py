@@ -48,6 +48,7 @@ _NEXT_PHASE = {
     "warm_up": "training",
     "training": "ending",
     "application": "reading Spark's accounts",
+    "accounts": "ending the cluster",
     "cluster_end": "ending",
 }
 _STAGE_LINES_S = 15.0  # how far apart lines about a stage are where no table is drawn

@@ -44,6 +44,7 @@ def launch(request: Launch) -> Generator[Record, None, None]:
     iterator early kills the child with everything that it started.
     """
     worker = _stage_worker()
+    spoke_at: float | None = None  # when the child said its last word
     with scratch("bakeoff-") as folder:
         job_file = folder / "job.json"
         paths = dataclasses.replace(request.job.paths, folder=str(folder))
@@ -58,7 +59,7 @@ def launch(request: Launch) -> Generator[Record, None, None]:
         finally:
             os.close(ring)
         try:
-            ended = yield from _follow(request, child, doorbell)
+            ended, spoke_at = yield from _follow(request, child, doorbell)
             if ended.status in ("killed", "failed") and _oom_kills() > oom_kills:
                 # The process itself, or one that it had started: on a cluster, an executor's.
                 reason = "the system's out-of-memory killer ended a process of the run"
@@ -68,7 +69,9 @@ def launch(request: Launch) -> Generator[Record, None, None]:
         finally:
             _kill_group(child)
             os.close(doorbell)
-        yield ended
+    if spoke_at is not None:
+        yield PhaseEnded("end", time.perf_counter() - spoke_at, None, None)
+    yield ended
 
 
 def last_lines(log: Path) -> str:
@@ -98,8 +101,11 @@ def _start(request: Launch, worker: Path, job_file: Path, ring: int) -> subproce
 
 def _follow(
     request: Launch, child: subprocess.Popen[bytes], doorbell: int
-) -> Generator[Record, None, RunEnded]:
-    """Yield records until the child has said its last word or can't; returns how the run ended."""
+) -> Generator[Record, None, tuple[RunEnded, float | None]]:
+    """Yield records until the child has said its last word or can't; returns how the run ended.
+
+    And when the child said so, by `time.perf_counter`; None if it never did.
+    """
     started = time.monotonic()
     limit_s = request.job.spec.settings.time_limit_s
     with Path(request.job.paths.records).open("a+b") as records:
@@ -113,28 +119,27 @@ def _follow(
                 try:
                     record = from_line(line.decode(errors="replace"))
                 except ValueError as error:
-                    return RunEnded("garbage", str(error))
+                    return RunEnded("garbage", str(error)), None
                 if isinstance(record, RunEnded):
-                    yield from _leave(child)
-                    return record
+                    spoke_at = time.perf_counter()
+                    _leave(child)
+                    return record, spoke_at
                 yield record
                 _answer(child)
             if exited:
-                return _died(child.returncode)
+                return _died(child.returncode), None
             left_s = _POLL_S if limit_s is None else min(_POLL_S, limit_s - (time.monotonic() - started))
             if left_s <= 0:
-                return RunEnded("timeout", f"still running after its time limit of {limit_s:g} s")
+                return RunEnded("timeout", f"still running after its time limit of {limit_s:g} s"), None
             if select.select([doorbell], [], [], left_s)[0]:
                 os.read(doorbell, 4096)
 
 
-def _leave(child: subprocess.Popen[bytes]) -> Generator[Record, None, None]:
-    """Let the child go, and time how long its interpreter takes to leave."""
+def _leave(child: subprocess.Popen[bytes]) -> None:
+    """Let the child go, and wait until its interpreter has left."""
     _answer(child)
-    started = time.perf_counter()
     with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(_EXIT_S)
-    yield PhaseEnded("end", time.perf_counter() - started, None, None)
 
 
 def _answer(child: subprocess.Popen[bytes]) -> None:

@@ -29,7 +29,7 @@ def contestants(
     """
     first = attempts.unique("trial_id", keep="first", maintain_order=True)
     rows = sorted(first.iter_rows(named=True), key=lambda row: (backend_rank(row["backend"]), row["label"]))
-    settings = {row["trial_id"]: as_computed(flat(row), seen.get(row["trial_id"], {})) for row in rows}
+    settings = {row["trial_id"]: as_computed(row, seen.get(row["trial_id"], {})) for row in rows}
     names = _names([(row["trial_id"], row["label"]) for row in rows], drop)
     short = set(short_of_samples(attempts)["trial_id"])
     names = {trial_id: marked(name, trial_id in short) for trial_id, name in names.items()}
@@ -80,18 +80,10 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
     return racing.flat({**found, **tables})
 
 
-def as_computed(settings: Mapping[str, Any], observed: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by what they computed, so that those who did the same can be compared.
-
-    Elephas averages by itself since its release 2, in synchronous mode, what an older one averages only
-    with the published correction.
-    """
-    found = dict(settings)
-    major = str((observed.get("elephas") or {}).get("version", "")).partition(".")[0]
-    synchronous = settings.get("distribution_options.mode") == "synchronous"
-    if synchronous and major.isdecimal() and int(major) >= 2:
-        found["distribution_options.merge"] = "averaged"
-    return found
+def as_computed(row: Mapping[str, Any], observed: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's settings, flat, by what they computed."""
+    version = str((observed.get("elephas") or {}).get("version", ""))
+    return racing.as_computed(flat(row), row["backend"], version)
 
 
 def _axes(contestants: Sequence[Contestant]) -> dict[str, tuple[Any, ...]]:

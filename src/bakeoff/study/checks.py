@@ -200,6 +200,9 @@ def _check_elephas(settings: Mapping[str, Any], environments: Collection[str], n
     if options["archive"] and "://" not in options["archive"] and not Path(options["archive"]).is_absolute():
         message = f"expected an absolute path or a URL; got `{options['archive']}`"
         note(message, "distribution_options.archive")
+    kept = settings["keep_event_logs"]
+    if kept and not Path(kept).is_absolute():
+        note(f"expected the absolute path of a folder; got `{kept}`", "keep_event_logs")
     if settings["epochs"] % options["rounds"]:
         message = (
             f"{settings['epochs']} epochs can't be split into {options['rounds']} rounds: "

@@ -5,14 +5,12 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from bakeoff.study import racing
 from bakeoff.study.definitions import Trial, contestant
 from bakeoff.study.document import Place, Problems
 from bakeoff.study.racing import Entrant
 from bakeoff.study.schema import names, shown, suggestion
-from bakeoff_worker.records import TrialSettings
 
 Pairs = tuple[tuple[str, str], ...]
 _SHOWN = 3  # pairs that are not compared, by name
@@ -104,15 +102,6 @@ def _names_of(trial: Trial, trials: Sequence[Trial]) -> tuple[str, ...]:
 
 def _entrant(trial: Trial) -> Entrant:
     settings = trial.settings
-    return Entrant(
-        trial.trial_id, trial.label, settings.backend, settings.environment, _as_computed(settings)
-    )
-
-
-def _as_computed(settings: TrialSettings) -> dict[str, Any]:
-    """Settings by what they compute: the current Elephas averages by itself in synchronous mode."""
-    found = racing.flat({field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)})
-    synchronous = found.get("distribution_options.mode") == "synchronous"
-    if synchronous and settings.environment == "tensorflow_spark":
-        found["distribution_options.merge"] = "averaged"
-    return found
+    plain = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    computed = racing.as_computed(racing.flat(plain), settings.backend)
+    return Entrant(trial.trial_id, trial.label, settings.backend, settings.environment, computed)

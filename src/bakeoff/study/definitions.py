@@ -101,7 +101,13 @@ class FollowUp:
 
 
 # Settings that the format got after its first release: at these defaults they leave digests as they were.
-LATER_SETTINGS: Mapping[str, Any] = {"entry": "", "handicap": 0.0, "keep_memory": False, "tf32": None}
+LATER_SETTINGS: Mapping[str, Any] = {
+    "entry": "",
+    "handicap": 0.0,
+    "keep_memory": False,
+    "tf32": None,
+    "keep_event_logs": "",
+}
 # Blocks before which a study that runs until decided decides nothing; `bakeoff.stats` has the reasons.
 FEWEST_BLOCKS = 6
 

@@ -9,10 +9,14 @@ from typing import Any
 
 from bakeoff.study.naming import key_name, text
 from bakeoff.study.schema import OPTION_TABLES
+from bakeoff_worker.distribution.catalogue import ELEPHAS, merging
 
 # Name a contestant or its problem, or change nothing that is measured.
 _NO_AXES = frozenset(
-    {"backend", "environment", "entry", "handicap", "dataset", "model", "content", "time_limit_s"}
+    {
+        *("backend", "environment", "entry", "handicap", "dataset", "model", "content"),
+        *("time_limit_s", "keep_event_logs"),
+    }
 )
 # Settings of how a backend is to run, and the default that leaves it as its users get it. The device is none
 # of them: it says on what, not how.
@@ -72,6 +76,19 @@ def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
             found |= {f"{key}.{option}": one for option, one in (value or {}).items()}
         else:
             found[key] = value
+    return found
+
+
+def as_computed(settings: Mapping[str, Any], backend: str, release: str = "") -> dict[str, Any]:
+    """Flat settings by what they compute, so that those who do the same can be compared.
+
+    release: of Elephas, where one was seen to run; else it is the one that trains this backend.
+    """
+    found = dict(settings)
+    mode, merge = (found.get(f"distribution_options.{key}") for key in ("mode", "merge"))
+    version = release or ELEPHAS.get(backend, "")
+    if mode and version and merging(version, mode, merge or "as_released") == "mean":
+        found["distribution_options.merge"] = "averaged"
     return found
 
 

@@ -194,6 +194,7 @@ class SettingsTable(BaseModel):
     handicap: Annotated[FiniteFloat, Field(ge=0)] = 0.0
     keep_memory: bool = False
     tf32: Annotated[bool | None, _or_word("tf32")] = None
+    keep_event_logs: str = ""
 
 
 SETTINGS = tuple(SettingsTable.model_fields)

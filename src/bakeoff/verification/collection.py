@@ -20,12 +20,16 @@ _TIME_LIMIT_S = (
 
 @dataclass(frozen=True)
 class Needs:
-    """What a job needs. dataset: folder of arrays; model_file: the user's, if any; java: Spark's."""
+    """What a job needs. dataset: folder of arrays; model_file: the user's, if any; java: Spark's.
+
+    keeps_compiled: whether runs find what was compiled here, as those on a cluster do.
+    """
 
     environment: Environment
     dataset: Path
     model_file: Path | None = None
     java: Path | None = None
+    keeps_compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,11 @@ class Shown:
 
 def show(spec: RunSpec, needs: Needs, stem: Path, launcher: Launcher) -> Shown:
     """Run one job that shows what it computes. stem: of its files."""
-    # Of its own: what is compiled here must not be found warm by the first run that is timed.
-    scratch = needs.environment.scratch / "verification"
+    # What is compiled here must not be found warm by the first run on one machine whose first step is timed.
+    # On a cluster all tasks share what was compiled before: else the first run alone would compile.
+    scratch = needs.environment.scratch
+    if not needs.keeps_compiled:
+        scratch = scratch / "verification"
     scratch.mkdir(parents=True, exist_ok=True)
     evidence = stem.with_suffix(".npz")
     paths = RunPaths(

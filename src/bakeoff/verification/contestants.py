@@ -16,11 +16,15 @@ _CONTESTANT = ("backend", "environment", "device", "jit", "precision", "data_lay
 
 @dataclass(frozen=True)
 class Contestant:
-    """What is verified once for all trials that share it. label: of the first of them; trial_ids: of all."""
+    """What is verified once for all trials that share it. label: of the first of them; trial_ids: of all.
+
+    is_distributed: whether some of them run on a cluster.
+    """
 
     label: str
     settings: TrialSettings
     trial_ids: tuple[str, ...]
+    is_distributed: bool = False
 
     @property
     def subject(self) -> str:
@@ -47,12 +51,12 @@ def groups(trials: Iterable[tuple[str, TrialSettings]]) -> tuple[Group, ...]:
     for label, settings in trials:
         small = settings.reduced()
         group = found.setdefault(_recipe(small), {})
-        known = group.get(small.trial_id)
-        if known is None:
-            group[small.trial_id] = Contestant(label, small, (settings.trial_id,))
-        elif settings.trial_id not in known.trial_ids:
-            trial_ids = (*known.trial_ids, settings.trial_id)
-            group[small.trial_id] = dataclasses.replace(known, trial_ids=trial_ids)
+        known = group.get(small.trial_id, Contestant(label, small, ()))
+        group[small.trial_id] = dataclasses.replace(
+            known,
+            trial_ids=tuple(dict.fromkeys((*known.trial_ids, settings.trial_id))),
+            is_distributed=known.is_distributed or settings.distribution != "single",
+        )
     return tuple(Group(_title(group), tuple(group.values())) for group in found.values())
 
 

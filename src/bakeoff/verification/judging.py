@@ -119,8 +119,20 @@ def judge(
             provision = provisions[contestant.subject]
             if isinstance(provision, BakeoffError):
                 return Collected(contestant, "", None, provision.message)
-            needs = Needs(provision.environment, provision.dataset, provision.model_file)
-            one = collect(contestant, needs, seed=seed, folder=folder, launcher=launcher, tell=tell)
+            needs = Needs(
+                provision.environment,
+                provision.dataset,
+                provision.model_file,
+                keeps_compiled=contestant.is_distributed,
+            )
+            one = collect(
+                contestant,
+                needs,
+                seed=seed,
+                folder=folder,
+                launcher=launcher,
+                tell=tell,
+            )
             if one.evidence:
                 open_files.enter_context(one.evidence)
             return one

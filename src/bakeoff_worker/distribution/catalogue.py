@@ -61,6 +61,25 @@ PATTERNS: Dict[str, Tuple[str, str]] = {
 }
 
 
+# The release of Elephas that trains a backend: the last one behind Keras 2, or the current line.
+ELEPHAS: Dict[str, str] = {"theano": "0.4.5", "tensorflow1": "0.4.5", "tensorflow": "7"}
+
+
+def merging(version: str, mode: str, merge: str = "as_released") -> str:
+    """How a release of Elephas puts together what the partitions learnt, the one place that says so.
+
+    ``sum`` or ``mean``: of the weight changes of all partitions, once they are there (synchronous). ``each``:
+    every change is subtracted in full as soon as it comes (asynchronous, hogwild).
+
+    Read from the files of the releases: up to 1.2.1 they subtract every change, from 2.0.0 on each one
+    divided by the number of partitions. ``merge`` averaged is that correction, applied to an older one.
+    """
+    if mode != "synchronous":
+        return "each"
+    averages = int(version.partition(".")[0]) >= 2
+    return "mean" if averages or merge == "averaged" else "sum"
+
+
 def slots(options: Dict[str, Any]) -> int:
     """Tasks that run at once, and partitions of the data: cores of the layout over cores a task."""
     nodes, cores = layout(options)

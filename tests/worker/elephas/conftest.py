@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,9 +42,10 @@ HOME = {"tensorflow": "tensorflow_spark", "theano": "theano_spark", "tensorflow1
 
 @dataclass(frozen=True)
 class Finished:
-    """All that one run reported."""
+    """All that one run reported. wall_s: from its launch until nothing was left of it."""
 
     records: tuple[Record, ...]
+    wall_s: float
 
     def of(self, kind: type[Any]) -> list[Any]:
         return [record for record in self.records if isinstance(record, kind)]
@@ -75,6 +77,12 @@ class Finished:
     @property
     def phases(self) -> dict[str, PhaseEnded]:
         return {phase.name: phase for phase in self.of(PhaseEnded)}
+
+    @property
+    def unaccounted_s(self) -> float:
+        """Seconds of the run in no phase; `application` holds others."""
+        phases = [one.wall_s for name, one in self.phases.items() if name != "application"]
+        return self.wall_s - sum(phases)
 
     @property
     def training(self) -> list[TaskRecord]:
@@ -159,12 +167,13 @@ def spread(
         job = Job(RunSpec(trial, backend, 0, 0, 0, seed=7), paths)
         records = []
         driver = 0
+        started = time.perf_counter()
         for record in launch(Launch(job, found, tmp_path / "log")):
             records.append(record)
             driver = getattr(record, "pid", driver) if record.__class__.__name__ == "RunStarted" else driver
             if watch is not None:
                 watch(record, driver)
-        return Finished(tuple(records))
+        return Finished(tuple(records), time.perf_counter() - started)
 
     before = {process.pid for process in psutil.Process().children(recursive=True)}
     yield finish

@@ -182,7 +182,7 @@ def test_a_users_own_cluster_serves_and_a_layout_that_does_not_fit_it_is_said(
     assert fits.facts.observed["spark"]["master"] == master
     assert too_large.ended.status == "failed"
     assert "the layout doesn't fit the cluster: 5 executors of 4 cores" in too_large.ended.reason
-    assert "a node of 1 cores" in too_large.ended.reason
+    assert "there is room for 0: 2 × 1 cores and " in too_large.ended.reason
     assert not too_large.epochs
 
 

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 import shutil
+import socket
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import psutil
 import pytest
 
 from bakeoff import environments
+from bakeoff.environments import Environment
 from bakeoff_worker.records import EpochRecord, StageProgress
 
 pytestmark = pytest.mark.slow
 
 PHASES = ["interpreter", "import", "data", "build", "cluster", "context", "parallelize"]
-ENDING = ["training", "evaluation", "application", "cluster_end", "outcomes", "end"]
+ENDING = [
+    *("training", "evaluation", "application_end", "application", "accounts"),
+    *("cluster_end", "outcomes", "end"),
+]
 PARTS = ("import_s", "data_s", "build_s", "train_s", "exchange_s")
 
 
@@ -54,6 +63,47 @@ def assert_adds_up(found: Any, num_tasks: int) -> None:
     assert found.samples.num_trained == sum(task.num_trained for task in found.training)
     assert sum(epoch.num_images for epoch in found.epochs) == found.samples.num_trained
     assert found.num_wrong == round(300 * found.epochs[-1].validation_error)
+
+
+def opened_by_the_history_server(logs: Path, home: Environment, folder: Path) -> list[dict[str, Any]]:
+    """What Spark's own History Server lists of a folder, by its REST interface."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (program,) = home.python.parents[1].glob("lib/python*/site-packages/pyspark/bin/spark-class")
+    settings = {
+        "spark.history.fs.logDirectory": logs.as_uri(),
+        "spark.history.ui.port": str(port),
+        "spark.ui.bindAddress": "127.0.0.1",
+    }
+    variables = {
+        "PATH": os.environ["PATH"],
+        "JAVA_HOME": str(environments.java.find(home.name).home),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_HISTORY_OPTS": " ".join(f"-D{key}={value}" for key, value in settings.items()),
+    }
+    with (folder / "history.log").open("wb") as output:
+        server = subprocess.Popen(
+            [program, "org.apache.spark.deploy.history.HistoryServer"],
+            env=variables,
+            cwd=folder,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and server.poll() is None:
+            time.sleep(0.5)
+            with (
+                contextlib.suppress(OSError),
+                urlopen(f"http://127.0.0.1:{port}/api/v1/applications") as answer,
+            ):
+                found: list[dict[str, Any]] = json.load(answer)
+                if found:
+                    return found
+        pytest.fail((folder / "history.log").read_text()[-3000:])
+    finally:
+        server.kill()
+        server.wait()
 
 
 def test_todays_pair_first_of_all_with_java_hidden(spread, tmp_path, monkeypatch):
@@ -134,6 +184,7 @@ def test_executors_run_the_packed_environment_and_no_other(spread, packed):
     found = spread("theano", environment=known.moved, options=options, watch=look)
     assert found.ended.status == "ok", found.ended
     assert found.samples.num_trained == found.samples.num_asked
+    assert found.unaccounted_s < 0.1 * found.wall_s, "unpacking and removing what was unpacked, too"
     assert programs
     for program, _ in programs:
         assert "/spark/node-0/" in program, "unpacked below the node's own folder"
@@ -159,12 +210,20 @@ def test_executors_read_parquet_files(spread, tmp_path, dataset):
     assert found.epochs[0].validation_error < 0.9
 
 
-def test_skipped_samples_are_counted_and_said(spread):
+def test_skipped_samples_are_counted_and_said_and_the_history_server_opens_a_kept_event_log(
+    spread, tmp_path, cluster_environment
+):
+    logs = tmp_path / "kept" / "logs"
     options = {"mode": "synchronous", "layout": "1x2", "batch_size_per_task": 500}
-    found = spread("tensorflow", options=options, epochs=1)
+    found = spread("tensorflow", options=options, epochs=1, keep_event_logs=str(logs))
     assert found.ended.status == "ok", found.ended
     samples = found.samples
     assert (samples.num_asked, samples.num_trained, samples.num_skipped) == (1000, 0, 1000)
     assert samples.num_skipped_partitions == samples.num_partitions == 2
     assert any("no larger than a batch of 500" in message for message in found.warnings)
     assert math.isnan(found.epochs[0].train_loss)
+    (log,) = logs.iterdir()
+    (application,) = opened_by_the_history_server(logs, cluster_environment("tensorflow_spark"), tmp_path)
+    assert application["id"] == log.name
+    assert application["name"] == "bakeoff tensorflow"
+    assert application["attempts"][0]["completed"]

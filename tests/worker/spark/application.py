@@ -99,6 +99,15 @@ def unfit(request, up):
         say(reached="refused", message=error.message, hint=error.hint)
 
 
+def unreachable(request, up):
+    """Nodes are told an address of the driver at which nobody listens."""
+    started = time.time()
+    try:
+        context(request, up, spark_driver_host="127.0.0.9")
+    except cluster.ClusterError as error:
+        say(reached="refused", message=error.message, hint=error.hint, seconds=time.time() - started)
+
+
 def account(request, up):
     """Tasks of every kind, with the event log, and what the REST API says of them."""
     events = Path(request["folder"], "events")
@@ -171,7 +180,7 @@ def fetch(url):
         return json.loads(answer.read().decode())
 
 
-SCENARIOS = {function.__name__: function for function in (idle, look, endless, unfit, account)}
+SCENARIOS = {function.__name__: function for function in (idle, look, endless, unfit, unreachable, account)}
 
 if __name__ == "__main__":
     main(json.loads(Path(sys.argv[2]).read_text()))

@@ -285,5 +285,15 @@ def test_a_layout_that_does_not_fit_is_said_with_what_there_is(driver):
     said = one.reach("refused")
     assert "2 of 3 executors came up within 20 s, with 2 cores in all" in said["message"]
     assert "asked were 3 with 1 cores and 512m of memory each" in said["message"]
-    assert "fewer nodes" in said["hint"]
+    assert "Another application may hold the cores" in said["hint"]
+    assert one.process.wait(60) == 0
+
+
+@pytest.mark.slow
+def test_executors_that_start_and_die_are_said_with_their_own_words_and_the_setting(driver):
+    one = driver("unreachable", layout=(2, 1))
+    said = one.reach("refused")
+    assert re.match(r"executors start and die: \d+ ended on [12] nodes? ", said["message"]), said
+    assert "one wrote: " in said["message"] and "Connection refused" in said["message"]
+    assert "SPARK_LOCAL_IP" in said["hint"] and "127.0.0.9:" in said["hint"]
     assert one.process.wait(60) == 0

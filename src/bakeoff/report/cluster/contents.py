@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bakeoff import stats
 from bakeoff.races.choice import choose_fastest
 from bakeoff.races.compose import certified_rounds
-from bakeoff.races.contestants import as_computed, flat, observed_of, parsed
+from bakeoff.races.contestants import as_computed, observed_of, parsed
 from bakeoff.races.definitions import Certified, Contestant
 from bakeoff.races.frames import MARK, distributed, marked
 from bakeoff.races.sections import Section
@@ -263,7 +263,7 @@ def _entrants(section: Section, observed: Mapping[str, Mapping[str, Any]]) -> It
             said[trial_id] = observed[run_id]
     for contestant in section.contestants:
         about = said.get(contestant.trial_id, {})
-        settings = as_computed(flat(rows[contestant.trial_id]), about)
+        settings = as_computed(rows[contestant.trial_id], about)
         settings |= {key: rows[contestant.trial_id][key] for key in ("backend", "environment")}
         yield Entrant(
             contestant=contestant,

@@ -432,7 +432,7 @@ def samples(cluster: Cluster) -> Table:
         f"Samples × epochs on {cluster.section.title}, and the shards that they came from",
         (Column("Contestant", False), Column("Repeats", False), *map(Column, titles)),
         tuple(rows),
-        remark="A shard no larger than a batch trains nothing, and still counts where weights are merged.",
+        remark="A shard no larger than a batch trains nothing, and still counts in an average.",
     )
 
 

@@ -36,7 +36,8 @@ def launch(run: Run, properties: Dict[str, str]) -> Any:
     context = SparkContext(conf=SparkConf(loadDefaults=True).setAll(list(properties.items())))
     try:
         context.setLogLevel("WARN")
-        cluster.check_layout(context, properties["spark.master"], run.num_nodes)
+        if run.options["master"] != "embedded":  # which is made to fit
+            cluster.check_layout(context, properties["spark.master"], run.num_nodes)
         cluster.wait_for_executors(context, run.num_nodes, _EXECUTORS_S)
         context.addPyFile(_packed_worker(run.folder))
         run.figures = context.accumulator([], Appended())
@@ -176,6 +177,14 @@ _EXIT_NO_MEMORY = 3  # of a JVM with -XX:+ExitOnOutOfMemoryError
 _NO_MEMORY = ("MemoryError", "OutOfMemoryError", "Cannot allocate memory", "failed to map segment")
 
 
+# What tasks say where a node has not the environment's Python.
+_WRONG_PYTHON = ("PYTHON_VERSION_MISMATCH", "Python in worker has different version", "Cannot run program")
+_NO_PYTHON = (
+    "the nodes lack the environment's Python: put it at the same path there, or pack it "
+    "(distribution_options.archive)"
+)
+
+
 def failure_of(error: Exception) -> RunFailed:
     """Spark's failure in a line, its status by what caused it, and the lines that said so.
 
@@ -197,6 +206,8 @@ def failure_of(error: Exception) -> RunFailed:
     caused = [line for line in lines if line.startswith("Caused by: ")]
     cause = (python or caused or [""])[-1]
     reason = spark if cause in spark else "{}: {}".format(spark.split(": org.apache")[0], cause)
+    if any(word in text for word in _WRONG_PYTHON):
+        reason = "{}; {}".format(_NO_PYTHON, reason)
     status = "out_of_memory" if any(word in text for word in _NO_MEMORY) else "failed"
     return RunFailed(reason[:1000], status, text[-4000:])
 

@@ -7,6 +7,7 @@ the training runs.
 
 import os
 import secrets
+import shutil
 import socket
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 from bakeoff_worker import backends, clock, data, loop, outcomes, probe
 from bakeoff_worker.backends.base import BackendBase, Skip
 from bakeoff_worker.clock import Span, Stopwatch
-from bakeoff_worker.distribution import RunFailed
+from bakeoff_worker.distribution import RunFailed, catalogue
 from bakeoff_worker.distribution.elephas import accounts, releases
 from bakeoff_worker.distribution.elephas import data as rows
 from bakeoff_worker.distribution.elephas.application import (
@@ -30,7 +31,7 @@ from bakeoff_worker.distribution.elephas.run import Run
 from bakeoff_worker.distribution.elephas.task import Figures, RecordedWorker
 from bakeoff_worker.distribution.spark import cluster, eventlog, guardian
 from bakeoff_worker.emit import Channel
-from bakeoff_worker.records import EpochRecord, Job, RunWarning
+from bakeoff_worker.records import EpochRecord, Job, RunWarning, TrialSettings
 
 _PARAMETER_SERVER_PORT = 4000  # Elephas's own; the workers of 0.4.5 know no other
 
@@ -56,9 +57,10 @@ def built(
     """A run whose framework, data and model are there. prepare: is given the backend before the last of them.
 
     Raises:
-        ModelError, Skip: as `run`.
+        ModelError, Skip, RunFailed: as `run`.
     """
     settings, options = job.spec.settings, dict(job.spec.settings.distribution_options)
+    _admit(settings, options)
     backend: BackendBase = backends.load(settings.backend)(settings, job.paths)
     reason = backend.skip_reason()
     if reason is not None:
@@ -81,6 +83,25 @@ def built(
     folder = os.path.join(job.paths.folder or os.getcwd(), "spark")
     os.makedirs(folder, exist_ok=True)
     return Run(job, options, release, backend, source, evaluation, folder)
+
+
+def _admit(settings: TrialSettings, options: Dict[str, Any]) -> None:
+    """Say at once, before anything is imported, what will not do.
+
+    Raises:
+        RunFailed: no master answers, the layout is too large for this machine, or logs can't be kept.
+    """
+    try:
+        if options["master"] == "embedded":
+            cluster.fit(catalogue.layout(options), catalogue.slots(options))
+        else:
+            cluster.reach(options["master"])
+        if settings.keep_event_logs:
+            os.makedirs(settings.keep_event_logs, exist_ok=True)
+    except cluster.ClusterError as error:
+        raise RunFailed(error.message, last_lines=error.hint) from error
+    except OSError as error:
+        raise RunFailed("keep_event_logs: the folder can't be made: {}".format(error)) from error
 
 
 Train = Callable[[Run, Any, Dict[str, str], Channel], None]
@@ -119,7 +140,6 @@ def _on_cluster(run: Run, train: Train, channel: Channel) -> None:
             master, own = up.master_url, dict(up.conf)
         else:
             master, own = run.options["master"], {}
-            cluster.reach(master, timeout_s=10.0)
             stack.callback(cluster.end_driver_jvm)
         _application(run, train, master, own, channel)
         watch = Stopwatch()
@@ -147,9 +167,14 @@ def _application(run: Run, train: Train, master: str, own: Dict[str, str], chann
     finally:
         if context is not None:
             figures = list(run.figures.value) if run.figures is not None else []
+            watch = Stopwatch()
             _stop(context)
+            loop.end_phase(channel, "application_end", watch.stop())
             loop.end_phase(channel, "application", lifetime.stop())
+            watch = Stopwatch()
             _emit_accounts(run, events, figures, channel)
+            _keep_event_log(run, events, channel)
+            loop.end_phase(channel, "accounts", watch.stop())
 
 
 def _stop(context: Any) -> None:
@@ -166,7 +191,7 @@ def _train(run: Run, context: Any, properties: Dict[str, str], channel: Channel)
     pairs = _pairs(run, context)
     loop.end_phase(channel, "parallelize", watch.stop())
     if run.options["mode"] != "synchronous":
-        _check_port()
+        _check_server([one.host for one in cluster.executors(context)])
     setup = run.setup()
     releases.wrap_workers(lambda worker: RecordedWorker(worker, run.figures, setup))
     if run.options["merge"] == "averaged":
@@ -204,11 +229,17 @@ def _train(run: Run, context: Any, properties: Dict[str, str], channel: Channel)
     loop.end_phase(channel, "evaluation", clock.total(evaluating))
 
 
-def _check_port() -> None:
-    """Raise RunFailed where another process holds the port that Elephas's parameter server takes."""
+def _check_server(hosts: Sequence[str]) -> None:
+    """Raise RunFailed where the parameter server can't be had or reached. hosts: of the executors."""
     from elephas.utils.sockets import determine_master
 
     host = determine_master(_PARAMETER_SERVER_PORT).partition(":")[0]
+    if is_out_of_reach(host, hosts):
+        raise RunFailed(
+            "Elephas's parameter server would be at {}, which only this machine reaches, and executors run "
+            "on {}: set SPARK_LOCAL_IP to this machine's address as nodes see it, or choose mode "
+            "synchronous".format(host, ", ".join(sorted(set(hosts))[:3]))
+        )
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probing:
         probing.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -220,6 +251,18 @@ def _check_port() -> None:
                     _PARAMETER_SERVER_PORT, host, error.strerror
                 )
             ) from error
+
+
+def is_out_of_reach(host: str, others: Sequence[str]) -> bool:
+    """Whether a host's address is this machine's alone while some of the others' are not."""
+
+    def is_local(name: str) -> bool:
+        try:
+            return socket.gethostbyname(name).startswith("127.")
+        except OSError:  # known to the nodes, not here
+            return False
+
+    return is_local(host) and not all(is_local(other) for other in others)
 
 
 def _pairs(run: Run, context: Any) -> Any:
@@ -338,6 +381,20 @@ def _warnings(run: Run) -> List[str]:
     return said
 
 
+def _keep_event_log(run: Run, events: str, channel: Channel) -> None:
+    """A copy of Spark's event log where it was asked for; whole or not at all, since Spark may be reading."""
+    folder = run.settings.keep_event_logs
+    if not folder:
+        return
+    try:
+        for name in os.listdir(events):
+            begun = os.path.join(folder, "." + name)  # which the History Server passes over
+            shutil.copyfile(os.path.join(events, name), begun)
+            os.replace(begun, os.path.join(folder, name))
+    except OSError as error:
+        channel.emit(RunWarning("Spark's event log could not be kept in {}: {}".format(folder, error)))
+
+
 def _emit_accounts(run: Run, events: str, figures: List[Figures], channel: Channel) -> None:
     """Every task and executor of the application, and what became of the samples."""
     try:
@@ -358,14 +415,15 @@ def _emit_accounts(run: Run, events: str, figures: List[Figures], channel: Chann
     )
     channel.emit(samples)
     if samples.num_skipped_partitions:
+        counted = " and counted them in the average" if run.release.merge(run.options) == "mean" else ""
         channel.emit(
             RunWarning(
-                "{} of {} shards were no larger than a batch of {}: Elephas trained nothing from them and "
-                "counted them all the same".format(
+                "{} of {} shards were no larger than a batch of {}: Elephas trained nothing from them".format(
                     samples.num_skipped_partitions,
                     samples.num_partitions,
                     run.options["batch_size_per_task"],
-                ),
+                )
+                + counted,
                 "Give each shard more images, take fewer slots, or a smaller batch_size_per_task.",
             )
         )

@@ -1,12 +1,14 @@
 """What each release of Elephas can do, does, and gets wrong: read from its own files, and seen to run.
 
 Two are known: 0.4.5 (2020), the last that runs behind Keras 2 and so with Theano, and 7.3.0 (2025), the
-current one, behind TensorFlow's Keras 3. Another release of the 7 line is driven as 7.3.0 is.
+current one, behind TensorFlow's Keras 3. Another release of the 7 line is driven as 7.3.0 is, others are
+declined.
 """
 
 from typing import Any, Callable, Dict, List
 
 from bakeoff_worker.backends.base import Skip
+from bakeoff_worker.distribution import catalogue
 
 
 class Release:
@@ -26,9 +28,11 @@ class Release:
             Skip: it can't, with what it can do.
         """
         mode, frequency, merge = options["mode"], options["frequency"], options["merge"]
+        if not self.version.startswith(("0.4.", "7.")):
+            raise Skip("Elephas {} is not known here: expected 0.4.5 or a 7".format(self.version))
         if not self.old and backend != "tensorflow":
             raise Skip("Elephas {} trains TensorFlow's Keras alone, not {}".format(self.version, backend))
-        if merge == "averaged" and (mode != "synchronous" or not self.old):
+        if merge == "averaged" and catalogue.merging(self.version, mode) != "sum":
             why = "averages by itself" if not self.old else "sums only where it merges: in mode synchronous"
             raise Skip("merge averaged: Elephas {} {}".format(self.version, why))
         if self.old and mode != "synchronous" and options["parameter_server"] == "socket":
@@ -72,7 +76,7 @@ class Release:
         )
 
     def correct(self, num_partitions: int) -> None:
-        """The published correction (issue 173; releases from 1.1): each delta divided by their number."""
+        """The published correction (issue 173; releases from 2.0): each delta divided by their number."""
         from elephas import spark_model
 
         subtract = getattr(spark_model.subtract_params, "own", spark_model.subtract_params)
@@ -84,8 +88,8 @@ class Release:
         spark_model.subtract_params = subtract_share
 
     def merge(self, options: Dict[str, Any]) -> str:
-        """How a synchronous round's weight changes are merged: ``sum`` or ``mean``, over all partitions."""
-        return "sum" if self.old and options["merge"] != "averaged" else "mean"
+        """How weight changes are merged, see `catalogue.merging`."""
+        return catalogue.merging(self.version, options["mode"], options["merge"])
 
     def arithmetic(self, options: Dict[str, Any], num_partitions: int) -> List[str]:
         """What this release computes in this mode, one sentence each."""
@@ -99,7 +103,7 @@ class Release:
                 )
                 said.append(
                     "the {} changes are averaged, each shard weighing the same (the correction published "
-                    "with release 1.1; this release sums them)".format(num_partitions)
+                    "with release 2.0; this release sums them)".format(num_partitions)
                     if self.merge(options) == "mean"
                     else "the changes of all {0} shards are summed, not averaged: one round moves the "
                     "weights about {0} times as far as one shard would".format(num_partitions)

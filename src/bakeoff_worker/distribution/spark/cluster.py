@@ -15,9 +15,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from importlib import util
 from types import TracebackType
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple, Type
+
+from bakeoff_worker.distribution.spark import standalone
 
 _HOST = "127.0.0.1"
 # Master and workers live a few seconds of CPU time each: the quick compiler and the smallest collector start
@@ -25,6 +28,10 @@ _HOST = "127.0.0.1"
 _DAEMON_FLAGS = ("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 _LOG_POLL_S = 0.02
 _EXECUTOR_POLL_S = 0.25
+_WATCH_AFTER_S = 6.0  # nodes are asked what became of executors that have not come by then
+_SILENT_S = 120.0  # executors that run so long without having registered don't reach the driver
+# The least that each process of an embedded cluster was seen to keep in memory.
+_LEAST_MIB = {"daemon": 150, "executor": 200, "python": 60}
 _STOP_S = 5.0  # how long a daemon may take to leave by itself
 _LAST_LINES = 20
 
@@ -195,36 +202,44 @@ def reach(master_url: str, timeout_s: float = 5.0) -> None:
     )
 
 
-def check_layout(context: Any, master_url: str, num_executors: int) -> None:
-    """Pass if a standalone master's nodes are large enough for the executors that the application asks for.
+def fit(layout: Tuple[int, int], slots: int) -> None:
+    """Pass if this machine's free memory can hold an embedded cluster with nothing in it.
 
-    It asks the master itself, over Spark's own channel, so that a layout that can never fit is said at once.
-    Whether others hold the cores now is for `wait_for_executors`. Other masters (``yarn``, ``k8s://``) pass.
+    Raises:
+        ClusterError: it can't. Counted is the least that its processes were seen to take: see `_LEAST_MIB`.
+    """
+    nodes, cores = layout
+    needed = (
+        (1 + nodes) * _LEAST_MIB["daemon"] + nodes * _LEAST_MIB["executor"] + slots * _LEAST_MIB["python"]
+    )
+    free = _available_mib()
+    if free is not None and needed > free:
+        raise ClusterError(
+            "the layout doesn't fit this machine: {} nodes of {} cores take {} MiB before anything is "
+            "trained, {} MiB are free".format(nodes, cores, needed, free),
+            "Take a layout with fewer nodes or cores (distribution_options.layout), or a cluster of yours.",
+        )
+
+
+def check_layout(context: Any, master_url: str, num_executors: int) -> None:
+    """Pass if a standalone cluster's nodes are large enough for the executors that the application asks for.
+
+    The master itself is asked, so that a layout that can never fit is said at once. Whether others hold the
+    cores now is for `wait_for_executors`. Other masters (``yarn``, ``k8s://``) pass.
 
     Raises:
         ClusterError: they are not; says what the nodes have.
     """
-    if not master_url.startswith("spark://") or "," in master_url:
+    if not master_url.startswith("spark://"):
         return
-    host, _, port = master_url[len("spark://") :].rpartition(":")
-    jvm, spark = context._jvm, context._jsc.sc()
-    messages = jvm.org.apache.spark.deploy
-    request = getattr(getattr(messages, "DeployMessages$RequestMasterState$"), "MODULE$")
-    kind = jvm.java.lang.Class.forName("org.apache.spark.deploy.DeployMessages$MasterStateResponse")
-    address = jvm.org.apache.spark.rpc.RpcAddress(host, int(port))
-    master = spark.env().rpcEnv().setupEndpointRef(address, "Master")
-    state = master.askSync(request, jvm.scala.reflect.ClassTag.apply(kind))
-    nodes = [
-        (int(node.cores()), int(node.memory()))
-        for node in state.workers()
-        if node.state().toString() == "ALIVE"
-    ]
-    conf = spark.conf()
+    nodes = standalone.nodes(context, master_url)
+    conf = context._jsc.sc().conf()
     cores = int(conf.get("spark.executor.cores", "1"))
     memory_mib = int(conf.getSizeAsMb("spark.executor.memory", "1g"))
     memory_mib += int(conf.getSizeAsMb("spark.executor.pyspark.memory", "0"))
-    room = sum(min(has_cores // cores, has_mib // memory_mib) for has_cores, has_mib in nodes)
+    room = sum(min(node.cores // cores, node.memory_mib // memory_mib) for node in nodes)
     if room < num_executors:
+        alike = Counter((node.cores, node.memory_mib) for node in nodes)
         raise ClusterError(
             "the layout doesn't fit the cluster: {} executors of {} cores and {} MiB were asked for, there "
             "is room for {}: {}".format(
@@ -232,7 +247,8 @@ def check_layout(context: Any, master_url: str, num_executors: int) -> None:
                 cores,
                 memory_mib,
                 room,
-                ", ".join("a node of {} cores and {} MiB".format(*node) for node in nodes) or "no node",
+                ", ".join("{} × {} cores and {} MiB".format(num, *size) for size, num in alike.items())
+                or "no node",
             ),
             "Take a layout with fewer nodes or cores, or less memory (distribution_options.layout, "
             "executor_memory_mib), or start more workers.",
@@ -242,41 +258,121 @@ def check_layout(context: Any, master_url: str, num_executors: int) -> None:
 def wait_for_executors(context: Any, num_executors: int, timeout_s: float) -> Tuple[Executor, ...]:
     """The executors of an application, once as many as asked have registered.
 
-    context: a SparkContext, on any cluster.
+    context: a SparkContext, on any cluster. On a standalone one its nodes are asked, too, what becomes of
+    executors that don't come.
 
     Raises:
-        ClusterError: fewer came up within ``timeout_s``, with how many cores; or the application was ended.
+        ClusterError: executors start and die, start and never register, or fewer than asked came up within
+            ``timeout_s``; or the application was ended.
     """
-    deadline = time.monotonic() + timeout_s
-    while True:
-        found = _executors(context)
-        if len(found) >= num_executors:
-            return found
-        if context._jsc.sc().isStopped():
-            raise ClusterError(
-                "the cluster ended the application before its executors were up",
-                "Spark's own words on it are among the last lines of the log.",
-            )
-        if time.monotonic() >= deadline:
-            break
-        time.sleep(_EXECUTOR_POLL_S)
+    started = time.monotonic()
+    watch: Optional[standalone.Watch] = None
+    running_since: Optional[float] = None
+    try:
+        while True:
+            found = executors(context)
+            if len(found) >= num_executors:
+                return found
+            now = time.monotonic()
+            if context._jsc.sc().isStopped():
+                if watch is not None and watch.num_ended:
+                    raise _dying(context, watch)
+                raise ClusterError(
+                    "the cluster ended the application before its executors were up",
+                    "Spark's own words on it are among the last lines of the log.",
+                )
+            if watch is None and context.master.startswith("spark://") and now - started >= _WATCH_AFTER_S:
+                watch = standalone.Watch(context, standalone.registered(context, context.master))
+                watch.start()
+            if watch is not None:
+                if watch.is_repeated:
+                    raise _dying(context, watch)
+                running_since = (running_since or now) if watch.num_running and not found else None
+                if running_since is not None and now - running_since >= _SILENT_S:
+                    raise _silent(context, watch, now - running_since)
+            if now - started >= timeout_s:
+                raise _too_few(context, found, num_executors, timeout_s, watch)
+            time.sleep(_EXECUTOR_POLL_S)
+    finally:
+        if watch is not None:
+            watch.stop()
+
+
+def _dying(context: Any, watch: standalone.Watch) -> ClusterError:
+    """Executors that start and die, in the words of one of them."""
+    deaths = watch.deaths()
+    wrote = next((one for one in deaths if one.stderr), deaths[0])
+    return ClusterError(
+        "executors start and die: {} ended on {} before the application was complete; one wrote: {}".format(
+            len(deaths),
+            _several(len({one.page for one in deaths}), "node"),
+            standalone.first_error(wrote.stderr),
+        ),
+        standalone.remedy(wrote.stderr, _driver(context)),
+    )
+
+
+def _silent(context: Any, watch: standalone.Watch, seconds: float) -> ClusterError:
+    """Executors that run and never register: nothing refuses their connection, and nobody takes it."""
+    return ClusterError(
+        "executors start and never register: {} running for {:.0f} s, and none has reached the driver at "
+        "{}".format(watch.num_running, seconds, _driver(context)),
+        standalone.remedy("Timeout", _driver(context)),
+    )
+
+
+def _too_few(
+    context: Any,
+    found: Sequence[Executor],
+    num_executors: int,
+    timeout_s: float,
+    watch: Optional[standalone.Watch],
+) -> ClusterError:
     asked = context.getConf()
     cores, memory = asked.get("spark.executor.cores"), asked.get("spark.executor.memory")
-    raise ClusterError(
-        "the layout doesn't fit the cluster: {} of {} executors came up within {:g} s, with {} core{} in "
-        "all; asked were {} with {} cores and {} of memory each".format(
+    hint = (
+        "Another application may hold the cores, which the master's page shows; or take a layout with fewer "
+        "nodes or cores, or less executor memory."
+    )
+    if watch is not None and watch.num_silent:
+        hint += (
+            " Whether executors start and die is not known: the pages of {} did not answer. Their work "
+            "folders have each executor's stderr; nodes were told that the driver is at {}.".format(
+                _several(watch.num_silent, "worker"), _driver(context)
+            )
+        )
+    return ClusterError(
+        "the cluster did not give what was asked: {} of {} executors came up within {:g} s, with {} in all; "
+        "asked were {} with {} cores and {} of memory each".format(
             len(found),
             num_executors,
             timeout_s,
-            sum(one.num_cores for one in found),
-            "" if sum(one.num_cores for one in found) == 1 else "s",
+            _several(sum(one.num_cores for one in found), "core"),
             num_executors,
             cores or "all",
             memory or "1g",
         ),
-        "Take a layout with fewer nodes or cores, or less executor memory; the master's page shows what is "
-        "free, and whether another application holds it.",
+        hint,
     )
+
+
+def _driver(context: Any) -> str:
+    """Where nodes were told to find the driver."""
+    conf = context._jsc.sc().conf()
+    return "{}:{}".format(conf.get("spark.driver.host", "?"), conf.get("spark.driver.port", "?"))
+
+
+def _several(number: int, noun: str) -> str:
+    return "{} {}{}".format(number, noun, "" if number == 1 else "s")
+
+
+def _available_mib() -> Optional[int]:
+    """Memory that programs can have without swapping, as the kernel reckons; None where it doesn't say."""
+    with contextlib.suppress(OSError), open("/proc/meminfo") as file:
+        for line in file:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) // 1024
+    return None
 
 
 def end_driver_jvm(timeout_s: float = 10.0) -> None:
@@ -301,7 +397,7 @@ def end_driver_jvm(timeout_s: float = 10.0) -> None:
     pyspark.SparkContext._gateway = pyspark.SparkContext._jvm = None  # a next context starts anew
 
 
-def _executors(context: Any) -> Tuple[Executor, ...]:
+def executors(context: Any) -> Tuple[Executor, ...]:
     """What Spark's status store has; the driver is not one of them."""
     rows = context._jsc.sc().statusStore().executorList(True)
     found = []
