@@ -111,7 +111,8 @@ def test_a_store_that_is_deleted_ends_the_study(program: Any, sessions: Sessions
     assert "[2/4]" not in err, "nothing more is run into the void"
     assert out == "" and sessions(worker) == []
     assert not program.store.exists()
-    _goes_on(program)
+    program("run", "tiny.toml", *QUIET)
+    assert program.runs()["status"].to_list() == ["ok"] * 4, "it begins anew"
 
 
 def test_a_second_writer_is_refused_and_readers_are_not(program: Any) -> None:
