@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -135,6 +136,26 @@ def test_listener_suits_the_options(
     capsys: pytest.CaptureFixture[str], options: dict[str, bool], expected: Callable[[], Listener]
 ) -> None:
     assert type(progress.listener(**options)) is expected
+
+
+def test_a_table_is_drawn_where_standard_error_is_a_terminal(
+    screen: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert type(progress.listener(quiet=False, as_json=False)) is progress.LiveTable
+
+
+def test_users_texts_are_shown_as_they_are(screen: io.StringIO) -> None:
+    words = "[bold]x[/] [/] [0] \\[ :smile:"
+    spec = replace(SPECS[0], label=words)
+    table = progress.LiveTable()
+    table.run_started(spec, 0, 1)
+    table.recorded(spec, RunWarning(f"of {words}", words))
+    table.run_ended(spec, RunEnded("failed", f"why {words}"))
+    table.close()
+    shown = words_on(screen)
+    assert f"warning {words}: of {words}" in shown and f"failed {words}: why {words}" in shown
+    assert words in shown.rpartition("last status")[2]
 
 
 # ---- a cluster ------------------------------------------------------------------------------------
