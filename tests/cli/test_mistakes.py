@@ -29,7 +29,7 @@ QUIET = ("--quiet", "--no-report")
         (("plan", "tiny.toml", "--set", "rows.x=2"), 3, "--set rows.x: unknown key `rows`"),
         (("plan", "tiny.toml", "--set", "train_images=5"), 3, "--set train_images: a batch of "),
         (
-            ("plan", "tiny.toml", "--set", "follow_up.choose=epochs"),
+            ("plan", "tiny.toml", "--set", "follow_up.choose=q"),
             3,
             "--set follow_up.choose: expected `set`",
         ),

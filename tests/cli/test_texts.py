@@ -26,9 +26,10 @@ repeats = 1
 backend = "fake"
 dataset = "digits.npz"
 epochs = 1
+model = "[0].py"
 
 [matrix]
-model = ["[red]a[0].py", "[b]:smile:.py"]
+model_options.way = ["[red]a[0]", "[b]:smile:"]
 """
 
 texts = st.text("[]/\\\\:=#@ abold0", min_size=1, max_size=30).map(str.strip).filter(bool)
@@ -58,8 +59,7 @@ def test_every_console_is_made_in_one_place() -> None:
 def test_every_command_shows_titles_and_file_names_as_they_are(program: Any) -> None:
     program.write("[0].toml", STUDY.format(title=TITLE))
     program.write("mine.toml", 'name = "mine"' + STUDY.format(title=TITLE))
-    for name in ("[red]a[0].py", "[b]:smile:.py"):
-        program.write(name, "def build(input_shape, num_classes): ...\n")
+    program.write("[0].py", "def build(input_shape, num_classes, way): ...\n")
     labels = ("[red]a[0]", "[b]:smile:")
     planned = program("plan", "mine.toml").stdout
     assert planned.splitlines()[:2] == [f"{TITLE} (mine)", f"of {TITLE}"]

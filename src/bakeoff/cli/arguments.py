@@ -25,8 +25,8 @@ start here:
 
 EXIT_CODES = """\
 exit codes:
-  0 done   1 done, but some runs failed or were skipped, or contestants differ,
-           or a comparison is undecided
+  0 done   1 done, but some runs failed, were skipped or can't run here,
+           or contestants differ, or a comparison is undecided
   2 command line   3 study
   4 environment   5 data   6 store   7 machine   8 report   130 interrupted
 """
