@@ -2,13 +2,14 @@
 #   make quick            the main job: four backends, three data sets, a report
 #   make quick-distributed   two backends on a small Spark cluster and on one machine, a report
 #   make test             everything: style, types, layering, tests with real frameworks
+#   make results          reports and tables under results/, and outputs in the docs, as of today's program
 #   make bench-NAME       one figure, its goal on the last line, non-zero exit where missed
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: quick quick-distributed test test-fast lint format lock clean
+.PHONY: quick quick-distributed test test-fast lint format lock results clean
 quick: $(VENV)/.installed
 	$(BIN)/bakeoff run quick
 
@@ -34,6 +35,10 @@ format: $(VENV)/.installed-test
 
 lock: $(VENV)/.installed
 	$(BIN)/python scripts/lock.py
+
+results: $(VENV)/.installed
+	$(BIN)/python scripts/results.py
+	$(BIN)/python scripts/examples.py
 
 bench-%: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.$(subst -,_,$*)

@@ -16,7 +16,7 @@ from typing import Literal
 import uv
 
 from bakeoff import cache, environments, machine
-from bakeoff.environments import EnvironmentSpec, EnvironmentState, creation, interpreters, java
+from bakeoff.environments import EnvironmentSpec, EnvironmentState, interpreters, java
 from bakeoff.errors import BakeoffError
 
 _GOOD_CLOCKS = (
@@ -118,18 +118,10 @@ def _environment(spec: EnvironmentSpec, state: EnvironmentState) -> Check:
         return Check(
             subject, "ok", f"ready: {spec.summary}, Python {state.python}, {state.disk_bytes / 1e6:,.0f} MB"
         )
-    found = interpreters.find(spec.python, headers=spec.needs_compiler).found
-    if found is None:
-        return Check(
-            subject,
-            "missing",
-            f"can't be made: no fitting Python {spec.python}",
-            "see the interpreters above",
-        )
     try:
-        creation.check_needs(spec, cache.root())
+        environments.check(spec.name)
     except BakeoffError as error:
-        return Check(subject, "missing", f"can't be made: {error.message}", error.hint)
+        return Check(subject, "missing", f"can't be made: {error.message.partition(chr(10))[0]}", error.hint)
     if state.state == "broken":
         return Check(
             subject,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from bakeoff.environments import Environment
 from bakeoff.errors import BakeoffError, DatasetError, EnvironmentFailure, MachineError
 from bakeoff.execute import Provision
 from bakeoff.study import DATASETS, Study
+from bakeoff_worker import backends
 from bakeoff_worker.models.catalogue import MODELS
 from bakeoff_worker.records import RunSpec, TrialSettings
 
@@ -140,6 +142,46 @@ def data_content(settings: TrialSettings, data: Prepared) -> Mapping[str, str]:
     if settings.data_scale > 1:
         content["scaled"] = f"arrays:{data.digest}"
     return content
+
+
+def obstacles(study: Study, specs: Iterable[RunSpec]) -> Mapping[str, BakeoffError]:
+    """By trial_id, why its runs can't run here, as far as shows without making anything. None: not in it.
+
+    What only a try tells (a download, the framework's own refusal) is not looked for.
+    """
+    trials = {spec.trial_id: spec.settings for spec in specs}
+    places = dict.fromkeys((one.environment, one.backend, one.distribution) for one in trials.values())
+    checks = {place: partial(_check_place, study, *place) for place in places}
+    of_place = {place: obstacle for place, check in checks.items() if (obstacle := _raised(check))}
+    found: dict[str, BakeoffError] = {}
+    for trial_id, one in trials.items():
+        obstacle = (
+            of_place.get((one.environment, one.backend, one.distribution))
+            or _raised(partial(check_devices, [one]))
+            or _raised(partial(_check_accepted, one))
+        )
+        if obstacle:
+            found[trial_id] = obstacle
+    return found
+
+
+def _raised(check: Callable[[], None]) -> BakeoffError | None:
+    try:
+        check()
+    except BakeoffError as obstacle:
+        return obstacle
+    return None
+
+
+def _check_place(study: Study, environment: str, backend: str, distribution: str) -> None:
+    environments.check(environment, request=study.environments.get(environment), backend=backend)
+    if distribution != "single":
+        environments.java.check(_spark(environment))
+
+
+def _check_accepted(settings: TrialSettings) -> None:
+    if reason := backends.skip_reason(settings):
+        raise EnvironmentFailure(f"{settings.backend} would be skipped: {reason}", "Leave it out.")
 
 
 def check_devices(settings: Iterable[TrialSettings]) -> None:

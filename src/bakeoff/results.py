@@ -56,6 +56,21 @@ class Results:
         with Reader(self.path) as reader:
             return reader.outcomes(study)
 
+    def certificates(self, study: str | None = None) -> pl.DataFrame:
+        """One row per pair of trials that was verified: ``verdict`` (``same``, ``different`` or
+        ``not compared``), and ``words``.
+
+        Of kind ``round``: what a synchronous round on a cluster does, against its stated arithmetic. Where
+        `study` is None: every certificate ever made, without trials.
+        """
+        with Reader(self.path) as reader:
+            return reader.certificates(study)
+
+    def warnings(self, study: str | None = None) -> pl.DataFrame:
+        """One row per warning that a run gave: ``message``, and ``remedy``, what helps."""
+        with Reader(self.path) as reader:
+            return reader.warnings(study)
+
     def tasks(self, study: str | None = None) -> pl.DataFrame:
         """One row per attempt of a cluster's task: where its time went, what it trained."""
         with Reader(self.path) as reader:

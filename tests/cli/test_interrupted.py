@@ -98,6 +98,23 @@ def test_a_hangup_of_the_terminal_is_like_a_kill(program: Any, sessions: Session
     _goes_on(program)
 
 
+@pytest.mark.parametrize("pattern", ["bakeoff.sqlite", "bakeoff.sqlite*"])
+def test_a_store_that_is_deleted_ends_the_study(program: Any, sessions: Sessions, pattern: str) -> None:
+    process = program.start("run", "tiny.toml", "--no-report", *SLOW)
+    worker = program.wait_for_epoch()
+    for path in program.folder.glob(pattern):
+        if path.is_file():
+            path.unlink()
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 6, err
+    assert "error: " in err and "deleted, moved or replaced" in err and "finished runs: 0, epochs: 1" in err
+    assert "[2/4]" not in err, "nothing more is run into the void"
+    assert out == "" and sessions(worker) == []
+    assert not program.store.exists()
+    program("run", "tiny.toml", *QUIET)
+    assert program.runs()["status"].to_list() == ["ok"] * 4, "it begins anew"
+
+
 def test_a_second_writer_is_refused_and_readers_are_not(program: Any) -> None:
     process = program.start("run", "tiny.toml", *QUIET, *SLOW)
     program.wait_for_epoch()

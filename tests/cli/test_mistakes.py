@@ -25,6 +25,14 @@ QUIET = ("--quiet", "--no-report")
         (("plan", "tiny.toml", "--set", "epochs"), 3, "epochs"),
         (("plan", "tiny.toml", "--set", "backend=pytorch"), 3, "`torch`"),
         (("plan", "tiny.toml", "--set", "epoch=3"), 3, "did you mean `epochs`"),
+        (("plan", "tiny.toml", "--set", "repeats=x"), 3, '--set repeats: expected a whole number; got `"x"`'),
+        (("plan", "tiny.toml", "--set", "rows.x=2"), 3, "--set rows.x: unknown key `rows`"),
+        (("plan", "tiny.toml", "--set", "train_images=5"), 3, "--set train_images: a batch of "),
+        (
+            ("plan", "tiny.toml", "--set", "follow_up.choose=q"),
+            3,
+            "--set follow_up.choose: expected `set`",
+        ),
         (("run", "tiny.toml", "--master", "yarn"), 3, "--master: no trial of this study runs on a cluster"),
         (
             ("plan", "quick-distributed", "--master", "http://here"),
@@ -92,9 +100,8 @@ def test_a_gpu_that_is_not_there_is_found_before_anything_runs(
     program: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(program.folder))  # no nvidia-smi
-    for command in (("plan", "tiny.toml"), ("run", "tiny.toml", *QUIET)):
-        err = program(*command, "--set", 'device="gpu"', code=7).stderr
-        assert "asks for device gpu" in err and "--set device=cpu" in err
+    err = program("run", "tiny.toml", *QUIET, "--set", 'device="gpu"', code=7).stderr
+    assert "asks for device gpu" in err and "--set device=cpu" in err
     assert not program.store.exists() or program.runs().is_empty()
 
 
@@ -120,9 +127,11 @@ def test_data_of_the_wrong_form_are_failed_runs_with_the_reason(
 
 
 def test_the_output_may_be_cut_off_as_by_head(program: Any) -> None:
-    process = program.start("run", "tiny.toml", "--no-report", stderr=subprocess.DEVNULL)
-    assert process.stdout.readline().startswith("[1/4]")
-    process.stdout.close()
-    process.wait(120)
+    for options, other in (((), "stdout"), (("--json",), "stderr")):
+        process = program.start("run", "tiny.toml", "--no-report", *options, **{other: subprocess.DEVNULL})
+        cut = process.stderr or process.stdout
+        assert cut.readline()
+        cut.close()
+        process.wait(120)
     program("run", "tiny.toml", *QUIET)
     assert program.runs().filter(status="ok").select("trial_id", "repeat").n_unique() == 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bakeoff.cli import progress
+from bakeoff.cli import console, progress
 from bakeoff.environments import Environment
 from bakeoff.execute import Listener
 from bakeoff.launchers import fake
@@ -58,8 +59,8 @@ def drive(listener: Listener, last: RunEnded | None = None) -> None:
 def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """A terminal of 120 columns that keeps what is written to it."""
     text = io.StringIO()
-    terminal = Console(file=text, force_terminal=True, width=120, height=40, color_system="standard")
-    monkeypatch.setattr(progress, "Console", lambda: terminal)
+    options = {"file": text, "force_terminal": True, "width": 120, "height": 40, "color_system": "standard"}
+    monkeypatch.setattr(console, "Console", lambda **ours: Console(**ours | options))
     return text
 
 
@@ -101,7 +102,7 @@ def test_live_table_closes_before_anything_started(screen: io.StringIO) -> None:
 
 def test_plain_lines_are_about_ten_for_a_long_run(capsys: pytest.CaptureFixture[str]) -> None:
     drive(progress.PlainLines(), RunEnded("failed", "no luck"))
-    lines = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().err.splitlines()
     assert len([line for line in lines if line.startswith("[1/2]") and "epoch" in line]) == 10
     assert lines[0] == "[1/2] tensorflow on mnist, repeat 1: started"
     assert lines[-1] == "[2/2] theano on mnist, repeat 1: failed: no luck"
@@ -135,6 +136,26 @@ def test_listener_suits_the_options(
     capsys: pytest.CaptureFixture[str], options: dict[str, bool], expected: Callable[[], Listener]
 ) -> None:
     assert type(progress.listener(**options)) is expected
+
+
+def test_a_table_is_drawn_where_standard_error_is_a_terminal(
+    screen: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert type(progress.listener(quiet=False, as_json=False)) is progress.LiveTable
+
+
+def test_users_texts_are_shown_as_they_are(screen: io.StringIO) -> None:
+    words = "[bold]x[/] [/] [0] \\[ :smile:"
+    spec = replace(SPECS[0], label=words)
+    table = progress.LiveTable()
+    table.run_started(spec, 0, 1)
+    table.recorded(spec, RunWarning(f"of {words}", words))
+    table.run_ended(spec, RunEnded("failed", f"why {words}"))
+    table.close()
+    shown = words_on(screen)
+    assert f"warning {words}: of {words}" in shown and f"failed {words}: why {words}" in shown
+    assert words in shown.rpartition("last status")[2]
 
 
 # ---- a cluster ------------------------------------------------------------------------------------
@@ -240,7 +261,7 @@ def test_samples_that_were_left_out_stand_beside_the_status(
     assert "1,000 of 8,000 samples not trained: theano on 2x1" in shown
     assert "1,000 of 8,000 samples not trained" in shown.rpartition("last status")[2]
     drive_cluster(progress.PlainLines(), cluster_run(num_trained=7000))
-    last = capsys.readouterr().out.splitlines()[-1]
+    last = capsys.readouterr().err.splitlines()[-1]
     assert last == "[1/1] theano on 2x1, repeat 1: ok; 1,000 of 8,000 samples not trained"
 
 
@@ -251,12 +272,12 @@ def test_a_run_that_trained_all_does_not_inherit_the_mark(
         for records in (cluster_run(num_trained=7000), cluster_run()):
             drive_cluster(listener, records)
     assert "not trained" not in screen.getvalue().rpartition("last status")[2]
-    assert capsys.readouterr().out.endswith("theano on 2x1, repeat 1: ok\n")
+    assert capsys.readouterr().err.endswith("theano on 2x1, repeat 1: ok\n")
 
 
 def test_plain_lines_tell_the_cluster_and_its_failures(capsys: pytest.CaptureFixture[str]) -> None:
     drive_cluster(progress.PlainLines(now=lambda: 0.0), cluster_run())
-    lines = [line.partition("repeat 1: ")[2] for line in capsys.readouterr().out.splitlines()]
+    lines = [line.partition("repeat 1: ")[2] for line in capsys.readouterr().err.splitlines()]
     assert lines == [
         "started",
         "cluster up after 12.3 s",
@@ -273,7 +294,7 @@ def test_plain_lines_tell_a_long_stage_from_time_to_time(capsys: pytest.CaptureF
     listener.run_started(SPREAD, 0, 1)
     for done in range(100):
         listener.recorded(SPREAD, StageProgress(7, done, 0, 100))
-    lines = capsys.readouterr().out.splitlines()[1:]
+    lines = capsys.readouterr().err.splitlines()[1:]
     assert 5 < len(lines) < 20
     assert lines[-1].partition("repeat 1: ")[2].startswith("stage 7: ") and "of 100 tasks done" in lines[-1]
 

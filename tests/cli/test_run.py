@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import venv
 from pathlib import Path
@@ -65,9 +66,19 @@ def test_json_prints_only_json(program: Any) -> None:
 
 
 def test_plain_lines_tell_position_epoch_and_error(program: Any) -> None:
-    out = program("run", "tiny.toml", "--no-report").stdout
-    assert "[1/4] batch 10, repeat 1: started" in out or "[1/4] batch 20, repeat 1: started" in out
-    assert "epoch 3/3" in out and "error 23.33 %" in out and "\x1b[" not in out
+    done = program("run", "tiny.toml", "--no-report")
+    err = done.stderr
+    assert "[1/4] batch 10, repeat 1: started" in err or "[1/4] batch 20, repeat 1: started" in err
+    assert "epoch 3/3" in err and "error 23.33 %" in err and "\x1b[" not in err
+
+
+def test_results_go_to_standard_output_and_all_else_to_standard_error(program: Any) -> None:
+    done = program("run", "tiny.toml")
+    assert not re.search(r"^\[\d/4\]|runs to do|epoch \d", done.stdout, re.MULTILINE)
+    assert "Training time (s)" in done.stdout
+    assert done.stdout.splitlines()[-1] == "report: tiny-report.html"
+    assert done.stderr.count(": started\n") == done.stderr.count(": ok\n") == 4
+    assert "4 of 4 runs to do" in done.stderr and "Training time" not in done.stderr
 
 
 def test_a_failing_trial_gives_exit_code_1_and_the_others_go_on(program: Any) -> None:

@@ -268,6 +268,10 @@ def test_settings_of_another_version_are_read(full: Path) -> None:
 
 def test_results_for_notebooks(full: Path) -> None:
     results = open_results(str(full))
+    with Reader(full) as reader:
+        assert results.certificates("pair").equals(reader.certificates("pair"))
+        assert results.certificates().equals(reader.certificates()) and len(results.certificates()) > 0
+        assert results.warnings("pair").equals(reader.warnings("pair")) and len(results.warnings()) > 0
     with Writer(full) as writer:
         run_id = writer.begin_run(specs()[0], study_digest="d1", condition=HERE, environment={})
         writer.append(run_id, None, RunWarning("slow"))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
+import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +20,7 @@ from store_sample import HERE, epoch, specs, store_run, study
 
 from bakeoff.errors import StoreError
 from bakeoff.store.reader import Reader
-from bakeoff.store.writer import Writer, spool_folder
+from bakeoff.store.writer import CertificateRow, Writer, spool_folder
 from bakeoff_worker.records import (
     EpochRecord,
     Facts,
@@ -305,6 +308,75 @@ def test_no_space_left(writer: Writer) -> None:
     assert "finished runs: 1" in caught.value.hint
     writer._connection.execute("PRAGMA max_page_count = 1000000")
     writer.append(run_id, 1000, epoch(1001))  # with space again, it goes on
+
+
+def _delete(path: Path) -> None:
+    path.unlink()
+
+
+def _delete_with_its_log(path: Path) -> None:
+    for companion in ("", "-wal", "-shm", ".lock"):
+        path.with_name(path.name + companion).unlink()
+
+
+def _delete_its_log(path: Path) -> None:
+    path.with_name(path.name + "-wal").unlink()
+
+
+def _move(path: Path) -> None:
+    path.rename(path.with_name("elsewhere.sqlite"))
+
+
+def _replace(path: Path) -> None:
+    other = path.with_name("other.sqlite")
+    with Writer(other):
+        pass
+    other.replace(path)
+
+
+def _delete_its_folder(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+@pytest.mark.parametrize(
+    "do", [_delete, _delete_with_its_log, _delete_its_log, _move, _replace, _delete_its_folder]
+)
+def test_a_store_that_is_not_there_any_more_takes_nothing(tmp_path: Path, do: Callable[[Path], None]) -> None:
+    path = tmp_path / "folder" / "results.sqlite"
+    writer = Writer(path)
+    writer.begin_study(study())
+    store_run(writer, specs()[0])
+    run_id = begin(writer)
+    writer.append(run_id, 0, epoch(1))
+    do(path)
+    what_is_there = path.read_bytes() if path.exists() else None
+    acts = {
+        f"storing epoch 2 of run {run_id}": lambda: writer.append(run_id, 1, epoch(2)),
+        f"storing the end of run {run_id}": lambda: writer.end_run(run_id, RunEnded("ok")),
+        "storing the start of": lambda: begin(writer, 1),
+        "storing study pair": lambda: writer.begin_study(study()),
+        "storing certificates": lambda: writer.add_certificates([]),
+    }
+    for what, act in acts.items():
+        with pytest.raises(StoreError, match="deleted, moved or replaced") as caught:
+            act()
+        assert what in caught.value.message
+        assert "Safe in the store" not in caught.value.hint
+        assert re.search(r"finished runs: 1, epochs: [1-9]", caught.value.hint)
+    writer.close()
+    assert (path.read_bytes() if path.exists() else None) == what_is_there or do is _delete_its_log
+
+
+def test_a_store_that_goes_in_the_middle_of_a_write_is_not_called_safe(writer: Writer) -> None:
+    class Rows(list[CertificateRow]):
+        """None, and the store is gone by the time that one knows."""
+
+        def __iter__(self) -> Iterator[CertificateRow]:
+            writer.path.unlink()
+            return iter(())
+
+    with pytest.raises(StoreError, match="deleted, moved or replaced"):
+        writer.add_certificates(Rows())
 
 
 def test_read_only_file(unprivileged: Path) -> None:

@@ -25,8 +25,8 @@ start here:
 
 EXIT_CODES = """\
 exit codes:
-  0 done   1 done, but some runs failed or were skipped, or contestants differ,
-           or a comparison is undecided
+  0 done   1 done, but some runs failed, were skipped or can't run here,
+           or contestants differ, or a comparison is undecided
   2 command line   3 study
   4 environment   5 data   6 store   7 machine   8 report   130 interrupted
 """
@@ -118,8 +118,15 @@ def parser() -> argparse.ArgumentParser:
     show = _command(commands, "show", "show", "print the results of a study as tables")
     _chosen_study(show)
     _store(show)
-    show.add_argument("--runs", action="store_true", help="one line per run, failures with their reasons")
-    show.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    part = show.add_mutually_exclusive_group()
+    part.add_argument("--runs", action="store_true", help="one line per run, failures with their reasons")
+    part.add_argument(
+        "--certificates", action="store_true", help="which contestants were shown to train the same thing"
+    )
+    part.add_argument("--warnings", action="store_true", help="what runs warned of, with what helps")
+    show.add_argument(
+        "--json", action="store_true", help="print JSON instead: the runs, or what another option names"
+    )
 
     compare = _command(
         commands, "compare", "compare", "say who may be called faster, by how much and at what error"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -18,7 +17,7 @@ from rich.text import Text
 from bakeoff import calibration, machine, session, stats, study
 from bakeoff.calibration import Calibration, FalsePositives, Found, percent
 from bakeoff.cli import downloads, progress
-from bakeoff.cli.console import console
+from bakeoff.cli.console import console, table, tell
 from bakeoff.cli.stores import store_path
 from bakeoff.errors import MachineError, UsageError
 from bakeoff.execute import Listener
@@ -41,8 +40,8 @@ def main(arguments: argparse.Namespace) -> int:
             chosen,
             store,
             listener=listener,
-            tell=(lambda line: None) if quiet else _tell,
-            downloads=downloads.shown(_tell),
+            tell=(lambda line: None) if quiet else tell,
+            downloads=downloads.shown(tell),
             data_directory=arguments.data_dir,
             verify=False,  # of one contestant there is nothing to compare
         )
@@ -142,12 +141,10 @@ def _projected(one: Found) -> str:
 
 
 def _table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
-    table = Table(title=title, title_justify="left", box=None, header_style="dim", padding=(0, 2))
-    for name in header:
-        table.add_column(name)
+    filled = table(*header, title=title)
     for row in rows:
-        table.add_row(*row)
-    return table
+        filled.add_row(*row)
+    return filled
 
 
 def _quick_entrants() -> str:
@@ -175,7 +172,3 @@ def _seed(store: Path) -> int:
 def _document(text: str) -> Mapping[str, Any]:
     document: Mapping[str, Any] = json.loads(text)
     return document
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

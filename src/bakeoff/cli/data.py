@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
-
-from rich.table import Table
 
 from bakeoff import datasets
 from bakeoff.cli import downloads
-from bakeoff.cli.console import console
+from bakeoff.cli.console import console, table, tell
 from bakeoff.errors import DatasetError
 
 
@@ -19,18 +16,16 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    table = Table(box=None, header_style="dim", padding=(0, 2))
-    for title in ("name", "state", "size", "what", "from"):
-        table.add_column(title, justify="right" if title == "size" else "left")
+    listed = table("name", "state", "size", "what", "from", right=("size",))
     for one in datasets.status():
         state, size = ("cached", f"{one.size_bytes / 1e6:,.0f} MB") if one.path else ("absent", "")
-        table.add_row(one.key, state, size, one.title, one.source)
-    console().print(table)
+        listed.add_row(one.key, state, size, one.title, one.source)
+    console().print(listed)
     return 0
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
-    with downloads.shown(lambda line: print(line, file=sys.stderr, flush=True)) as on_download:
+    with downloads.shown(tell) as on_download:
         for name in arguments.names or datasets.catalogue():
             made = datasets.fetch(
                 name, source=arguments.source, directory=arguments.data_dir, on_progress=on_download

@@ -15,12 +15,14 @@ def shown(tell: Callable[[str], None]) -> Iterator[Callable[[Progress], None]]:
     if not sys.stderr.isatty():
         yield _Lines(tell)
         return
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+    from bakeoff.cli.console import console
+
+    words = TextColumn("{task.description}", markup=False)
+    columns = (words, BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Bars(*columns, console=console(stderr=True), transient=True) as bars:
         tasks: dict[tuple[str, str], int] = {}
 
         def show(progress: Progress) -> None:

@@ -7,10 +7,8 @@ import os
 import platform
 import sys
 
-from rich.table import Table
-
 from bakeoff import environments
-from bakeoff.cli.console import console
+from bakeoff.cli.console import console, table, tell
 from bakeoff.errors import BakeoffError
 
 
@@ -21,13 +19,11 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    table = Table(box=None, header_style="dim", padding=(0, 2))
-    for title in ("name", "state", "backends", "python", "size", "what"):
-        table.add_column(title, justify="right" if title == "size" else "left")
+    listed = table("name", "state", "backends", "python", "size", "what", right=("size",))
     for one in environments.list_environments():
         size = f"{one.disk_bytes / 1e6:,.0f} MB" if one.disk_bytes else ""
-        table.add_row(one.name, one.state, ", ".join(one.backends), one.python, size, one.summary)
-    console().print(table)
+        listed.add_row(one.name, one.state, ", ".join(one.backends), one.python, size, one.summary)
+    console().print(listed)
     return 0
 
 
@@ -35,7 +31,7 @@ def _create(arguments: argparse.Namespace) -> int:
     failures: list[BakeoffError] = []
     for name in arguments.names:
         try:
-            made = environments.ensure(name, on_progress=_tell)
+            made = environments.ensure(name, on_progress=tell)
             print(f"{name}: ready, {made.python}")
         except BakeoffError as failure:
             print(f"error: {failure.message}\nhint: {failure.hint}", file=sys.stderr)
@@ -51,7 +47,7 @@ def _remove(arguments: argparse.Namespace) -> int:
 
 
 def _pack(arguments: argparse.Namespace) -> int:
-    packed = environments.pack(arguments.name, arguments.output, on_progress=_tell)
+    packed = environments.pack(arguments.name, arguments.output, on_progress=tell)
     spec = environments.catalogue().get(arguments.name)
     compiler = ", and g++, with which Theano compiles while it runs" if spec and spec.needs_compiler else ""
     glibc = os.confstr("CS_GNU_LIBC_VERSION")
@@ -60,7 +56,3 @@ def _pack(arguments: argparse.Namespace) -> int:
     print(f"Spark unpacks it with spark.archives={packed}#environment;", file=sys.stderr)
     print("its interpreter is then ./environment/bin/python.", file=sys.stderr)
     return 0
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,7 @@
-"""``bakeoff plan``: what would run, in which order, and how long it may take. Runs and creates nothing."""
+"""``bakeoff plan``: what would run, in which order, how long it may take, and what can't run here.
+
+Runs and makes nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +9,34 @@ import argparse
 import dataclasses
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from bakeoff import machine, plan, study
 from bakeoff.cli.asked import study_of
-from bakeoff.cli.console import console
+from bakeoff.cli.console import console, table
 from bakeoff.cli.stores import store_path
+from bakeoff.errors import BakeoffError
 from bakeoff.identity import known
-from bakeoff.prepare import check_devices
+from bakeoff.prepare import obstacles
 from bakeoff.store.reader import PastRun, Reader
 from bakeoff.study.naming import key_name, text
 from bakeoff_worker.records import RunSpec
 
 _SHOWN = 12  # runs listed unless --all
+_NAMED = 6  # trials that one obstacle stops, by name
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print the plan; 0."""
+    """Print the plan; 0 if all of it can run here, as far as shows without making anything, else 1."""
     chosen = known(study_of(arguments))
     specs, branches = plan.expand(chosen), plan.expand_follow_up(chosen)
-    check_devices(spec.settings for spec in (*specs, *itertools.chain.from_iterable(branches)))
+    everything = (*specs, *itertools.chain.from_iterable(branches))
+    in_the_way = obstacles(chosen, everything)
     history = _history(store_path(arguments))
     # Which branch will run is known only then: the time is that of the longest.
     estimates = [plan.estimate((*specs, *branch), history) for branch in branches or ((),)]
@@ -40,6 +47,9 @@ def main(arguments: argparse.Namespace) -> int:
             "runs": _plain(specs),
             "estimate": dataclasses.asdict(estimate),
             "rules": dataclasses.asdict(chosen.rules),
+            "cannot_run": {
+                trial_id: {"reason": one.message, "hint": one.hint} for trial_id, one in in_the_way.items()
+            },
         }
         if chosen.rules.is_sequential:
             document["budget"] = dataclasses.asdict(chosen.budget)
@@ -53,18 +63,18 @@ def main(arguments: argparse.Namespace) -> int:
                 ],
             }
         print(json.dumps(document, default=str))
-        return 0
+        return 1 if in_the_way else 0
     screen = console()
-    screen.print(f"[bold]{chosen.title}[/] ({chosen.name})\n{chosen.description.strip()}\n")
+    screen.print(Text.assemble((chosen.title, "bold"), f" ({chosen.name})\n{chosen.description.strip()}\n"))
     screen.print(
         f"{_amount(chosen, chosen.trials)}, in randomized blocks of one repeat each (seed {chosen.seed})"
     )
-    screen.print(_rules(chosen), highlight=False, markup=False)
+    screen.print(_rules(chosen))
     for words in study.comparisons.not_compared(chosen.trials):
-        screen.print(words, highlight=False, markup=False)
+        screen.print(words)
     screen.print(_order(specs, everything=arguments.all))
     if chosen.follow_up:
-        screen.print(_then(chosen, chosen.follow_up), highlight=False, markup=False)
+        screen.print(_then(chosen, chosen.follow_up))
     on_cluster = any(spec.settings.distribution != "single" for spec in specs)
     screen.print(_times(estimate, "quick-distributed" if on_cluster else "quick"))
     if chosen.rules.is_sequential and estimate.total_s is not None:
@@ -72,10 +82,24 @@ def main(arguments: argparse.Namespace) -> int:
         limit = "" if chosen.budget.max_hours is None else f", {chosen.budget.max_hours:g} hours at most"
         screen.print(
             f"  that is for the fewest blocks; if nothing is decided: {_span(most.total_s or 0.0)} for "
-            f"{chosen.budget.max_blocks} blocks{limit}",
-            highlight=False,
+            f"{chosen.budget.max_blocks} blocks{limit}"
         )
-    return 0
+    for line in _cannot_run(everything, in_the_way):
+        screen.print(line)
+    return 1 if in_the_way else 0
+
+
+def _cannot_run(specs: Sequence[RunSpec], in_the_way: Mapping[str, BakeoffError]) -> Iterator[Text]:
+    """What is in the way, once each, with the trials that it stops."""
+    stopped: dict[tuple[str, str], list[str]] = {}
+    for trial_id, label in {spec.trial_id: spec.label for spec in specs}.items():
+        if obstacle := in_the_way.get(trial_id):
+            stopped.setdefault((obstacle.message, obstacle.hint), []).append(label)
+    for (message, hint), labels in stopped.items():
+        names = ", ".join(labels[:_NAMED]) + (f" and {len(labels) - _NAMED} more" * (len(labels) > _NAMED))
+        yield Text.assemble(("can't run here", "red"), f": {names}: {message}")
+        if hint:
+            yield Text(f"  {hint}", "dim")
 
 
 def _amount(chosen: study.Study, trials: Sequence[study.Trial]) -> str:
@@ -130,18 +154,17 @@ def _then(chosen: study.Study, follow_up: study.FollowUp) -> str:
 
 
 def _order(specs: tuple[RunSpec, ...], *, everything: bool) -> Table:
-    table = Table(box=None, header_style="dim", padding=(0, 2))
-    for title in ("run", "block", "trial", "epochs", "images", "batch", "device"):
-        table.add_column(title, justify="left" if title in ("trial", "device") else "right")
-    listed = list(enumerate(specs, 1))
-    if not everything and len(listed) > _SHOWN:
-        listed = listed[: _SHOWN - 2]
-    for number, spec in listed:
+    figures = ("run", "block", "epochs", "images", "batch")
+    listed = table("run", "block", "trial", "epochs", "images", "batch", "device", right=figures)
+    shown = list(enumerate(specs, 1))
+    if not everything and len(shown) > _SHOWN:
+        shown = shown[: _SHOWN - 2]
+    for number, spec in shown:
         cells = (spec.label, spec.settings.epochs, _images(spec), _batch(spec), spec.settings.device)
-        table.add_row(str(number), str(spec.block + 1), *map(str, cells))
-    if len(listed) < len(specs):
-        table.add_row("…", "", f"and {len(specs) - len(listed)} more (--all lists them)")
-    return table
+        listed.add_row(str(number), str(spec.block + 1), *map(str, cells))
+    if len(shown) < len(specs):
+        listed.add_row("…", "", f"and {len(specs) - len(shown)} more (--all lists them)")
+    return listed
 
 
 def _images(spec: RunSpec) -> str:

@@ -15,13 +15,14 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.control import Control
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from bakeoff.cli.console import console, table, tell
 from bakeoff.execute import Listener
 from bakeoff_worker.records import (
     EpochRecord,
@@ -55,12 +56,12 @@ _STAGE_LINES_S = 15.0  # how far apart lines about a stage are where no table is
 
 
 def listener(*, quiet: bool, as_json: bool) -> Listener:
-    """The listener that suits the options and whether standard output is a terminal."""
+    """The listener that suits the options and whether standard error is a terminal."""
     if as_json:
         return JsonLines()
     if quiet:
         return Listener()
-    return LiveTable() if sys.stdout.isatty() else PlainLines()
+    return LiveTable() if sys.stderr.isatty() else PlainLines()
 
 
 class JsonLines(Listener):
@@ -127,14 +128,14 @@ class PlainLines(Listener):
 
     def _say(self, words: str) -> None:
         self._said_at = self._now()
-        print(f"{self._head}: {words}", flush=True)
+        tell(f"{self._head}: {words}")
 
 
 class LiveTable(Listener):
     """Study, run and epoch with bars, and one line per contestant with its last figures."""
 
     def __init__(self) -> None:
-        self._live = Live(console=Console(), auto_refresh=False, transient=True)
+        self._live = Live(console=console(stderr=True), auto_refresh=False, transient=True)
         self._began = time.monotonic()
         self._index, self._total = 0, 1
         self._run_began = time.monotonic()
@@ -170,7 +171,8 @@ class LiveTable(Listener):
             self._samples = record
             return
         elif isinstance(record, RunWarning):
-            self._live.console.print(f"[yellow]warning[/] {spec.label}: {record.message}")
+            words = f" {spec.label}: {record.message}"
+            self._live.console.print(Text.assemble(("warning", "yellow"), words))
         elif not isinstance(record, RunStarted):
             return
         self._draw(spec)
@@ -195,13 +197,13 @@ class LiveTable(Listener):
         One that came in the middle of a drawing leaves rich's console in the middle of its buffer, where
         what it writes stays; the cursor comes back past it.
         """
-        console, drew = self._live.console, self._live.is_started
+        screen, drew = self._live.console, self._live.is_started
         try:
             self._live.stop()
         finally:
-            if console.is_terminal and drew:
-                console.file.write(str(Control.show_cursor(True)))
-                console.file.flush()
+            if screen.is_terminal and drew:
+                screen.file.write(str(Control.show_cursor(True)))
+                screen.file.flush()
 
     def _draw(self, spec: RunSpec | None) -> None:
         grid = Table.grid(padding=(0, 2))
@@ -220,15 +222,14 @@ class LiveTable(Listener):
                 words += f", ends about {_clock(per_epoch_s * (epochs - done))}"
             if self._epoch and self._phase != "training":
                 words += f", {self._phase}"
-            grid.add_row(f"{spec.label}", _bar(done, epochs), f"repeat {spec.repeat + 1}: {words}")
+            grid.add_row(spec.label, _bar(done, epochs), f"repeat {spec.repeat + 1}: {words}")
             if self._stage is not None:
                 failed = f", {self._stage.num_failed} failed" if self._stage.num_failed else ""
                 tasks = Text.assemble(_tasks_words(self._stage, with_failed=False), (failed, "red"))
                 bar = _bar(self._stage.num_done, self._stage.num_tasks)
                 grid.add_row(f"  stage {self._stage.stage}", bar, tasks)
-        lines = Table(box=None, header_style="dim", padding=(0, 2))
-        for title in ("contestant", "runs", "last error", "images/s", "last status"):
-            lines.add_column(title, justify="left" if title in ("contestant", "last status") else "right")
+        figures = ("runs", "last error", "images/s")
+        lines = table("contestant", *figures, "last status", right=figures)
         for label, (done, epoch, status) in self._lines.items():
             error = f"{100 * epoch.validation_error:.2f} %" if epoch else ""
             speed = f"{epoch.num_images / epoch.train_s:,.0f}" if epoch else ""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from contextlib import closing
 
 from bakeoff import session
 from bakeoff.cli import downloads, progress, summary
 from bakeoff.cli.asked import study_of
+from bakeoff.cli.console import tell
 from bakeoff.cli.stores import store_path
 
 
@@ -17,14 +17,14 @@ def main(arguments: argparse.Namespace) -> int:
     """Run what is missing of the study; 0 if all runs ended well and nothing asked is undecided, else 1."""
     chosen = study_of(arguments)
     store = store_path(arguments)
-    tell = _teller(arguments)
+    told = _teller(arguments)
     with closing(progress.listener(quiet=arguments.quiet, as_json=arguments.json)) as listener:
         tally = session.complete(
             chosen,
             store,
             listener=listener,
-            tell=tell,
-            downloads=downloads.shown(tell),
+            tell=told,
+            downloads=downloads.shown(told),
             data_directory=arguments.data_dir,
             verify=not arguments.no_verify,
         )
@@ -37,4 +37,4 @@ def _teller(arguments: argparse.Namespace) -> Callable[[str], None]:
     """Takes lines about what goes on: to standard error, so that ``--json`` stays JSON; nowhere if quiet."""
     if arguments.quiet:
         return lambda line: None
-    return lambda line: print(line, file=sys.stderr, flush=True)
+    return tell

@@ -1,16 +1,17 @@
-"""``bakeoff show``: the results of a study as tables, or run by run."""
+"""``bakeoff show``: the results of a study as tables; its runs, certificates or warnings one by one."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 
+import polars as pl
 from rich.table import Table
 
 from bakeoff.cli import summary
-from bakeoff.cli.console import console
+from bakeoff.cli.console import console, table
 from bakeoff.cli.stores import chosen_study, store_path
 from bakeoff.races.frames import MARK_NOTE, marked, short_of_samples
 from bakeoff.store.reader import Reader
@@ -22,39 +23,38 @@ def main(arguments: argparse.Namespace) -> int:
     with Reader(path) as reader:
         study = chosen_study(arguments, reader)
         runs = reader.runs(study)
+        certificates, warnings = reader.certificates(study), reader.warnings(study)
+    # Without an option all is shown, and what was verified and warned of only where there is any.
+    everything = not (arguments.runs or arguments.certificates or arguments.warnings)
     if arguments.json:
-        sys.stdout.write(runs.write_json())
+        frame = certificates if arguments.certificates else warnings if arguments.warnings else runs
+        sys.stdout.write(frame.write_json())
         print()
-    elif arguments.runs:
-        short = set(short_of_samples(runs)["run_id"])
-        console().print(_run_table(runs.iter_rows(named=True), short))
-        if short:
-            console().print(MARK_NOTE)
-    else:
+        return 0
+    screen = console()
+    if everything:
         summary.print_summary(path, study)
+    if arguments.runs:
+        short = set(short_of_samples(runs)["run_id"])
+        screen.print(_run_table(runs, short))
+        if short:
+            screen.print(MARK_NOTE)
+    if arguments.certificates or (everything and not certificates.is_empty()):
+        screen.print(_certificate_table(certificates, runs))
+    if arguments.warnings or (everything and not warnings.is_empty()):
+        screen.print(_warning_table(warnings))
     return 0
 
 
-def _run_table(rows: Iterable[dict[str, Any]], short: Collection[str]) -> Table:
-    table = Table(box=None, header_style="dim", padding=(0, 2))
-    for title in (
-        "trial",
-        "repeat",
-        "attempt",
-        "status",
-        "epochs",
-        "train s",
-        "wall s",
-        "error",
-        "noise",
-        "reason",
-    ):
-        table.add_column(
-            title, justify="left" if title in ("trial", "status", "noise", "reason") else "right"
-        )
-    for row in rows:
+def _run_table(runs: pl.DataFrame, short: Collection[str]) -> Table:
+    figures = ("repeat", "attempt", "epochs", "train s", "wall s", "error")
+    listed = table(
+        *("trial", "repeat", "attempt", "status", "epochs", "train s", "wall s", "error", "noise", "reason"),
+        right=figures,
+    )
+    for row in runs.iter_rows(named=True):
         error = row["final_validation_error"]
-        table.add_row(
+        listed.add_row(
             marked(row["label"], row["run_id"] in short),
             str(row["repeat"] + 1),
             str(row["attempt"]),
@@ -66,7 +66,27 @@ def _run_table(rows: Iterable[dict[str, Any]], short: Collection[str]) -> Table:
             "disturbed" if row["disturbed"] else "",
             row["reason"] or "",
         )
-    return table
+    return listed
+
+
+def _certificate_table(certificates: pl.DataFrame, runs: pl.DataFrame) -> Table:
+    """What was shown of each pair of trials, or of a trial's round on a cluster."""
+    labels: dict[str, Any] = dict(runs.select("trial_id", "label").iter_rows())
+    listed = table("trial", "and", "certificate", "found", title="Certificates")
+    columns = ("one_trial", "other_trial", "verdict", "words")
+    for one, other, verdict, words in certificates.select(columns).iter_rows():
+        second = "its stated arithmetic" if other is None else labels.get(other, other)
+        listed.add_row(labels.get(one, one), second, verdict, words)
+    return listed
+
+
+def _warning_table(warnings: pl.DataFrame) -> Table:
+    """Each warning once for each trial, with the number of runs that gave it."""
+    listed = table("trial", "runs", "warning", right=("runs",), title="Warnings")
+    alike = warnings.group_by("label", "message", "remedy", maintain_order=True)
+    for label, message, remedy, num_runs in alike.agg(pl.col("run_id").n_unique()).iter_rows():
+        listed.add_row(label, str(num_runs), "\n".join(filter(None, (message, remedy))))
+    return listed
 
 
 def _number(value: float | None) -> str:

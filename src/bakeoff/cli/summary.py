@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.table import Table
-
 from bakeoff import report
-from bakeoff.cli.console import console
+from bakeoff.cli.console import console, table
 from bakeoff.store.reader import Reader
 
 
@@ -28,16 +26,9 @@ def print_summary(store: Path, study: str) -> None:
     with Reader(store) as reader:
         tables = report.terminal_summary(reader, study=study)
     for title, header, rows in tables:
-        table = Table(
-            title=title,
-            title_justify="left",
-            box=None,
-            header_style="dim",
-            padding=(0, 2),
-            show_header=any(header),
-        )
+        filled = table(title=title, header=any(header))
         for index, name in enumerate(header):
-            table.add_column(name, justify="right" if index else "left")
+            filled.add_column(name, justify="right" if index else "left")
         for row in rows:
-            table.add_row(*row)
-        screen.print(table)
+            filled.add_row(*row)
+        screen.print(filled)

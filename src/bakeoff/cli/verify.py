@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
 from rich import box
 from rich.table import Table
@@ -12,7 +11,7 @@ from rich.text import Text
 
 from bakeoff import study, verification
 from bakeoff.cli import downloads
-from bakeoff.cli.console import console
+from bakeoff.cli.console import console, tell
 from bakeoff.cli.stores import store_path
 from bakeoff.verification import Verified, words
 
@@ -26,8 +25,8 @@ def main(arguments: argparse.Namespace) -> int:
         chosen,
         store_path(arguments),
         double=arguments.double,
-        tell=_tell,
-        downloads=downloads.shown(_tell),
+        tell=tell,
+        downloads=downloads.shown(tell),
         data_directory=arguments.data_dir,
     )
     if arguments.json:
@@ -44,10 +43,6 @@ def main(arguments: argparse.Namespace) -> int:
                 screen.print(Text(line))
             screen.print()
     return 0 if all(one.all_same for one in verified) else 1
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _table(verified: Verified) -> Table:

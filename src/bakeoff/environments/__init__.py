@@ -3,6 +3,7 @@
     catalogue()                what Bakeoff can make
     ensure(name)               the environment, made now if need be
     find(name)                 the environment if it is there
+    check(name)                whether it is there or could be made, nothing made
     list_environments()        what is on this machine
     remove(name)               give the disk space back
     pack(name, output)         one archive with interpreter and all, for a cluster's nodes
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Literal
 
 from bakeoff import cache
-from bakeoff.environments import blas, creation, foreign, java, packing
+from bakeoff.environments import blas, creation, foreign, interpreters, java, packing
 from bakeoff.environments.catalogue import (
     JAVA,
     MODULES,
@@ -45,6 +46,7 @@ __all__ = [
     "EnvironmentState",
     "Progress",
     "catalogue",
+    "check",
     "ensure",
     "find",
     "java",
@@ -123,6 +125,28 @@ def find(name: str, *, request: EnvironmentRequest | None = None) -> Environment
         return _own(spec)
     home = creation.folder(creation.root(), spec)
     return _managed(spec, home) if creation.is_ready(home) else None
+
+
+def check(name: str, *, request: EnvironmentRequest | None = None, backend: str | None = None) -> None:
+    """Pass if the environment is ready, or could be made here as far as shows without making anything.
+
+    request, backend: as for `ensure`. What only a try tells (a download, a package) passes.
+
+    Raises:
+        EnvironmentFailure: it is unknown, does not serve that backend, or lacks an interpreter, a compiler,
+            or disk space.
+    """
+    if request is not None and request.python is not None:
+        _examined(request.name, request.python.expanduser().absolute(), backend)
+        return
+    spec = _spec(name, request, backend)
+    if spec.lock is None or creation.is_ready(creation.folder(creation.root(), spec)):
+        return
+    try:
+        creation.check_needs(spec, creation.root())
+        interpreters.check(spec.python, headers=spec.needs_compiler)
+    except EnvironmentFailure as error:
+        raise _with_alternative(spec, error) from error
 
 
 def list_environments() -> tuple[EnvironmentState, ...]:
@@ -266,12 +290,8 @@ def _managed(spec: EnvironmentSpec, home: Path) -> Environment:
 
 def _external(name: str, python: Path, backend: str | None) -> Environment:
     python = python.expanduser().absolute()
-    facts = foreign.examine(name, python, MODULES[backend] if backend else ("numpy",))
-    library = None
-    if "theano" in facts.packages:
-        if backend == "theano":
-            creation.check_compiler(name)
-        library = blas.bundled_openblas(facts.site_packages)
+    facts = _examined(name, python, backend)
+    library = blas.bundled_openblas(facts.site_packages) if "theano" in facts.packages else None
     return Environment(
         name=name,
         python=python,
@@ -281,6 +301,14 @@ def _external(name: str, python: Path, backend: str | None) -> Environment:
         scratch=_existing(cache.root() / "scratch" / f"{name}-{facts.digest[:12]}"),
         blas_library=library,
     )
+
+
+def _examined(name: str, python: Path, backend: str | None) -> foreign.ExternalFacts:
+    """What the user's own interpreter holds, which is enough for the backend."""
+    facts = foreign.examine(name, python, MODULES[backend] if backend else ("numpy",))
+    if backend == "theano" and "theano" in facts.packages:
+        creation.check_compiler(name)
+    return facts
 
 
 def _own(spec: EnvironmentSpec) -> Environment:

@@ -64,6 +64,17 @@ def find(version: str, *, headers: bool = False, environ: Mapping[str, str] = os
     return Search(None, tuple(rejected))
 
 
+def check(version: str, *, headers: bool = False, environ: Mapping[str, str] = os.environ) -> None:
+    """Pass if `find` finds one.
+
+    Raises:
+        EnvironmentFailure: there is none; says which were looked at. `obtain` may still download one.
+    """
+    search = find(version, headers=headers, environ=environ)
+    if search.found is None:
+        raise _missing(version, headers, "", search)
+
+
 def obtain(version: str, *, headers: bool = False, environ: Mapping[str, str] = os.environ) -> Interpreter:
     """As `find`, and where nothing is found, downloaded by uv if the network allows.
 
@@ -79,10 +90,14 @@ def obtain(version: str, *, headers: bool = False, environ: Mapping[str, str] = 
         if search.found:
             return search.found
         problem = "uv downloaded one, but it can't be used"
+    raise _missing(version, headers, f", and uv could not download one: {problem}", search)
+
+
+def _missing(version: str, headers: bool, problem: str, search: Search) -> EnvironmentFailure:
     looked_at = "".join(f"\n  {line}" for line in search.rejected)
     need = " with headers (Python.h)" if headers else ""
-    raise EnvironmentFailure(
-        f"no Python {version}{need} on this machine, and uv could not download one: {problem}{looked_at}",
+    return EnvironmentFailure(
+        f"no Python {version}{need} on this machine{problem}{looked_at}",
         f"Install Python {version}: `pyenv install {version}`, `uv python install {version}` (uv no longer "
         f"offers the oldest), conda, or the system's packages{', the -dev package too' if headers else ''}.",
     )

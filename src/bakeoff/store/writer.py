@@ -122,7 +122,8 @@ class Writer:
 
     Raises:
         StoreError: another writer lives; the file is read-only, damaged, newer, or no store.
-            While storing: no space is left. The store stays as it was before the call.
+            While storing: no space is left, and the store stays as it was before the call; or the file
+            is no longer at its path.
     """
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
@@ -132,6 +133,7 @@ class Writer:
         self._lock = _claim(self.path, self.session)
         try:
             self._connection = _open(self.path)
+            self._opened = _files(self.path)
         except BaseException:
             os.close(self._lock)
             raise
@@ -417,12 +419,37 @@ class Writer:
 
     @contextmanager
     def _storing(self, what: str, run_id: str | None = None) -> Iterator[None]:
-        """If storing fails, say what was lost and what is safe."""
+        """If storing fails, say what was lost and what is safe.
+
+        SQLite goes on writing to a file that has no name any more; hence the look before and after.
+        """
+        self._check_in_place(what)
         try:
             with explained(self.path, f"storing {what}"):
                 yield
         except StoreError as error:
+            self._check_in_place(what)
             raise StoreError(error.message, f"{self._safe(run_id)} {error.hint}".strip()) from error.__cause__
+        self._check_in_place(what)
+
+    def _check_in_place(self, what: str) -> None:
+        """Pass if the store, with its log, is still the file that was opened.
+
+        Raises:
+            StoreError: it was deleted, moved or replaced; with what it held.
+        """
+        if _files(self.path) == self._opened:
+            return
+        held = "what it held"
+        with suppress(sqlite3.Error):  # its pages are there for as long as we have it open
+            (runs,) = self._connection.execute("SELECT count(*) FROM run_ends").fetchone()
+            (epochs,) = self._connection.execute("SELECT count(*) FROM epochs").fetchone()
+            held = f"finished runs: {runs}, epochs: {epochs}"
+        raise StoreError(
+            f"{self.path}: storing {what}: the store was deleted, moved or replaced while it was written",
+            f"Lost with it, unless it was moved: {held}. What is at its path now was not touched; "
+            "the same command runs what is missing there.",
+        )
 
     def _safe(self, run_id: str | None) -> str:
         """One sentence on what the store holds; empty if it can't be asked."""
@@ -432,6 +459,19 @@ class Writer:
             here = f"; epochs of this run: {epochs}" if run_id else ""
             return f"Safe in the store: finished runs: {runs}{here}."
         return ""
+
+
+def _files(path: Path) -> list[tuple[int, int] | None]:
+    """Device and inode of the store and of its log; None for one that is not there."""
+    found: list[tuple[int, int] | None] = []
+    for one in (path, path.with_name(path.name + "-wal")):
+        try:
+            status = one.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((status.st_dev, status.st_ino))
+    return found
 
 
 def _claim(path: Path, session: str) -> int:

@@ -27,8 +27,10 @@ def check(candidate: Candidate, environments: Collection[str], problems: Problem
     settings = candidate.settings
 
     def note(message: str, *keys: str) -> None:
-        """The mistake, at the first of these keys that the file gives."""
-        problems.add(next((candidate.row[key].place for key in keys if key in candidate.row), ()), message)
+        """The mistake, at the first of these keys that an override gives, else that the file gives."""
+        places = [candidate.row[key].place for key in keys if key in candidate.row]
+        overridden = (place for place in places if problems.document.is_override(place))
+        problems.add(next(overridden, places[0] if places else ()), message)
 
     if "backend" not in settings:
         if "backend" not in problems.broken:

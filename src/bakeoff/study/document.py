@@ -39,14 +39,16 @@ class Document:
     """The parsed file.
 
     name: the file as the user wrote it. directory: what relative paths in the file are relative to.
-    overridden: places that an override set, with the override's key. forced: settings that an
-    override fixes for all trials.
+    overridden: places that an override set, with the override's key. made: tables that are there only
+    because an override set something in them, with its key. forced: settings that an override fixes for
+    all trials.
     """
 
     name: str
     directory: Path
     data: dict[str, Any]
     overridden: dict[Place, str] = field(default_factory=dict)
+    made: dict[Place, str] = field(default_factory=dict)
     forced: set[str] = field(default_factory=set)
 
     def where(self, place: Place) -> str:
@@ -54,6 +56,8 @@ class Document:
         prefix = self._overriding(place)
         if prefix is not None:
             return f"--set {self.overridden[prefix]}" + _steps(place[len(prefix) :])
+        if place in self.made:
+            return f"--set {self.made[place]}"
         return f"{self.name}: {path_of(place)}"
 
     def is_override(self, place: Place) -> bool:
@@ -130,15 +134,19 @@ def override(document: Document, assignments: Sequence[str], sections: Sequence[
         if keys[0] not in sections:
             document.forced.add(".".join(keys))
             keys = ["defaults", *keys]
-        if not _put(document.data, keys, value):
+        if not _put(document, keys, value, key_text):
             problems.append(f"--set {key_text}: the file has a value, not a table, above this key")
         document.overridden[tuple(keys)] = key_text
     return problems
 
 
-def _put(table: dict[str, Any], keys: list[str], value: Any) -> bool:
-    for key in keys[:-1]:
-        table = table.setdefault(key, {})
+def _put(document: Document, keys: list[str], value: Any, key_text: str) -> bool:
+    table = document.data
+    for depth, key in enumerate(keys[:-1], 1):
+        if key not in table:
+            table[key] = {}
+            document.made[tuple(keys[:depth])] = key_text
+        table = table[key]
         if not isinstance(table, dict):
             return False
     table[keys[-1]] = value

@@ -1,7 +1,9 @@
 """One folder a framework; the same file names in each. `NAMES` maps a study's word to its module."""
 
 import importlib
-from typing import Any
+from typing import Any, Optional
+
+from bakeoff_worker.records import RunPaths, TrialSettings
 
 NAMES = {
     "tensorflow": "bakeoff_worker.backends.tensorflow",
@@ -14,5 +16,11 @@ NAMES = {
 
 
 def load(name: str) -> Any:
-    """The backend class of that name; imports that one framework and no other."""
+    """The backend class of that name. Its framework is imported when it starts, and no other."""
     return importlib.import_module(NAMES[name]).Backend
+
+
+def skip_reason(settings: TrialSettings) -> Optional[str]:
+    """Why the settings' backend declines them, asked in any Python: no framework is imported. None if not."""
+    reason: Optional[str] = load(settings.backend)(settings, RunPaths("", None, "", "")).skip_reason()
+    return reason

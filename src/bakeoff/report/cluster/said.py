@@ -183,8 +183,8 @@ def _figures(cluster: Cluster) -> Iterator[Drawn]:
             figures.data_scale(scales),
             f"Training time on {title} against the size of the training set, means with 95 % intervals; "
             "dotted: in proportion.",
-            f"Training times by size of the training set of {', '.join(scales['contestant'].unique())}; the "
-            "values are in the table.",
+            "Training times by size of the training set of "
+            f"{', '.join(dict.fromkeys(scales['contestant']))}; the values are in the table.",
         )
 
 

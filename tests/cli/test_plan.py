@@ -1,0 +1,97 @@
+"""`plan` says what can't run here, and makes nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def bare(program: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The program where no other Python, no compiler, no Java and no GPU can be found."""
+    for name in ("HOME", "PATH", "UV_PYTHON_INSTALL_DIR"):
+        monkeypatch.setenv(name, str(program.folder))
+    for name in ("PYENV_ROOT", "CONDA_EXE", "CONDA_PREFIX", "JAVA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    return program
+
+
+def test_a_missing_compiler_and_interpreter(bare: Any) -> None:
+    made = sorted(bare.cache.rglob("*"))
+    out = bare("plan", "vintage-3", code=1).stdout
+    assert "can't run here: theano (vintage), tensorflow1: environment vintage needs g++" in out
+    (bare.folder / "g++").write_text("#!/bin/sh\n")
+    (bare.folder / "g++").chmod(0o755)
+    out = " ".join(bare("plan", "vintage-3", code=1).stdout.split())
+    assert "can't run here: theano (vintage), tensorflow1: no Python 3.7 with headers" in out
+    assert "Install Python 3.7" in out
+    assert sorted(bare.cache.rglob("*")) == made
+    assert not bare.store.exists()
+
+
+def test_a_gpu_that_is_not_there(bare: Any) -> None:
+    out = bare("plan", "tiny.toml", "--set", "device=gpu", code=1).stdout
+    assert "4 runs" in out, "the plan is shown all the same"
+    assert "can't run here: batch 10, batch 20: the study asks for device gpu" in out.replace(
+        "batch 20, batch 10", "batch 10, batch 20"
+    )
+    assert "--set device=cpu" in out
+
+
+def test_a_java_that_does_not_fit(bare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(bare.folder / "nowhere"))
+    out = bare("plan", "quick-distributed", code=1).stdout
+    assert "JAVA_HOME is " in out
+
+
+def test_a_setting_that_a_backend_declines(program: Any) -> None:
+    told = json.loads(program("plan", "quick", "--set", "jit=false", "--json", code=1).stdout)
+    reasons = {one["reason"] for one in told["cannot_run"].values()}
+    assert any("theano would be skipped: Theano always compiles" in reason for reason in reasons)
+    backends = {run["trial_id"]: run["settings"]["backend"] for run in told["runs"]}
+    assert {backends[trial_id] for trial_id in told["cannot_run"]} == {"theano"}
+
+
+def test_an_interpreter_of_the_study_that_is_not_there(program: Any) -> None:
+    text = (program.folder / "tiny.toml").read_text()
+    text = text.replace('backend = "fake"', 'backend = "torch"\nenvironment = "mine"')
+    program.write("own.toml", text + '\n[environments.mine]\npython = "nowhere/bin/python"\n')
+    out = program("plan", "own.toml", code=1).stdout
+    assert "nowhere/bin/python: no such file" in out.replace("\n", "")
+
+
+def test_what_can_run_is_not_spoken_of(program: Any) -> None:
+    assert "can't run here" not in program("plan", "tiny.toml").stdout
+    assert json.loads(program("plan", "tiny.toml", "--json").stdout)["cannot_run"] == {}
+
+
+def test_backends_are_asked_without_their_frameworks() -> None:
+    code = (
+        "import sys; from bakeoff_worker import backends; from bakeoff_worker.records import TrialSettings\n"
+        "for name in backends.NAMES: backends.skip_reason(TrialSettings(name, name))\n"
+        "assert not {'tensorflow', 'jax', 'torch', 'theano', 'keras'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_show_has_certificates_and_warnings(program: Any) -> None:
+    program("import", ROOT / "results" / "verdicts" / "cost.bundle.zip")
+    out = program("show", "study-question").stdout
+    assert "Certificates" in out and "different" in out and "conv2d_1/bias" in out
+    assert "Warnings" in out and "reads its step counter" in out
+    (certificate,) = json.loads(program("show", "study-question", "--certificates", "--json").stdout)
+    assert certificate["verdict"] == "different" and certificate["kind"] == "pair"
+    warnings = json.loads(program("show", "study-question", "--warnings", "--json").stdout)
+    assert {one["label"] for one in warnings} == {"tensorflow1"} and len(warnings) == 14
+    (line,) = (
+        line for line in program("show", "study-question", "--warnings").stdout.splitlines() if "14" in line
+    )
+    assert "tensorflow1" in line
+    assert "Warnings" not in program("show", "closest-today").stdout

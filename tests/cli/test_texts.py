@@ -1,0 +1,97 @@
+"""Texts of the user's are shown as they are, whatever a terminal library would read into them."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.progress import Progress
+
+from bakeoff.cli import console, downloads
+from bakeoff.datasets import Progress as Step
+
+SOURCES = Path(console.__file__).parents[1]
+TITLE = "[bold]x[/] [/] [0] \\\\[ :smile: [link=here]"
+STUDY = """
+title = '{title}'
+description = 'of {title}'
+repeats = 1
+
+[defaults]
+backend = "fake"
+dataset = "digits.npz"
+epochs = 1
+model = "[0].py"
+
+[matrix]
+model_options.way = ["[red]a[0]", "[b]:smile:"]
+"""
+
+texts = st.text("[]/\\\\:=#@ abold0", min_size=1, max_size=30).map(str.strip).filter(bool)
+
+
+@given(texts, texts)
+def test_any_text_comes_out_as_it_went_in(one: str, other: str) -> None:
+    screen = console.console()
+    screen.file = io.StringIO()
+    screen.print(one)
+    listed = console.table("a", "b", title=other)
+    listed.add_row(one, other)
+    screen.print(listed)
+    printed, title, _, row = (line.strip() for line in screen.file.getvalue().splitlines())
+    assert (printed, title) == (one, other)
+    assert row.startswith(one) and row.endswith(other)
+
+
+def test_every_console_is_made_in_one_place() -> None:
+    for path in SOURCES.rglob("*.py"):
+        if path.name != "console.py":
+            text = path.read_text()
+            assert not re.search(r"\bConsole\(|from_markup|rich\.print", text), path
+            assert all("markup=False" in one for one in re.findall(r"TextColumn\(.*", text)), path
+
+
+def test_every_command_shows_titles_and_file_names_as_they_are(program: Any) -> None:
+    program.write("[0].toml", STUDY.format(title=TITLE))
+    program.write("mine.toml", 'name = "mine"' + STUDY.format(title=TITLE))
+    program.write("[0].py", "def build(input_shape, num_classes, way): ...\n")
+    labels = ("[red]a[0]", "[b]:smile:")
+    planned = program("plan", "mine.toml").stdout
+    assert planned.splitlines()[:2] == [f"{TITLE} (mine)", f"of {TITLE}"]
+    ran = program("run", "mine.toml")
+    assert TITLE in ran.stderr
+    outputs = [planned, ran.stderr, ran.stdout, program("show", "--runs").stdout, program("show").stdout]
+    outputs += [program("compare", code=1).stdout, program("verify", "mine.toml", code=1).stdout]
+    for out in outputs:
+        assert all(label in out for label in labels), out
+    program("show", "--certificates")
+    program("show", "--warnings")
+    program("studies")
+    program("report", "--tables", "md,tex")
+    program("plan", "[0].toml", code=3)  # a name that a study may not have, told with its file
+
+
+def test_names_of_data_sets_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    shown: list[str] = []
+    monkeypatch.setattr(
+        Progress,
+        "add_task",
+        lambda self, words, **_: shown.append(self.columns[0].render(_Task(words)).plain),
+    )
+    monkeypatch.setattr(Progress, "update", lambda self, task, **_: None)
+    with downloads.shown(lambda line: None) as on_download:
+        on_download(Step("[/]mine[0].npz", "reading [b]", 0, 1))
+    assert shown == ["[/]mine[0].npz: reading [b]"]
+
+
+class _Task:
+    """As much of a task of rich's as a column of text asks for."""
+
+    def __init__(self, description: str) -> None:
+        self.description = description
