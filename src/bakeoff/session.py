@@ -184,7 +184,7 @@ class _Now:
             block = self._after(look, trials)
             left = self._missing(block)
             is_over = not block or evidence.exceeds(budget.max_hours, (spec.trial_id for spec in left))
-            if (left or is_over) and number >= rules.min_blocks:
+            if (left or is_over) and number >= stats.MIN_BLOCKS:
                 self.tell(stopping.report(look, told, labels))
                 told = look
             if is_over:

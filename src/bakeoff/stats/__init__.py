@@ -14,7 +14,12 @@ from bakeoff.stats.comparison import (
     pair,
 )
 from bakeoff.stats.doubts import Doubt, Finding
-from bakeoff.stats.error_difference import ErrorDifference, Pairing, error_difference, error_difference_by_image
+from bakeoff.stats.error_difference import (
+    ErrorDifference,
+    Pairing,
+    error_difference,
+    error_difference_by_image,
+)
 from bakeoff.stats.error_rate import ErrorRate, error_rate
 from bakeoff.stats.plateau import Plateau, plateau
 from bakeoff.stats.projection import MAX_PROJECTED, MoreBlocks, Obstacle

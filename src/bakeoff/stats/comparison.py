@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bakeoff.stats.summary import Values
 
+
 class Kind(StrEnum):
     """What may be said of one contestant against another."""
 

@@ -73,7 +73,8 @@ def doubts(logs_a: Array, logs_b: Array) -> tuple[Doubt, ...]:
 def correlation(logs: Array) -> Array:
     """Correlation of neighbouring blocks, without the bias of small numbers; 0 below `MIN_BLOCKS`.
 
-    Source of the correction: Kendall (1954), Note on bias in the estimation of autocorrelation, Biometrika 41.
+    Source of the correction: Kendall (1954), Note on bias in the estimation of autocorrelation,
+    Biometrika 41.
     """
     num = logs.shape[-1]
     if num < MIN_BLOCKS:

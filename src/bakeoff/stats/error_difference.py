@@ -132,7 +132,9 @@ def error_difference_by_image(
         residual = table - by_run[:, None] - by_image[None, :] + table.mean()
         peculiar = float((residual**2).sum()) / ((num_blocks - 1) * (num_images - 1))
         of_images = max(of_images - peculiar / num_blocks, 2.0 / (num_images + 2))
-    return _build(np.sort(by_run), math.sqrt(of_images / (num_images + 2)), Pairing.BY_IMAGE, rules or Rules())
+    return _build(
+        np.sort(by_run), math.sqrt(of_images / (num_images + 2)), Pairing.BY_IMAGE, rules or Rules()
+    )
 
 
 def _variance(values: NDArray[np.float64]) -> float:

@@ -10,8 +10,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bakeoff.stats.rules import Rules
 from bakeoff.stats.ratio import TimeRatio, time_ratio
+from bakeoff.stats.rules import Rules
 
 
 @dataclass(frozen=True)

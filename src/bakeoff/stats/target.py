@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bakeoff.stats.comparison import FASTER, MIN_BLOCKS, SLOWER, TOO_FEW, UNDECIDED, Kind
+from bakeoff.stats.ratio import TimeRatio, time_ratio
 from bakeoff.stats.rules import Rules
 from bakeoff.stats.summary import Values
-from bakeoff.stats.ratio import TimeRatio, time_ratio
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,8 @@ class Schedule(StrEnum):
 class Verdict:
     """What may be said of a against b.
 
-    kind: a is faster or slower, with the faster one's error non-inferior (or not asked about); faster at worse
-    error, or slower at better; practically equal in time, whether or not the interval excludes 1; undecided;
+    kind: a is faster or slower, with the faster one's error non-inferior (or not asked about); faster at
+    worse error, or slower at better; practically equal in time, whether or not the interval excludes 1; undecided;
     or too few blocks. time, error: the figures; `error` is None if it was not asked about. rules: what it was
     judged by. undecided_on: whichever keeps it from being decided; None if it is. more: how many more blocks
     would decide it; None if it is decided, or if `obstacle` says why no number can be given. doubts: what the
