@@ -54,7 +54,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Failing:
-    """A contestant whose last blocks all ended badly. label: its name. status: how the very last one ended."""
+    """A contestant whose last blocks all ended badly.
+
+    label: its name. status: how the very last one ended.
+    """
 
     label: str
     status: str
@@ -109,7 +112,8 @@ def look(pairs: Sequence[Pair], num_blocks: int, evidence: Evidence, rules: stat
         if verdict.is_decided:
             continue
         who = tuple(failing[trial_id] for trial_id in pair if trial_id in failing)
-        if who or verdict.obstacle is stats.Obstacle.TEST_SET_TOO_SMALL:
+        is_on_error = verdict.undecided_on is stats.Question.ERROR
+        if who or (is_on_error and verdict.obstacle is stats.Obstacle.TEST_SET_TOO_SMALL):
             hopeless[pair] = who
     return Look(num_blocks, found, hopeless)
 

@@ -155,7 +155,7 @@ def warnings(comparison: Comparison) -> Iterator[str]:
         yield f"{_SCHEDULES[verdict.schedule]}; so intervals are those that hold at every look"
     for doubt in verdict.doubts:
         yield _doubt(comparison, doubt)
-    if verdict.time.median_disagrees:
+    if verdict.median_disagrees:
         median = stats.TimeRatio(verdict.time.median, None, None, verdict.time.num_blocks, None)
         yield (
             f"{ratio_words(comparison)} is the geometric mean over processes, which the verdict is on; "
@@ -164,8 +164,8 @@ def warnings(comparison: Comparison) -> Iterator[str]:
 
 
 _SCHEDULES = {
-    stats.Schedule.CHANGED: "blocks were added after a look: some runs were begun when another number of blocks "
-    "was planned",
+    stats.Schedule.CHANGED: "blocks were added after a look: some runs were begun when another number of "
+    "blocks was planned",
     stats.Schedule.UNFINISHED: "not all blocks that were planned have run yet",
 }
 
@@ -177,8 +177,8 @@ def _doubt(comparison: Comparison, doubt: stats.Doubt) -> str:
         case stats.Finding.DEPENDENT:
             wider = comparison.verdict.time.widening
             return (
-                f"neighbouring blocks are alike (correlation {doubt.value:.2f}), as if one contestant had moods "
-                f"of its own: the interval is {wider:.1f} times as wide for it"
+                f"neighbouring blocks are alike (correlation {doubt.value:.2f}), as if one contestant had "
+                f"moods of its own: the interval is {wider:.1f} times as wide for it"
             )
         case stats.Finding.TWO_VALUED:
             return f"{whose} takes one of two times, the longer {doubt.value:.2f} times the shorter"

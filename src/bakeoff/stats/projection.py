@@ -60,8 +60,8 @@ def project(
     posterior given those seen, with no opinion before (Jeffreys's prior: variance from an inverse chi-square,
     mean from a normal about the one seen, so that the next block is Student's t: Box and Tiao 1973, Bayesian
     inference in statistical analysis, section 2.4), then block after block until a look decides. So
-    predictive power (Spiegelhalter, Freedman and Blackburn 1986, Control. Clin. Trials 7) integrates over the unknown
-    standard deviation as well. Seeded: the same blocks always have the same projection.
+    predictive power (Spiegelhalter, Freedman and Blackburn 1986, Control. Clin. Trials 7) integrates over the
+    unknown standard deviation as well. Seeded: the same blocks always have the same projection.
     """
     if ratio.ratio is None or ratio.log_sd is None or math.isinf(ratio.half_width(rules)):
         return None, Obstacle.TOO_FEW_BLOCKS

@@ -44,14 +44,6 @@ class TimeRatio:
             widening=self.widening,
         )
 
-    @property
-    def median_disagrees(self) -> bool:
-        """Whether the median lies outside the interval of the mean: a few blocks make the mean what it is."""
-        if self.median is None or self.low is None or self.high is None:
-            return False
-        rounding = 1e-9
-        return not self.low * (1 - rounding) <= self.median <= self.high * (1 + rounding)
-
     def half_width(self, rules: Rules) -> float:
         """Half of the interval's width on the scale of log ratios; infinite where there is none."""
         critical = rules.critical_value(self.num_blocks)

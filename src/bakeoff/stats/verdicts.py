@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bakeoff.stats.comparison import Kind
-from bakeoff.stats.doubts import Doubt, doubts
+from bakeoff.stats.doubts import Doubt, Finding, doubts
 from bakeoff.stats.error_difference import ErrorDifference
 from bakeoff.stats.projection import MoreBlocks, Obstacle, project
 from bakeoff.stats.ratio import TimeRatio, time_ratio, usable_logs
@@ -43,10 +43,10 @@ class Verdict:
     """What may be said of a against b.
 
     kind: a is faster or slower, with the faster one's error non-inferior (or not asked about); faster at
-    worse error, or slower at better; practically equal in time, whether or not the interval excludes 1; undecided;
-    or too few blocks. time, error: the figures; `error` is None if it was not asked about. rules: what it was
-    judged by. undecided_on: whichever keeps it from being decided; None if it is. more: how many more blocks
-    would decide it; None if it is decided, or if `obstacle` says why no number can be given. doubts: what the
+    worse error, or slower at better; practically equal in time, whether or not the interval excludes 1;
+    undecided; or too few blocks. time, error: the figures; `error` is None if it was not asked about. rules:
+    what it was judged by. undecided_on: whichever keeps it from being decided; None if it is. more: how many
+    more blocks would decide it; None if it is decided, or if `obstacle` says why no number can be given. doubts: what the
     blocks show that the interval does not allow for. schedule: how the number of blocks was settled.
     """
 
@@ -64,6 +64,20 @@ class Verdict:
     def is_decided(self) -> bool:
         """Whether the question has an answer, so that no more blocks are needed for it."""
         return self.kind not in (Kind.UNDECIDED, Kind.TOO_FEW)
+
+    @property
+    def median_disagrees(self) -> bool:
+        """Whether a few blocks make the mean ratio what it is, so that the median is to be shown beside it.
+
+        The median lies outside the interval of the mean; or the two differ by more than the margin, and the
+        blocks have outliers or two values.
+        """
+        ratio, median = self.time.ratio, self.time.median
+        if ratio is None or median is None or self.time.low is None:
+            return False
+        apart = abs(math.log(median / ratio))
+        moved = any(one.finding in (Finding.OUTLIERS, Finding.TWO_VALUED) for one in self.doubts)
+        return apart > self.time.half_width(self.rules) + 1e-9 or (moved and apart > self.rules.log_margin)
 
     @property
     def inverse(self) -> Verdict:
