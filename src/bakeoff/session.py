@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -139,6 +140,12 @@ def _tell_of_other_rules(study: Study, store: Path, tell: Callable[[str], None])
             tell(
                 f"{study.name} was run before by other rules; now: {rules}. It is another study beside that "
                 "one, and takes its runs: whoever saw their results chose these rules after them"
+            )
+        repeats = json.loads(document).get("repeats")
+        if not study.rules.is_sequential and repeats not in (None, study.repeats):
+            tell(
+                f"{study.name} was run before with {repeats} repeats, now {study.repeats}: its verdicts will "
+                "be those of a study that is looked at after each block, since somebody may have looked"
             )
 
 

@@ -46,8 +46,9 @@ class Verdict:
     worse error, or slower at better; practically equal in time, whether or not the interval excludes 1;
     undecided; or too few blocks. time, error: the figures; `error` is None if it was not asked about. rules:
     what it was judged by. undecided_on: whichever keeps it from being decided; None if it is. more: how many
-    more blocks would decide it; None if it is decided, or if `obstacle` says why no number can be given. doubts: what the
-    blocks show that the interval does not allow for. schedule: how the number of blocks was settled.
+    more blocks would decide it; None if it is decided, or if `obstacle` says why no number can be given.
+    doubts: what the blocks show that the interval does not allow for. schedule: how the number of blocks was
+    settled.
     """
 
     kind: Kind
