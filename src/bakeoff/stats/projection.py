@@ -130,18 +130,17 @@ def _looks(num_blocks: int) -> NDArray[np.int64]:
 
 def _futures(mean: float, sd: float, num_blocks: int, stream: int) -> _Futures:
     """Futures of a mean over blocks; those of times and errors are drawn from streams of their own."""
+    looks = _looks(num_blocks)
+    added = np.diff(looks, prepend=num_blocks)
     noise, deviates, squares = _draws(num_blocks, stream)
-    means, errors = np.empty_like(deviates), np.empty_like(deviates)
     sigma = sd * noise[0]
-    limit = mean + sigma * noise[1] / math.sqrt(num_blocks)
-    now, count, within = np.full_like(sigma, mean), num_blocks, np.full_like(sigma, (num_blocks - 1) * sd**2)
-    for index, num in enumerate(_looks(num_blocks)):
-        more = int(num) - count
-        added = limit + sigma * deviates[:, index] / math.sqrt(more)
-        within = within + sigma**2 * squares[:, index] + count * more / num * (added - now) ** 2
-        now, count = (count * now + more * added) / num, int(num)
-        means[:, index], errors[:, index] = now, np.sqrt(within / (count - 1) / count)
-    return _Futures(means, errors, limit)
+    shift = sigma * noise[1] / math.sqrt(num_blocks)
+    # Each look's blocks about the mean seen: their own mean, and with it the sums of all and of squares.
+    means = shift[:, None] + sigma[:, None] * deviates / np.sqrt(added)
+    sums = np.cumsum(added * means, axis=1)
+    within = np.cumsum(sigma[:, None] ** 2 * squares + added * means**2, axis=1) - sums**2 / looks
+    error = np.sqrt(((num_blocks - 1) * sd**2 + within) / (looks - 1) / looks)
+    return _Futures(mean + sums / looks, error, mean + shift)
 
 
 @lru_cache(maxsize=256)
