@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -141,6 +142,12 @@ def _tell_of_other_rules(study: Study, store: Path, tell: Callable[[str], None])
                 f"{study.name} was run before by other rules; now: {rules}. It is another study beside that "
                 "one, and takes its runs: whoever saw their results chose these rules after them"
             )
+        repeats = json.loads(document).get("repeats")
+        if not study.rules.is_sequential and repeats not in (None, study.repeats):
+            tell(
+                f"{study.name} was run before with {repeats} repeats, now {study.repeats}: its verdicts will "
+                "be those of a study that is looked at after each block, since somebody may have looked"
+            )
 
 
 def _tell_of_unknown_contents(specs: Sequence[RunSpec], store: Path, tell: Callable[[str], None]) -> None:
@@ -197,7 +204,7 @@ class _Now:
             block = self._after(look, trials)
             left = self._missing(block)
             is_over = not block or evidence.exceeds(budget.max_hours, (spec.trial_id for spec in left))
-            if (left or is_over) and number >= rules.min_blocks:
+            if (left or is_over) and number >= stats.MIN_BLOCKS:
                 self.tell(stopping.report(look, told, labels))
                 told = look
             if is_over:

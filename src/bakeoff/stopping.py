@@ -53,16 +53,27 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Failing:
+    """A contestant whose last blocks all ended badly.
+
+    label: its name. status: how the very last one ended.
+    """
+
+    label: str
+    status: str
+
+
+@dataclass(frozen=True)
 class Look:
     """What is decided after `num_blocks` blocks.
 
     verdicts: by pair of trial_ids, the first against the second. hopeless: undecided pairs of which no more
-    blocks would tell, with the reason.
+    blocks would tell, and who of them keeps failing; nobody where it is the verdict's own obstacle.
     """
 
     num_blocks: int
     verdicts: Mapping[Pair, stats.Verdict]
-    hopeless: Mapping[Pair, str]
+    hopeless: Mapping[Pair, tuple[Failing, ...]]
 
     @property
     def undecided(self) -> tuple[Pair, ...]:
@@ -100,22 +111,21 @@ def look(pairs: Sequence[Pair], num_blocks: int, evidence: Evidence, rules: stat
     for pair, verdict in found.items():
         if verdict.is_decided:
             continue
-        if reasons := [failing[trial_id] for trial_id in pair if trial_id in failing]:
-            hopeless[pair] = "; ".join(reasons)
-        elif verdict.undecided_on == "error" and verdict.obstacle == stats.TEST_SET_TOO_SMALL:
-            hopeless[pair] = verdict.obstacle
+        who = tuple(failing[trial_id] for trial_id in pair if trial_id in failing)
+        is_on_error = verdict.undecided_on is stats.Question.ERROR
+        if who or (is_on_error and verdict.obstacle is stats.Obstacle.TEST_SET_TOO_SMALL):
+            hopeless[pair] = who
     return Look(num_blocks, found, hopeless)
 
 
-def _failing(runs: pl.DataFrame) -> dict[str, str]:
-    """By trial_id, how the runs of its last blocks ended, where all of these ended badly."""
+def _failing(runs: pl.DataFrame) -> dict[str, Failing]:
+    """By trial_id, the contestants whose last blocks all ended badly."""
     last = runs.unique(["trial_id", "block"], keep="last", maintain_order=True).sort("block")
     found = {}
     for (trial_id,), mine in last.group_by("trial_id", maintain_order=True):
         ends = mine["status"].to_list()[-FAILURES:]
         if len(ends) == FAILURES and "ok" not in ends and "interrupted" not in ends:
-            label, status = mine["label"][-1], mine["status"][-1]
-            found[str(trial_id)] = f"{label} ended badly {FAILURES} times running (last: {status})"
+            found[str(trial_id)] = Failing(mine["label"][-1], mine["status"][-1])
     return found
 
 
@@ -164,8 +174,8 @@ def report(look: Look, before: Look | None, labels: Mapping[str, str]) -> str:
         if verdict.is_decided and pair not in known:
             lines.append(_sentence(verdict, *(labels[one] for one in pair)))
     for pair in look.undecided[:_SHOWN]:
-        gives_up = f" ({look.hopeless[pair]})" if pair in look.hopeless else ""
-        lines.append(_sentence(look.verdicts[pair], *(labels[one] for one in pair)) + gives_up)
+        lines.append(_sentence(look.verdicts[pair], *(labels[one] for one in pair)))
+        lines[-1] += "".join(f" ({_fails(one)})" for one in look.hopeless.get(pair, ()))
     if len(look.undecided) > _SHOWN:
         lines.append(f"and {len(look.undecided) - _SHOWN} more undecided")
     resting = [label for one, label in labels.items() if one in _asked(look) and one not in look.active]
@@ -195,6 +205,10 @@ def _sentence(verdict: stats.Verdict, one: str, other: str) -> str:
         verdict, one, other = verdict.inverse, other, one
     first, second = (Contestant("", name, name, "", "", {}) for name in (one, other))
     return sentences.sentence(Comparison(first, second, verdict))
+
+
+def _fails(one: Failing) -> str:
+    return f"{one.label} ended badly {FAILURES} times running (last: {one.status})"
 
 
 def _comparisons(number: int) -> str:

@@ -37,7 +37,7 @@ def test_the_margin_makes_a_difference_to_users_and_none_to_the_count() -> None:
     assert (found.num_false, found.num_called) == (1, 0)
 
 
-@pytest.mark.parametrize(("num_blocks", "windows"), [(5, (1, 5)), (11, (1, 11)), (12, (2, 6)), (20, (3, 6))])
+@pytest.mark.parametrize(("num_blocks", "windows"), [(7, (1, 7)), (11, (1, 11)), (12, (2, 6)), (20, (3, 6))])
 def test_stretches_have_six_blocks_at_least(num_blocks: int, windows: tuple[int, int]) -> None:
     found = false_positives(normal(0, num_blocks, 4), FIXED)
     assert found is not None

@@ -18,10 +18,10 @@ FAST, SLOW = (TrialSettings(name, name, epochs=1) for name in ("tensorflow", "ja
 def store(
     path: Path, slow_s: float = 2.0, document: dict[str, Any] | None = None, error: float = 0.01
 ) -> Path:
-    """Five blocks of two contestants, of which the second takes `slow_s` instead of 1 s."""
+    """Six blocks of two contestants, of which the second takes `slow_s` instead of 1 s."""
     specs = tuple(
         RunSpec(settings, settings.backend, block, block, place, 7 + block)
-        for block in range(5)
+        for block in range(6)
         for place, settings in enumerate((FAST, SLOW))
     )
     noise = np.random.default_rng(1).normal(0, 0.005, len(specs))
@@ -70,7 +70,7 @@ def test_an_undecided_pair_exits_with_one(program: Any) -> None:
 
 def test_margins_given_now_are_said_to_be_chosen_after_the_runs(program: Any) -> None:
     store(program.store, slow_s=1.04, document={"rules": {"margin": 0.01}})
-    assert "tensorflow trains 1.039× faster than jax" in program("compare").stdout
+    assert "tensorflow trains 1.04" in program("compare").stdout
     told = program("compare", "--margin", "10%").stdout
     assert "practically the same time" in told
     assert "Chosen after the runs: the study itself was to be judged with margins of ±1 % in time" in told
@@ -90,7 +90,7 @@ def test_json_has_all_of_it(program: Any) -> None:
     assert found["verdict"]["kind"] == "faster" and found["is_decided"]
     assert found["verdict"]["time"]["ratio"] == pytest.approx(0.5, rel=0.02)
     assert (found["first"], found["second"]) == (FAST.trial_id, SLOW.trial_id)
-    assert len(found["run_ids"]) == 10 and found["command"] == "bakeoff run pair"
+    assert len(found["run_ids"]) == 12 and found["command"] == "bakeoff run pair"
     assert race["ranking"]["order"] == [0, 1] and told["rules"] == told["rules_of_the_study"]
 
 

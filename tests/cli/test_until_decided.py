@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bakeoff import session, study
+from bakeoff import races, session, stats, study
 from bakeoff.execute import Listener, Tally
 from bakeoff.launchers.base import Launch
 from bakeoff.store.reader import Reader
@@ -120,6 +120,34 @@ def test_clear_differences_take_the_fewest_blocks(folder: Path) -> None:
     assert first == "after block 6: 3 of 3 comparisons are decided"
     assert len(lines) == 3 and lines[0].startswith("width 1 trains 1.2")
     assert told[-1] == "all is decided after 6 blocks"
+
+
+def schedules(folder: Path) -> set[stats.Schedule]:
+    """How the number of blocks of the study's comparisons was settled, as its store says."""
+    with Reader(folder / "bakeoff.sqlite") as reader:
+        frames = races.read(reader, "race")
+    (section,) = races.compose(frames)
+    return {one.verdict.schedule for race in section.races for one in race.comparisons}
+
+
+def test_blocks_that_are_added_to_a_fixed_number_are_known_as_that(folder: Path) -> None:
+    """Stopped early; as planned; raised after a look, which is said; and never forgotten."""
+    fixed = "verdicts.until_decided=false"
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, Launcher(TWO_ARE_CLOSE, stop_at=10), fixed, "repeats=6")
+    assert schedules(folder) == {stats.Schedule.UNFINISHED}
+    _, told = run(folder, Launcher(TWO_ARE_CLOSE), fixed, "repeats=6")
+    assert schedules(folder) == {stats.Schedule.FIXED} and "race was run before" not in " ".join(told)
+    _, told = run(folder, Launcher(TWO_ARE_CLOSE), fixed, "repeats=8")
+    assert schedules(folder) == {stats.Schedule.CHANGED}
+    assert "race was run before with 6 repeats, now 8" in " ".join(told)
+
+
+def test_what_was_run_until_decided_is_no_number_fixed_beforehand(folder: Path) -> None:
+    run(folder, Launcher(CLEAR))
+    assert schedules(folder) == {stats.Schedule.UNTIL_DECIDED}
+    run(folder, Launcher(CLEAR), "verdicts.until_decided=false", "repeats=6")
+    assert schedules(folder) == {stats.Schedule.CHANGED}
 
 
 def test_whoever_has_nothing_left_to_decide_sits_out(folder: Path) -> None:

@@ -22,7 +22,9 @@ def meet(
     """a takes `ratio` of b's time, with a difference of errors and half of its interval."""
     a = [ratio * one**noise for one in NOISE]
     se = half / rules.critical_value(len(a))
-    error = stats.ErrorDifference(difference, difference - half, difference + half, len(a), se, 0.0, True)
+    error = stats.ErrorDifference(
+        difference, difference - half, difference + half, len(a), se, 0.0, stats.Pairing.BY_IMAGE
+    )
     return Comparison(A, B, stats.judge(a, [1.0] * len(a), error, rules))
 
 
@@ -36,7 +38,8 @@ def test_faster_at_non_inferior_error() -> None:
 def test_practically_equal() -> None:
     text = races.sentence(meet(0.999, noise=0.1))
     assert text.startswith(
-        "a and b take practically the same time (ratio 1.001, within ±2 %, 95 % CI 1.000–1.002"
+        "a and b take practically the same time (ratio of times (a's over b's) 0.999, within ±2 %, "
+        "95 % CI 0.998–1.000"
     )
 
 
@@ -44,8 +47,26 @@ def test_undecided_says_what_would_tell() -> None:
     found = meet(0.99, noise=1.5)
     assert not found.verdict.is_decided and found.verdict.undecided_on == "time"
     text = races.sentence(found)
-    assert text.startswith("a against b: undecided, ratio of times 1.01")
-    assert text.endswith(f": about {found.verdict.more_blocks} more blocks would tell")
+    assert text.startswith("a against b: undecided, ratio of times (a's over b's) 0.99")
+    more = found.verdict.more
+    assert more is not None and more.low < more.num < more.high
+    assert text.endswith(
+        f": about {more.num} more blocks would tell (8 in 10 times {more.low} to {more.high})"
+    )
+
+
+def test_a_ratio_of_times_is_the_firsts_over_the_seconds_everywhere() -> None:
+    """Undecided, equal, and beside it the other measures: none of them the inverse of another."""
+    for found in (meet(0.98, noise=3.0), meet(0.999, noise=0.1)):
+        ratio = found.verdict.time.ratio
+        assert ratio is not None and ratio < 1 and found.verdict.kind != stats.FASTER
+        both = dataclasses.replace(found, measures={"total_s": found.verdict.time})
+        number = next(sentences.measure_words(both))[1].split()[0]
+        assert f"ratio of times (a's over b's) {number}" in races.sentence(both)
+    target = stats.compare_to_target([0.96, 1.1, 0.9, 0.95, 1.0, 0.97], [1.0] * 6)
+    told = dataclasses.replace(meet(0.5), target=target, target_error=0.01)
+    assert target.verdict == stats.UNDECIDED and target.ratio.ratio is not None and target.ratio.ratio < 1
+    assert f"ratio of times (a's over b's) {target.ratio.ratio:.3f} (95 % CI" in sentences.target_words(told)
 
 
 def test_undecided_on_the_error() -> None:
@@ -63,8 +84,49 @@ def test_intervals_that_hold_together_say_so() -> None:
 
 
 def test_one_block_more_is_no_blocks() -> None:
-    verdict = stats.judge([1.0, 1.0], [2.0, 2.1])
-    assert sentences.what_would_decide(Comparison(A, B, verdict)) == "about 1 more block would tell"
+    verdict = stats.judge([1.0] * 5, [2.0, 2.1] * 2 + [2.0])
+    words = "at least 1 more block would be needed to tell"
+    assert sentences.what_would_decide(Comparison(A, B, verdict)) == words
+    assert races.sentence(Comparison(A, B, verdict)).startswith(
+        "a against b: too few repeats to say, ratio of times (a's over b's) 0.490 "
+        "(no interval, 5 paired blocks;"
+    )
+
+
+@pytest.mark.parametrize(
+    ("pairing", "words"),
+    [
+        (stats.Pairing.BY_IMAGE, "about the error"),
+        (stats.Pairing.OUTCOMES_MISSING, "not all of these runs recorded which test images they got wrong"),
+        (stats.Pairing.OTHER_IMAGES, "these runs were not measured on the same images"),
+    ],
+)
+def test_why_the_test_set_is_too_small_follows_from_the_data(pairing: stats.Pairing, words: str) -> None:
+    error = stats.ErrorDifference(0.0, -0.02, 0.02, len(NOISE), 0.0001, 0.01, pairing)
+    verdict = stats.judge([0.5 * one for one in NOISE], [1.0] * len(NOISE), error)
+    assert verdict.obstacle is stats.Obstacle.TEST_SET_TOO_SMALL
+    text = races.sentence(Comparison(A, B, verdict))
+    assert "the test set is too small: no number of blocks would tell about the error" in text
+    assert text.endswith(words)
+
+
+def test_what_blocks_show_beside_the_verdict_is_said() -> None:
+    """Of twelve blocks, a takes twice as long in half; then it has one that takes ten times as long."""
+    jitter = [1.0, 1.01, 0.99, 1.005, 0.995, 1.0] * 2
+    two = [one * (2 if index % 2 else 1) for index, one in enumerate(jitter)]
+    (words,) = sentences.warnings(Comparison(A, B, stats.judge(two, [1.0] * 12)))
+    assert words.startswith("a takes one of two times, the longer 2.0")
+    (words,) = sentences.warnings(Comparison(A, B, stats.judge([1.0] * 12, two)))
+    assert words.startswith("b takes one of two times")
+    rare = [*jitter[:-1], 10.0]
+    words, median = sentences.warnings(Comparison(A, B, stats.judge(rare, [0.9] * 12)))
+    assert median.endswith(
+        "is the geometric mean over processes, which the verdict is on; the median, 1.11, disagrees"
+    )
+    assert words == "a has outliers, in 1 block: the verdict is on the mean, which they move"
+    steps = [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7]
+    (words,) = sentences.warnings(Comparison(A, B, stats.judge(steps, [1.0] * 8)))
+    assert words.startswith("neighbouring blocks are alike (correlation 0.")
 
 
 @pytest.mark.parametrize(
@@ -81,10 +143,10 @@ def test_certificates(certificate: Certified, words: str) -> None:
 
 
 def test_targets(invented: Callable[..., Frames], entry: Any) -> None:
-    frames = invented(entry("jax", (20.0, 22.0, 24.0, 21.0)), entry("tensorflow"))
+    frames = invented(entry("jax", (20.0, 22.0, 24.0, 21.0, 23.0, 20.4)), entry("tensorflow"))
     (found,) = races.compose(frames)[0].races[0].comparisons
     assert sentences.target_words(found).startswith(
-        "tensorflow comes to an error of 1.00 % 2.00× sooner than jax (95 % CI 2.00–2.00, 4 paired blocks)"
+        "tensorflow comes to an error of 1.00 % 2.00× sooner than jax (95 % CI 2.00–2.00, 6 paired blocks)"
     )
     far = races.compose(frames, target_error=0.001)[0].races[0].comparisons[0]
     assert sentences.target_words(far) == "neither comes to an error of 0.10 % in the epochs that were run"
@@ -108,11 +170,11 @@ def test_break_even_says_where_it_is_uncertain(
 
 
 def test_break_even(invented: Callable[..., Frames], entry: Any) -> None:
-    frames = invented(entry("jax", (20.0,) * 4), entry("tensorflow", (10.0,) * 4, once_s=20.0))
+    frames = invented(entry("jax", (20.0,) * 6), entry("tensorflow", (10.0,) * 6, once_s=20.0))
     (found,) = races.compose(frames)[0].races[0].comparisons
     words = sentences.break_even_words(found)  # 20 + 2.5 n against 5 + 5 n
     assert words.startswith("tensorflow takes less time in all than jax from 6.0 epochs on, jax before")
-    frames = invented(entry("jax", (20.0,) * 4), entry("tensorflow", (10.0,) * 4))
+    frames = invented(entry("jax", (20.0,) * 6), entry("tensorflow", (10.0,) * 6))
     (found,) = races.compose(frames)[0].races[0].comparisons
     expected = "tensorflow takes less time in all than jax from 1 epoch to 200"
     assert sentences.break_even_words(found) == expected

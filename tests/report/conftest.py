@@ -56,7 +56,7 @@ class Trial:
 
 
 def invented(
-    trials: Sequence[Trial], *, repeats: int = 5, epochs: int = 12, seed: int = 1, device: bool = False
+    trials: Sequence[Trial], *, repeats: int = 6, epochs: int = 12, seed: int = 1, device: bool = False
 ) -> Frames:
     """Frames of a study in which every run ended well."""
     random = np.random.default_rng(seed)

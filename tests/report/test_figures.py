@@ -146,7 +146,7 @@ def test_first_steps_tell_cold_from_warm(race: Callable[..., Frames]) -> None:
 
 
 def test_ratios_are_told_from_the_faster_side() -> None:
-    verdict = stats.judge([1.0, 1.0, 1.1], [2.0, 2.1, 2.0])
+    verdict = stats.judge([1.0, 1.0, 1.1] * 2, [2.0, 2.1, 2.0] * 2)
     ratio = verdict.time
     (row,) = data_of(figures.time_ratios([("a", "b", verdict)]))
     assert row["pair"] == "a vs b"

@@ -178,7 +178,7 @@ def test_a_real_store(tmp_path: Path) -> None:
     store = tmp_path / "store.sqlite"
     specs = tuple(
         RunSpec(TrialSettings(backend, backend, epochs=2), backend, repeat, repeat, place, 7 + repeat)
-        for repeat in range(3)
+        for repeat in range(6)
         for place, backend in enumerate(("jax", "torch"))
     )
     with Writer(store) as writer:

@@ -40,7 +40,7 @@ def same(text: str, name: str) -> None:
 @pytest.fixture(scope="module")
 def both(race: Callable[..., Frames], spoil: Callable[..., Frames]) -> Frames:
     """Two data sets, one run failed and one skipped."""
-    frames = race(datasets=("mnist", "cifar10"), backends=("tensorflow", "theano"), repeats=4, epochs=3)
+    frames = race(datasets=("mnist", "cifar10"), backends=("tensorflow", "theano"), repeats=7, epochs=3)
     frames = spoil(frames, 1, "killed", "killed by signal 9", "line one\nline | two")
     return spoil(frames, 6, "skipped", "no compiler")
 
@@ -104,7 +104,7 @@ def test_a_sentence_says_the_numbers(race: Callable[..., Frames]) -> None:
     (section,) = compose(race(backends=("tensorflow", "jax"))).sections
     text = sentence(section.races[0].comparisons[0])
     assert re.fullmatch(
-        r"tensorflow trains [\d.]+× faster than jax \(95 % CI [\d.]+–[\d.]+, 5 paired blocks\), "
+        r"tensorflow trains [\d.]+× faster than jax \(95 % CI [\d.]+–[\d.]+, 6 paired blocks\), "
         r"at non-inferior error \(difference [+−]?[\d.]+ pp, 95 % CI [+−]?[\d.]+ to [+−]?[\d.]+, "
         r"margin 0.25 pp\)",
         text,
@@ -185,7 +185,7 @@ def test_provenance_keeps_asked_resolved_and_observed_apart(race: Callable[..., 
     rows = {row[:2]: row[2:] for row in provenance(compose(race(backends=("jax",)))).rows}
     assert rows[("jax", "threads")] == ("default", "–", "–")
     assert rows[("jax", "intra op threads")] == ("–", "–", "2")
-    assert rows[("jax", "initial weights sha256")][2] == "5 different values"
+    assert rows[("jax", "initial weights sha256")][2] == "6 different values"
 
 
 def test_the_plateau_table_says_why_there_is_none(race: Callable[..., Frames]) -> None:

@@ -9,7 +9,7 @@ from bakeoff import stats
 from bakeoff.stats import Costs, Rules
 
 
-def costs(once: float, epoch: float, blocks: int = 4, epochs: int = 5, noise: float = 0.0) -> Costs:
+def costs(once: float, epoch: float, blocks: int = 6, epochs: int = 5, noise: float = 0.0) -> Costs:
     random = np.random.default_rng(round(100 * once + 10 * epoch))
     return Costs(
         once * np.exp(random.normal(0, noise, blocks)),

@@ -7,7 +7,7 @@ from itertools import combinations, permutations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats as reference
 
@@ -63,6 +63,7 @@ def closed_testing(table: np.ndarray, alpha: float) -> set[frozenset[int]]:
 def test_who_may_be_called_faster_is_what_closed_testing_says(seed: int, count: int, sd: float) -> None:
     table = times([1.0, 1.05, 1.1, 1.3][:count], sd, 6, seed)
     found = stats.rank(table)
+    assume(all(one.widening == 1.0 for one in found.ratios.values()))
     assert {frozenset(pair) for pair in found.faster} == closed_testing(table, 0.05)
     means = np.log(table).mean(axis=1)
     assert all(means[a] < means[b] for a, b in found.faster)
@@ -76,6 +77,8 @@ def test_the_order_of_contestants_and_blocks_does_not_matter(seed: int, is_seque
     random = np.random.default_rng(seed)
     rows, columns = random.permutation(4), random.permutation(9)
     plain, shuffled = stats.rank(table, rules), stats.rank(table[rows][:, columns], rules)
+    # Whether blocks depend on the ones before is a question of their order.
+    assume(all(one.widening == 1.0 for found in (plain, shuffled) for one in found.ratios.values()))
     assert {(int(rows[a]), int(rows[b])) for a, b in shuffled.faster} == plain.faster
     assert [int(rows[one]) for one in shuffled.order] == list(plain.order)
     named = {frozenset(int(rows[one]) for one in group) for group in shuffled.groups}

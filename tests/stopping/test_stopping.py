@@ -88,7 +88,9 @@ def test_three_failures_running_are_enough(ends: list[float | None], is_out: boo
     assert (set(look.hopeless) == {("a", "c"), ("b", "c")}) == is_out
     assert look.active == ({"a", "b"} if is_out else {"a", "b", "c"})
     if is_out:
-        assert look.hopeless["a", "c"] == "C ended badly 3 times running (last: failed)"
+        assert look.hopeless["a", "c"] == (stopping.Failing("C", "failed"),)
+        words = "C ended badly 3 times running (last: failed)"
+        assert words in stopping.report(look, None, LABELS)
 
 
 def test_a_failed_run_that_was_mended_is_none() -> None:
@@ -103,7 +105,9 @@ def test_a_test_set_that_is_too_small_ends_what_blocks_cannot_decide() -> None:
     found = dataclasses.replace(evidence(CLEAR), num_images={"a": 100, "b": 100, "c": 100})
     look = stopping.look(PAIRS, 6, found, RULES)
     assert set(look.undecided) == set(PAIRS) and look.active == frozenset()
-    assert set(look.hopeless.values()) == {stats.TEST_SET_TOO_SMALL}
+    assert set(look.hopeless.values()) == {()}
+    obstacles = {one.obstacle for one in look.verdicts.values()}
+    assert obstacles == {stats.Obstacle.TEST_SET_TOO_SMALL}
 
 
 def test_undecided_on_time_goes_on_whatever_the_test_set() -> None:

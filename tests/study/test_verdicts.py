@@ -9,7 +9,6 @@ from collections.abc import Callable
 import pytest
 
 from bakeoff import stats
-from bakeoff.stats import sequential
 from bakeoff.study import FEWEST_BLOCKS, Rules, Study, builtin_names, comparisons, load
 
 Load = Callable[..., Study]
@@ -28,7 +27,6 @@ DIGESTS_WITHOUT_RULES = {
     "paper": "f7a9cb4cf746d4e9dc675bdf5bd5c7d496ee575e9b2eb7de6a6ac6d32daefb7f",
     "quick": "8767d95e7287792b383f19a401a54a31f62fe4ae09eb56948fff7e56d72b5646",
     "smoke": "b33374d60a3ad2ec3242ad0befe9d3b0aeb28a4b5d78c236a820fa6d1a5424ab",
-    "vintage-3": "616308aa5bc2c4bf36a80dedb923eeccd0df8147ae4a31ffa0071a155d330aac",
 }
 
 
@@ -44,7 +42,7 @@ def test_the_rules_are_those_of_the_statistics() -> None:
     ours = {field.name: field.default for field in dataclasses.fields(Rules) if field.name != "comparisons"}
     theirs = {field.name: field.default for field in dataclasses.fields(stats.Rules)}
     assert ours == theirs
-    assert FEWEST_BLOCKS == sequential.MIN_BLOCKS == stats.Rules(is_sequential=True).min_blocks
+    assert FEWEST_BLOCKS == stats.MIN_BLOCKS
 
 
 @pytest.mark.parametrize("name", DIGESTS_WITHOUT_RULES)

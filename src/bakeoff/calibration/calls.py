@@ -7,7 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.stats import Rules
+from bakeoff.stats import MIN_BLOCKS, Rules
+from bakeoff.stats.doubts import widening
 
 Array = NDArray[np.float64]
 Calls = NDArray[np.int8]
@@ -30,17 +31,17 @@ def equal(ratios: Array, rules: Rules) -> NDArray[np.bool_]:
 
 
 def by_look(ratios: Array, rules: Rules) -> Calls:
-    """What is called at each look, after `rules.min_blocks` and each later block: shape (..., num_looks)."""
+    """What is called at each look, after `stats.MIN_BLOCKS` and each later block: shape (..., num_looks)."""
     num_blocks = ratios.shape[-1]
-    looks = [called(ratios[..., :num], rules) for num in range(rules.min_blocks, num_blocks + 1)]
+    looks = [called(ratios[..., :num], rules) for num in range(MIN_BLOCKS, num_blocks + 1)]
     return np.stack(looks, axis=-1) if looks else np.zeros((*ratios.shape[:-1], 0), dtype=np.int8)
 
 
 def _interval(ratios: Array, rules: Rules) -> tuple[Array, Array]:
-    """Mean log ratio and half the width of its interval; infinite below the rules' fewest blocks."""
+    """Mean log ratio and half the width of its interval; infinite below the fewest blocks."""
     num_blocks = ratios.shape[-1]
-    if num_blocks < rules.min_blocks:
+    if num_blocks < MIN_BLOCKS:
         return np.zeros(ratios.shape[:-1]), np.full(ratios.shape[:-1], math.inf)
     mean = ratios.mean(axis=-1)
     error = ratios.std(axis=-1, ddof=1) / math.sqrt(num_blocks)
-    return mean, rules.critical_value(num_blocks) * error
+    return mean, rules.critical_value(num_blocks) * widening(ratios) * error

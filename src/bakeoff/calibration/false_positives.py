@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.calibration.calls import by_look, called
-from bakeoff.stats import Rules
+from bakeoff.stats import MIN_BLOCKS, Rules
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -63,7 +63,7 @@ def false_positives(plain: Array, rules: Rules) -> FalsePositives | None:
     None with fewer than two entries, or fewer blocks than the rules need.
     """
     num_blocks, num_entries = plain.shape
-    if num_entries < 2 or num_blocks < rules.min_blocks:
+    if num_entries < 2 or num_blocks < MIN_BLOCKS:
         return None
     strict = replace(rules, margin=0.0)
     windows = 1 if rules.is_sequential else max(num_blocks // WINDOW, 1)

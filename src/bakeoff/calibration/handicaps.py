@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.calibration.calls import by_look, called, equal
-from bakeoff.stats import Rules, TimeRatio, time_ratio
+from bakeoff.stats import MIN_BLOCKS, Rules, TimeRatio, time_ratio
 
 Array = NDArray[np.float64]
 
@@ -85,7 +85,7 @@ def blocks_needed(difference: float, log_sd: float) -> int | None:
     """
     random = np.random.default_rng(_SEED)
     ratios = math.log1p(difference) + log_sd * random.normal(size=(_NUM_SIMULATED, MAX_PROJECTED))
-    looks = np.arange(_SEQUENTIAL.min_blocks, MAX_PROJECTED + 1)
+    looks = np.arange(MIN_BLOCKS, MAX_PROJECTED + 1)
     sums, squares = (table.cumsum(axis=1)[:, looks - 1] for table in (ratios, ratios**2))
     mean = sums / looks
     errors = np.sqrt(np.maximum(squares - looks * mean**2, 0.0) / (looks - 1) / looks)
@@ -98,4 +98,4 @@ def blocks_needed(difference: float, log_sd: float) -> int | None:
 def _first(calls: NDArray[np.int8]) -> int | None:
     """The block of the first look that called it slower."""
     hits = np.flatnonzero(calls > 0)
-    return _SEQUENTIAL.min_blocks + int(hits[0]) if len(hits) else None
+    return MIN_BLOCKS + int(hits[0]) if len(hits) else None

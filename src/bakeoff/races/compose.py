@@ -140,16 +140,24 @@ def _race(setting: str, members: Sequence[Contestant], rows: _Rows) -> Race:
         setting=setting,
         contestants=tuple(members),
         comparisons=_ranked(comparisons),
-        ranking=_ranking(members, rows) if may_be_ranked and len(members) > 1 else None,
+        ranking=_ranking(members, comparisons, rows) if may_be_ranked and len(members) > 1 else None,
     )
 
 
-def _ranking(members: Sequence[Contestant], rows: _Rows) -> stats.Ranking:
-    """By training time; the error rate is that of the race, whatever else the study compares."""
+def _ranking(members: Sequence[Contestant], comparisons: Sequence[Comparison], rows: _Rows) -> stats.Ranking:
+    """By training time; the error rate is that of the race, whatever else the study compares.
+
+    It holds at every look where one of the comparisons has to.
+    """
+    rules = replace(
+        rows.shared.rules,
+        num_comparisons=1,
+        is_sequential=any(one.verdict.rules.is_sequential for one in comparisons),
+    )
     times = [dict(rows.by_trial[one.trial_id].select("block", "train_s").iter_rows()) for one in members]
     blocks = sorted({block for one in times for block in one})
     table = np.array([[one.get(block) for block in blocks] for one in times], dtype=float)
-    return stats.rank(table.reshape(len(members), len(blocks)), replace(rows.shared.rules, num_comparisons=1))
+    return stats.rank(table.reshape(len(members), len(blocks)), rules)
 
 
 def _ranked(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
@@ -175,17 +183,25 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows) -> Comparison:
     )
 
     def judge(first: Contestant, second: Contestant, others: pl.DataFrame) -> stats.Verdict:
-        ids = first.trial_id, second.trial_id
-        return verdict(*ids, others, shared.frames.outcomes, rows.num_images, shared.rules)
+        return verdict(
+            first.trial_id,
+            second.trial_id,
+            others,
+            shared.frames.outcomes,
+            rows.num_images,
+            shared.rules,
+            is_finished=_is_finished((first, second), rows.attempts),
+        )
 
     found = judge(a, b, runs)
+    rules = found.rules
     if found.time.ratio is not None and found.time.ratio > 1:
         a, b, found = b, a, found.inverse
     track, differing = tracks.track(a, b)
     refusal, growth = racing.refusal(a.entrant, b.entrant), racing.growth(a.entrant, b.entrant)
     of_a, of_b = (rows.courses.get(one.trial_id, {}) for one in (a, b))
     target = rows.target
-    reached = timed.to_target(of_a, of_b, target.error, shared.rules) if target else None
+    reached = timed.to_target(of_a, of_b, target.error, rules) if target else None
     blocks = set(rows.by_trial[a.trial_id]["block"]) & set(rows.by_trial[b.trial_id]["block"])
     counted = runs.filter(pl.col("block").is_in(list(blocks)))
     pair = (a, b)
@@ -193,12 +209,10 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows) -> Comparison:
         first=a,
         second=b,
         verdict=found,
-        measures=timed.measures(
-            rows.by_trial[a.trial_id], rows.by_trial[b.trial_id], of_a, of_b, shared.rules
-        ),
+        measures=timed.measures(rows.by_trial[a.trial_id], rows.by_trial[b.trial_id], of_a, of_b, rules),
         target=reached,
         target_error=target.error if target and reached else None,
-        break_even=timed.break_even(of_a, of_b, shared.rules) if not (refusal or growth) else None,
+        break_even=timed.break_even(of_a, of_b, rules) if not (refusal or growth) else None,
         certificate=shared.certificates.get(frozenset((a.trial_id, b.trial_id)), Certified()),
         track=track,
         differing=differing,
@@ -209,6 +223,18 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows) -> Comparison:
         run_ids=tuple(counted.sort("block", "trial_id")["run_id"]),
         command=command_of(counted),
     )
+
+
+def _is_finished(pair: tuple[Contestant, Contestant], attempts: pl.DataFrame) -> bool:
+    """Whether each block that the study planned beforehand has been tried with both; true if unknown."""
+    if "planned_blocks" not in attempts.columns:
+        return True
+    ended = attempts.filter(pl.col("status").is_in(["running", "interrupted"]).not_())
+    for one in pair:
+        mine = ended.filter(trial_id=one.trial_id)
+        if len(mine) and mine["repeat"].n_unique() < (mine["planned_blocks"][-1] or 0):
+            return False
+    return True
 
 
 def command_of(runs: pl.DataFrame) -> str:

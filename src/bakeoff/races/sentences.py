@@ -30,49 +30,61 @@ def sentence(comparison: Comparison) -> str:
 def claim_and_numbers(comparison: Comparison) -> tuple[str, str]:
     """One comparison in words: what can be said, and the numbers that it rests on."""
     first, second = comparison.first.short, comparison.second.short
-    verdict = comparison.verdict
-    ratio = verdict.time.inverse
     if comparison.refusal:
         return f"{first} and {second} are not compared", f"({comparison.refusal})"
-    if ratio.ratio is None:
+    if comparison.verdict.time.ratio is None:
         return f"{first} against {second}: {stats.TOO_FEW}", "(no block in which both ended well)"
-    claim, numbers = _growth(comparison, ratio) if comparison.growth else _said(comparison, ratio)
+    claim, numbers = _growth(comparison) if comparison.growth else _said(comparison)
     if comparison.is_short:
         numbers += f"; {MARK} not all of its samples were trained"
     return claim, numbers
 
 
-def _growth(comparison: Comparison, ratio: stats.TimeRatio) -> tuple[str, str]:
+def _growth(comparison: Comparison) -> tuple[str, str]:
     """Claim and numbers of one backend under settings that make it do different work."""
     first, second, verdict = comparison.first.short, comparison.second.short, comparison.verdict
+    ratio = verdict.time.inverse
     of_times = f"{interval(ratio, verdict.rules)}, {blocks(ratio.num_blocks)}"
     claim = f"{second} takes {_times(ratio)}× as long as {first}"
     return claim, f"(growth of cost with {comparison.growth}: {of_times}; {_error(verdict)})"
 
 
-def _said(comparison: Comparison, ratio: stats.TimeRatio) -> tuple[str, str]:
-    """Claim and numbers of a pair that may be compared. ratio: of the second's times to the first's."""
+def _said(comparison: Comparison) -> tuple[str, str]:
+    """Claim and numbers of a pair that may be compared.
+
+    "n× faster" is the second's time over the first's; "ratio of times" is the first's over the second's.
+    """
     first, second, verdict = comparison.first.short, comparison.second.short, comparison.verdict
-    times = _times(ratio)
-    faster = f"{first} trains {times}× faster than {second}"
+    speed, ratio = verdict.time.inverse, verdict.time
+    faster = f"{first} trains {_times(speed)}× faster than {second}"
+    of_speed = f"{interval(speed, verdict.rules)}, {blocks(speed.num_blocks)}"
     of_times = f"{interval(ratio, verdict.rules)}, {blocks(ratio.num_blocks)}"
     error = _error(verdict)
-    if verdict.kind == stats.FASTER:
+    if verdict.kind is stats.FASTER:
         if verdict.error is None or verdict.error.difference is None:
-            return faster, f"({of_times}); {error}"
-        return faster, f"({of_times}), at non-inferior error ({_error_numbers(verdict.error, verdict.rules)})"
-    if verdict.kind == stats.FASTER_AT_WORSE_ERROR:
-        return f"{faster}, but at worse error", f"({of_times}; {error})"
-    if verdict.kind == stats.PRACTICALLY_EQUAL:
+            return faster, f"({of_speed}); {error}"
+        return faster, f"({of_speed}), at non-inferior error ({_error_numbers(verdict.error, verdict.rules)})"
+    if verdict.kind is stats.FASTER_AT_WORSE_ERROR:
+        return f"{faster}, but at worse error", f"({of_speed}; {error})"
+    if verdict.kind is stats.PRACTICALLY_EQUAL:
         claim = f"{first} and {second} take practically the same time"
-        within = f"ratio {times}, within ±{_percent(verdict.rules.margin)}"
+        within = f"{ratio_words(comparison)}, within ±{_percent(verdict.rules.margin)}"
         return claim, f"({within}, {of_times}; {error})"
     decides = what_would_decide(comparison)
-    if verdict.kind == stats.UNDECIDED and verdict.undecided_on == "error":
+    if verdict.undecided_on is stats.Question.ERROR:
         claim = f"{faster}, but whether at non-inferior error is undecided"
-    else:
-        claim = f"{first} against {second}: {verdict.kind}, ratio of times {times}"
+        return claim, f"({of_speed}; {error}): {decides}"
+    claim = f"{first} against {second}: {verdict.kind}, {ratio_words(comparison)}"
     return claim, f"({of_times}; {error}): {decides}"
+
+
+def ratio_words(comparison: Comparison) -> str:
+    """``ratio of times (a's over b's) 0.99``: it is the first's time over the second's everywhere."""
+    return f"ratio of times ({_over(comparison)}) {_times(comparison.verdict.time)}"
+
+
+def _over(comparison: Comparison) -> str:
+    return f"{comparison.first.short}'s over {comparison.second.short}'s"
 
 
 def what_would_decide(comparison: Comparison) -> str:
@@ -80,16 +92,42 @@ def what_would_decide(comparison: Comparison) -> str:
     verdict = comparison.verdict
     if not comparison.is_asked or verdict.is_decided:
         return ""
-    if verdict.more_blocks is not None:
-        return f"about {verdict.more_blocks} more block{'' if verdict.more_blocks == 1 else 's'} would tell"
-    if verdict.obstacle.startswith("more than"):
-        return f"{verdict.obstacle} would be needed to tell"
-    if "test set" in verdict.obstacle and verdict.error and not verdict.error.is_paired_by_image:
-        return (
-            "no number of blocks would tell about the error, unless all runs had recorded which test images "
-            "they got wrong"
-        )
-    return verdict.obstacle
+    if verdict.more is not None:
+        low, num, high = verdict.more.low, verdict.more.num, verdict.more.high
+        likely = f"8 in 10 times {low} to {high}" if low < high else f"8 in 10 times {low}"
+        return f"about {_more(num)} would tell ({likely})"
+    if verdict.obstacle is None:
+        return ""
+    return obstacle_words(verdict)
+
+
+def obstacle_words(verdict: stats.Verdict) -> str:
+    """Why no number of blocks is given that would decide it; empty where there is no reason."""
+    num = verdict.time.num_blocks
+    match verdict.obstacle:
+        case stats.Obstacle.TOO_FEW_BLOCKS if num < stats.MIN_BLOCKS:
+            return f"at least {_more(stats.MIN_BLOCKS - num)} would be needed to tell"
+        case stats.Obstacle.TOO_FEW_BLOCKS:
+            return "errors of too few blocks are known to say how many more would tell"
+        case stats.Obstacle.UNPREDICTABLE:
+            return "how many more blocks would tell can't be said yet: few would do, or very many"
+        case stats.Obstacle.TOO_MANY_BLOCKS:
+            return f"probably more than {stats.MAX_PROJECTED - num} more blocks would be needed to tell"
+        case stats.Obstacle.TEST_SET_TOO_SMALL:
+            why = _UNPAIRED.get(verdict.error.pairing, "") if verdict.error else ""
+            return f"the test set is too small: no number of blocks would tell about the error{why}"
+    return ""
+
+
+# Why the test set's share of chance is but an upper bound, where it is.
+_UNPAIRED = {
+    stats.Pairing.OUTCOMES_MISSING: ", since not all of these runs recorded which test images they got wrong",
+    stats.Pairing.OTHER_IMAGES: ", since these runs were not measured on the same images",
+}
+
+
+def _more(number: int) -> str:
+    return f"{number} more block{'' if number == 1 else 's'}"
 
 
 def remarks(comparison: Comparison) -> Iterator[str]:
@@ -97,6 +135,7 @@ def remarks(comparison: Comparison) -> Iterator[str]:
     differing = f"; they differ in {', '.join(comparison.differing)}" if comparison.differing else ""
     yield f"track: {comparison.track}{differing}"
     yield certified(comparison)
+    yield from warnings(comparison)
     if comparison.excluded:
         reasons: dict[tuple[str, str], int] = {}
         for one in comparison.excluded:
@@ -105,6 +144,47 @@ def remarks(comparison: Comparison) -> Iterator[str]:
         yield f"left out: {', '.join(words)}"
     if comparison.hinge:
         yield f"hinges on which runs count: {comparison.hinge}"
+
+
+def warnings(comparison: Comparison) -> Iterator[str]:
+    """What stands beside a verdict because an interval does not allow for it, one sentence each."""
+    if comparison.refusal:
+        return
+    verdict = comparison.verdict
+    if verdict.schedule in _SCHEDULES:
+        yield f"{_SCHEDULES[verdict.schedule]}; so intervals are those that hold at every look"
+    for doubt in verdict.doubts:
+        yield _doubt(comparison, doubt)
+    if verdict.median_disagrees:
+        median = stats.TimeRatio(verdict.time.median, None, None, verdict.time.num_blocks, None)
+        yield (
+            f"{ratio_words(comparison)} is the geometric mean over processes, which the verdict is on; "
+            f"the median, {_times(median)}, disagrees"
+        )
+
+
+_SCHEDULES = {
+    stats.Schedule.CHANGED: "blocks were added after a look: some runs were begun when another number of "
+    "blocks was planned",
+    stats.Schedule.UNFINISHED: "not all blocks that were planned have run yet",
+}
+
+
+def _doubt(comparison: Comparison, doubt: stats.Doubt) -> str:
+    contestants = comparison.first.short, comparison.second.short
+    whose = contestants[doubt.of] if doubt.of is not None else " and ".join(contestants)
+    match doubt.finding:
+        case stats.Finding.DEPENDENT:
+            wider = comparison.verdict.time.widening
+            return (
+                f"neighbouring blocks are alike (correlation {doubt.value:.2f}), as if one contestant had "
+                f"moods of its own: the interval is {wider:.1f} times as wide for it"
+            )
+        case stats.Finding.TWO_VALUED:
+            return f"{whose} takes one of two times, the longer {doubt.value:.2f} times the shorter"
+        case stats.Finding.OUTLIERS:
+            number = f"{doubt.value:.0f} block{'' if doubt.value == 1 else 's'}"
+            return f"{whose} has outliers, in {number}: the verdict is on the mean, which they move"
 
 
 def certified(comparison: Comparison) -> str:
@@ -131,14 +211,17 @@ def target_words(comparison: Comparison) -> str:
         return f"neither comes to {error} in the epochs that were run"
     reached = f"{first} in {found.num_reached[0]}, {second} in {found.num_reached[1]} of {found.num_blocks}"
     if found.num_reached == (found.num_blocks, found.num_blocks) and found.ratio.ratio is not None:
-        rules = comparison.verdict.rules
-        sooner, later, ratio = (
-            (first, second, found.ratio.inverse) if found.ratio.ratio <= 1 else (second, first, found.ratio)
-        )
-        numbers = f"({interval(ratio, rules)}, {blocks(found.num_blocks)})"
+        rules, ratio = comparison.verdict.rules, found.ratio
         if found.verdict in (stats.FASTER, stats.SLOWER):
-            return f"{sooner} comes to {error} {_times(ratio)}× sooner than {later} {numbers}"
-        return f"who comes to {error} sooner: {found.verdict}, ratio {_times(ratio)} {numbers}"
+            sooner, later = (first, second) if found.verdict is stats.FASTER else (second, first)
+            speed = ratio.inverse if found.verdict is stats.FASTER else ratio
+            numbers = f"({interval(speed, rules)}, {blocks(found.num_blocks)})"
+            return f"{sooner} comes to {error} {_times(speed)}× sooner than {later} {numbers}"
+        numbers = f"({interval(ratio, rules)}, {blocks(found.num_blocks)})"
+        return (
+            f"who comes to {error} sooner: {found.verdict}, ratio of times ({_over(comparison)}) "
+            f"{_times(ratio)} {numbers}"
+        )
     share = f"first in {found.num_first[0]} and {found.num_first[1]}"
     if found.verdict in (stats.FASTER, stats.SLOWER):
         sooner, later = (first, second) if found.verdict == stats.FASTER else (second, first)
@@ -191,7 +274,7 @@ def measure_words(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 
 def interval(ratio: stats.TimeRatio, rules: stats.Rules) -> str:
-    """``95 % CI 2.9–3.3``; says so where there is none."""
+    """``95 % CI 2.9–3.3``; says so where there are too few repeats for one to mean anything."""
     if ratio.low is None or ratio.high is None:
         return "no interval"
     ends = ratio.low, ratio.high

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.stats.ratio import time_ratio
 from bakeoff.stats.rules import Rules
-from bakeoff.stats.verdicts import time_ratio
 from bakeoff.stats.warm_up import warm_up
 
 

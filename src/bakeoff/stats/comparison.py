@@ -1,24 +1,36 @@
-"""What all comparisons share: their outcomes, and pairing by block, so that drift of the machine cancels."""
+"""What all comparisons share: their kinds, and pairing by block, so that drift of the machine cancels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.stats.summary import Values
 
-FASTER = "faster"
-SLOWER = "slower"
-UNDECIDED = "undecided"
-TOO_FEW = "too few repeats to say"
 
-# Pairs below which there is no verdict. With two pairs the spread is known from a single difference:
-# when the two happen to agree the interval is narrow by luck. From three on the t interval's factor
-# (12.7 at two pairs, 4.3 at three) is small enough for a large ratio to show, and one pair that
-# disagrees with the others is seen.
-MIN_PAIRS = 3
+class Kind(StrEnum):
+    """What may be said of one contestant against another."""
+
+    FASTER = "faster"
+    SLOWER = "slower"
+    FASTER_AT_WORSE_ERROR = "faster, but at worse error"
+    SLOWER_AT_BETTER_ERROR = "slower, but at better error"
+    PRACTICALLY_EQUAL = "practically equal"
+    UNDECIDED = "undecided"
+    TOO_FEW = "too few repeats to say"
+
+
+FASTER, SLOWER = Kind.FASTER, Kind.SLOWER
+FASTER_AT_WORSE_ERROR, SLOWER_AT_BETTER_ERROR = Kind.FASTER_AT_WORSE_ERROR, Kind.SLOWER_AT_BETTER_ERROR
+PRACTICALLY_EQUAL, UNDECIDED, TOO_FEW = Kind.PRACTICALLY_EQUAL, Kind.UNDECIDED, Kind.TOO_FEW
+
+# No verdict and no interval before this block. Blocks run in random order, so that even if every one differed
+# by the same amount for no other reason than its order, all of n point one way with probability 2^(1-n): 6 is
+# the first n at which that is below 5 %. The same holds of a contestant whose times take one of two values.
+MIN_BLOCKS = 6
 
 
 def pair(

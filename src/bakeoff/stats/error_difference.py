@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,16 +13,24 @@ from bakeoff.stats.rules import Rules
 from bakeoff.stats.summary import Values
 
 
+class Pairing(StrEnum):
+    """How the test set's share of chance in a difference of errors is known."""
+
+    BY_IMAGE = "from both contestants' outcomes on each image"
+    OUTCOMES_MISSING = "as an upper bound, since not every run recorded which images it got wrong"
+    OTHER_IMAGES = "as an upper bound, since the two were not measured on the same images"
+    DRAWN_ANEW = "from the repeats, since each is measured on images of its own"
+
+
 @dataclass(frozen=True)
 class ErrorDifference:
     """Difference of a's and b's error rates, a fraction: mean over blocks; below 0, a errs less.
 
-    difference: None without a block. low, high: interval over both sources of chance; None below two blocks.
+    difference: None without a block. low, high: interval over both sources of chance; None below six blocks.
     num_blocks: blocks that counted. seed_se: standard error from the repeats (initial weights, order of
     batches, dropout); None below two blocks. test_set_se: standard error from the finite test set, which no
-    repeating shows; None where its size is unknown, and then the interval leaves it out. is_paired_by_image:
-    whether it is that of the contestants on the same images, or an upper bound of it that takes them as
-    independent.
+    repeating shows; None where the interval leaves it out: where its size is unknown, or where the repeats
+    show it. pairing: how it is known.
     """
 
     difference: float | None
@@ -30,7 +39,12 @@ class ErrorDifference:
     num_blocks: int
     seed_se: float | None
     test_set_se: float | None
-    is_paired_by_image: bool = False
+    pairing: Pairing = Pairing.OUTCOMES_MISSING
+
+    @property
+    def is_paired_by_image(self) -> bool:
+        """Whether it is that of the contestants on the same images, not an upper bound."""
+        return self.pairing is Pairing.BY_IMAGE
 
     @property
     def inverse(self) -> ErrorDifference:
@@ -42,26 +56,33 @@ class ErrorDifference:
             high=None if self.low is None else -self.low,
         )
 
-    def half_width(self, rules: Rules, num_blocks: int) -> float:
-        """Half of the interval's width if there were that many blocks, with the noise seen so far.
+    def half_width(self, rules: Rules) -> float:
+        """Half of the interval's width; infinite where there is none.
 
         Squares of the two sources' own half widths are added: Zou and Donner (2008), Construction of
         confidence limits about effect measures (MOVER), Statist. Med. 27. The seeds' is Student's or the
-        sequential one, the test set's is normal: it was drawn once, and is the same at every look.
+        sequential one, the test set's is normal, at the level that leaves the seeds theirs
+        (`Rules.test_set_quantile`): it was drawn once, and is the same at every look.
         """
-        if self.seed_se is None:
+        critical = rules.critical_value(self.num_blocks)
+        if self.seed_se is None or math.isinf(critical):
             return math.inf
-        critical = rules.critical_value(num_blocks)
-        if math.isinf(critical):
-            return math.inf
-        seed = critical * self.seed_se * math.sqrt(self.num_blocks / num_blocks)
-        return math.hypot(seed, rules.normal_quantile * (self.test_set_se or 0.0))
+        return math.hypot(critical * self.seed_se, rules.test_set_quantile * (self.test_set_se or 0.0))
 
 
 def error_difference(
-    errors_a: Values, errors_b: Values, rules: Rules | None = None, *, num_test_images: int | None = None
+    errors_a: Values,
+    errors_b: Values,
+    rules: Rules | None = None,
+    *,
+    num_test_images: int | None = None,
+    pairing: Pairing = Pairing.OUTCOMES_MISSING,
 ) -> ErrorDifference:
     """How a's error rates differ from b's, block by block; error rates as fractions, shape (num_blocks,).
+
+    num_test_images: of the one test set of all blocks. pairing: why outcomes are not compared image by image;
+    if images are drawn anew for each block, their share of chance is in the differences between blocks, and
+    is not counted twice.
 
     The test set's share is binomial, and takes the two contestants as independent. Both are measured on the
     same images and err on many of the same, so that the true share is smaller: an upper bound, often too
@@ -75,11 +96,11 @@ def error_difference(
     usable = np.isfinite(a) & np.isfinite(b)
     a, b = a[usable], b[usable]
     test_set_se = None
-    if num_test_images and len(a):
+    if num_test_images and len(a) and pairing is not Pairing.DRAWN_ANEW:
         means = [float(np.sort(errors).mean()) for errors in (a, b)]  # sorted: row order must not matter
         rates = [(mean * num_test_images + 1) / (num_test_images + 2) for mean in means]
         test_set_se = math.sqrt(sum(rate * (1 - rate) for rate in rates) / (num_test_images + 2))
-    return _build(np.sort(a - b), test_set_se, False, rules or Rules())
+    return _build(np.sort(a - b), test_set_se, pairing, rules or Rules())
 
 
 def error_difference_by_image(
@@ -111,7 +132,9 @@ def error_difference_by_image(
         residual = table - by_run[:, None] - by_image[None, :] + table.mean()
         peculiar = float((residual**2).sum()) / ((num_blocks - 1) * (num_images - 1))
         of_images = max(of_images - peculiar / num_blocks, 2.0 / (num_images + 2))
-    return _build(np.sort(by_run), math.sqrt(of_images / (num_images + 2)), True, rules or Rules())
+    return _build(
+        np.sort(by_run), math.sqrt(of_images / (num_images + 2)), Pairing.BY_IMAGE, rules or Rules()
+    )
 
 
 def _variance(values: NDArray[np.float64]) -> float:
@@ -119,17 +142,15 @@ def _variance(values: NDArray[np.float64]) -> float:
 
 
 def _build(
-    differences: NDArray[np.float64], test_set_se: float | None, is_paired: bool, rules: Rules
+    differences: NDArray[np.float64], test_set_se: float | None, pairing: Pairing, rules: Rules
 ) -> ErrorDifference:
     num = len(differences)
     if num == 0:
-        return ErrorDifference(None, None, None, 0, None, None, is_paired)
+        return ErrorDifference(None, None, None, 0, None, None, pairing)
     mean = float(differences.mean())
     seed_se = math.sqrt(_variance(differences) / num) if num > 1 else None
-    known = ErrorDifference(mean, None, None, num, seed_se, test_set_se, is_paired)
-    if seed_se is None:
-        return known
-    half = known.half_width(rules, num)
+    known = ErrorDifference(mean, None, None, num, seed_se, test_set_se, pairing)
+    half = known.half_width(rules)
     if math.isinf(half):
         return known
     return replace(known, low=mean - half, high=mean + half)

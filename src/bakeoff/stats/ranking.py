@@ -10,8 +10,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bakeoff.stats.ratio import TimeRatio, time_ratio
 from bakeoff.stats.rules import Rules
-from bakeoff.stats.verdicts import TimeRatio, time_ratio
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def rank(times: ArrayLike, rules: Rules | None = None) -> Ranking:
 
 def _holm(ratios: Mapping[tuple[int, int], TimeRatio], rules: Rules) -> set[tuple[int, int]]:
     """Pairs told apart, the faster one first: those that exceed the level left, until no other does."""
-    left = {pair: ratio for pair, ratio in ratios.items() if ratio.num_blocks >= rules.min_blocks}
+    left = dict(ratios)
     num_left, faster = len(ratios), set[tuple[int, int]]()
     while left:
         step = replace(rules, num_comparisons=rules.num_comparisons * num_left)
@@ -76,12 +76,7 @@ def _holm(ratios: Mapping[tuple[int, int], TimeRatio], rules: Rules) -> set[tupl
 
 
 def _excludes_one(ratio: TimeRatio, rules: Rules) -> bool:
-    if ratio.ratio is None or ratio.log_sd is None:
-        return False
-    critical = rules.critical_value(ratio.num_blocks)
-    if math.isinf(critical):
-        return False
-    return abs(math.log(ratio.ratio)) > critical * ratio.log_sd / math.sqrt(ratio.num_blocks)
+    return ratio.ratio is not None and abs(math.log(ratio.ratio)) > ratio.half_width(rules)
 
 
 def _order(table: np.ndarray, ratios: Mapping[tuple[int, int], TimeRatio]) -> tuple[int, ...]:

@@ -9,10 +9,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-# No verdict before this block. Blocks run in random order, so that even if every one differed by the same
-# amount for no other reason than its order, all of n point one way with probability 2^(1-n): 6 is the first
-# n at which that is below 5 %.
-MIN_BLOCKS = 6
+from bakeoff.stats.comparison import MIN_BLOCKS
+
 # Of the error rate allowed, the share that is spent under normal noise. The rest is a reserve for log ratios
 # that are not normal: benchmarks/verdicts.py shows how much of it skew takes.
 SPENT_SHARE = 0.8

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bakeoff.stats.comparison import FASTER, SLOWER, TOO_FEW, UNDECIDED
+from bakeoff.stats.comparison import FASTER, MIN_BLOCKS, SLOWER, TOO_FEW, UNDECIDED, Kind
+from bakeoff.stats.ratio import TimeRatio, time_ratio
 from bakeoff.stats.rules import Rules
 from bakeoff.stats.summary import Values
-from bakeoff.stats.verdicts import TimeRatio, time_ratio
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TargetComparison:
     rests on where a run never reached the target. None without any.
     """
 
-    verdict: str
+    verdict: Kind
     ratio: TimeRatio
     num_blocks: int
     num_reached: tuple[int, int]
@@ -71,7 +71,7 @@ def compare_to_target(
     both = [(one, other) for one, other in zip(a, b, strict=True) if one is not None and other is not None]
     ratio = time_ratio([one for one, _ in both], [other for _, other in both], rules)
     low, high = _share_interval(wins, wins + losses, rules)
-    if len(a) < rules.min_blocks:
+    if len(a) < MIN_BLOCKS:
         verdict = TOO_FEW
     elif len(both) == len(a):
         verdict = _side(ratio.high is not None and ratio.high < 1, ratio.low is not None and ratio.low > 1)
@@ -89,7 +89,7 @@ def compare_to_target(
     )
 
 
-def _side(is_faster: bool, is_slower: bool) -> str:
+def _side(is_faster: bool, is_slower: bool) -> Kind:
     return FASTER if is_faster else SLOWER if is_slower else UNDECIDED
 
 

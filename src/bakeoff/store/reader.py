@@ -113,6 +113,7 @@ _RUN: Mapping[str, tuple[str, Any]] = {
     "environment_details": ("r.environment", pl.String),
     "measurement_version": ("c.measurement_version", pl.Int64),
     "command": ("r.command", pl.String),
+    "begun_for": ("r.study_digest", pl.String),
 }
 # Totals over a run's epochs. A sum is null unless every epoch has the value.
 _TOTAL: Mapping[str, tuple[str, Any]] = {
@@ -150,7 +151,7 @@ _RUNS = (  # then, for `runs`
     *("final_validation_error", "peak_memory_bytes", "device_s", "device_peak_memory_bytes"),
     *_ENERGY,
     *_SAMPLES,
-    *("disturbed", "disturbance", "seed", "position", "study_digest"),
+    *("disturbed", "disturbance", "seed", "position", "study_digest", "planned_blocks", "begun_for_blocks"),
     *("machine", "machine_id", "machine_details", "environment_digest", "environment_details"),
     *("measurement_version", "command"),
 )
@@ -490,11 +491,25 @@ class Reader:
             {"living": lock.living_session(self.path), "digest": digest},
         )
         runs = _frame(cursor, {name: dtype for name, (_, dtype) in _RUN.items()})
-        details = pl.col("machine_details")
+        details, planned = pl.col("machine_details"), self._planned_blocks()
+        of_study, of_begin = (
+            pl.col(name).replace_strict(planned, default=None, return_dtype=pl.Int64)
+            for name in ("study_digest", "begun_for")
+        )
+        runs = runs.with_columns(planned_blocks=of_study, begun_for_blocks=of_begin).drop("begun_for")
         return runs.join(self._trials(), on="trial_id", how="left", maintain_order="left").with_columns(
             machine=pl.coalesce(details.str.json_path_match("$.description"), pl.col("machine_id")),
             disturbed=pl.col("disturbance").str.json_path_match("$.disturbed") == "true",
         )
+
+    def _planned_blocks(self) -> dict[str, int | None]:
+        """By study, how many blocks it planned beforehand; 0 where they are added until all is decided."""
+        planned = {}
+        for digest, text in self._connection.execute("SELECT digest, document FROM studies"):
+            document = json.loads(text)
+            until_decided = (document.get("rules") or {}).get("is_sequential", False)
+            planned[digest] = 0 if until_decided else document.get("repeats")
+        return planned
 
     def _trials(self) -> pl.DataFrame:
         """One row per trial: trial_id, the settings that everybody asks for, the others as ``settings.*``."""

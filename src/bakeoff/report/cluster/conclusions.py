@@ -71,9 +71,9 @@ def judge(interval: Interval | None, num: int, same: Interval) -> str:
     """What an interval says of a claim that the value lies within `same`.
 
     Reproduced if the whole interval does, contradicted if none of it does, else undecided; undecided,
-    too, below `stats.MIN_PAIRS` values, where an interval may be narrow by luck.
+    too, below `stats.MIN_BLOCKS` values, where an interval may be narrow by luck.
     """
-    if interval is None or num < stats.MIN_PAIRS:
+    if interval is None or num < stats.MIN_BLOCKS:
         return UNDECIDED
     low, high = interval
     if same[0] <= low and high <= same[1]:

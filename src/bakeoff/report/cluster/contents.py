@@ -302,11 +302,9 @@ def _between(
 ) -> Between:
     ids = first.contestant.trial_id, second.contestant.trial_id
     a, b = (runs.filter(trial_id=trial_id) for trial_id in ids)
+    found = verdict(*ids, runs, outcomes, images, rules)
     return Between(
-        first,
-        second,
-        verdict=verdict(*ids, runs, outcomes, images, rules),
-        total=stats.judge(*paired(a, b, "total_s"), rules=rules),
+        first, second, verdict=found, total=stats.judge(*paired(a, b, "total_s"), rules=found.rules)
     )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import polars as pl
 
-from bakeoff import stats
 from bakeoff.races.frames import MARK, MARK_NOTE, distributed, marked
 from bakeoff.report.cluster import conclusions, figures, sentences, tables
 from bakeoff.report.cluster.budget import PARTS, WORKER_START
@@ -266,8 +265,8 @@ def _speed_up(cluster: Cluster) -> pl.DataFrame:
             "backend": pair.second.contestant.backend,
             "layout": pair.second.layout,
             "ratio": pair.verdict.time.ratio,
-            "low": pair.verdict.time.low if pair.verdict.time.num_blocks >= stats.MIN_PAIRS else None,
-            "high": pair.verdict.time.high if pair.verdict.time.num_blocks >= stats.MIN_PAIRS else None,
+            "low": pair.verdict.time.low,
+            "high": pair.verdict.time.high,
             "num_cpus": pair.second.num_cpus,
             "num_slots": pair.second.slots,
         }

@@ -27,8 +27,10 @@ def layout_verdicts(cluster: Cluster) -> Iterator[Verdict]:
             claim = f"{one.first.base}: {first}, which trains {times}× faster than {second}"
             claim += _at_what_error(one.verdict)
         else:
+            ratio = one.verdict.time
             claim = (
-                f"{one.first.base}: {first} or {second}: {one.verdict.kind}, ratio of training times {times}"
+                f"{one.first.base}: {first} or {second}: {one.verdict.kind}, "
+                f"ratio of times ({first}'s over {second}'s) {RATIO.text(ratio.ratio)}"
             )
         numbers = [_interval(ratio, one.verdict.rules)]
         if one.total.time.ratio is not None:
@@ -72,7 +74,9 @@ def _at_what_error(verdict: stats.Verdict) -> str:
     """What to add where the first is faster, but not shown to err no more."""
     if verdict.kind == stats.FASTER_AT_WORSE_ERROR:
         return ", but at worse error"
-    return "; whether at non-inferior error is undecided" if verdict.undecided_on == "error" else ""
+    return (
+        "; whether at non-inferior error is undecided" if verdict.undecided_on is stats.Question.ERROR else ""
+    )
 
 
 def _total(one: Between) -> str:

@@ -110,7 +110,7 @@ def statement(comparison: Comparison, anchor: str = "") -> Statement:
         more.append(f"what ran differs in {', '.join(comparison.differing)}")
     if comparison.certificate.verdict == DIFFERENT or comparison.certificate.words:
         more.append(sentences.certified(comparison))
-    more += _exclusions(comparison)
+    more += [*sentences.warnings(comparison), *_exclusions(comparison)]
     return Statement(
         claim=claim,
         numbers=numbers,
@@ -149,7 +149,19 @@ def _exclusions(comparison: Comparison) -> Iterable[str]:
 
 def _sentence(words: str) -> str:
     """With a capital where that renames nobody, and a full stop."""
-    starts = ("who ", "neither ", "what ", "hinges ", "left ", "they ", "not ", "certified")
+    starts = (
+        "who ",
+        "neither ",
+        "what ",
+        "hinges ",
+        "left ",
+        "they ",
+        "not ",
+        "certified",
+        "blocks ",
+        "neighbouring ",
+        "ratio ",
+    )
     return f"{words[0].upper() + words[1:] if words.startswith(starts) else words}."
 
 
@@ -170,7 +182,7 @@ def overview(sections: Sequence[Section]) -> str:
         "refused": sum(bool(one.refusal) for one in every),
         "hinging on which runs count": sum(one.hinges for one in asked),
     }
-    on_error = sum(one.undecided_on == "error" for one in open_ones)
+    on_error = sum(one.undecided_on is stats.Question.ERROR for one in open_ones)
     extra = {"undecided": f" ({on_error} on the error alone)"} if on_error else {}
     parts = [f"{number} {word}{extra.get(word, '')}" for word, number in counts.items() if number]
     founded = _founded([one.certificate.verdict for one in every])
