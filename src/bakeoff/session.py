@@ -17,7 +17,7 @@ from bakeoff.execute import Listener, Provision, Tally, condition_of, execute
 from bakeoff.launchers import local
 from bakeoff.launchers.base import Launcher
 from bakeoff.prepare import check_masters, prepare
-from bakeoff.races import verdicts
+from bakeoff.races import evaluations, verdicts
 from bakeoff.races.choice import Choice, choose_fastest
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import StudyRow, Writer
@@ -209,7 +209,7 @@ class _Now:
             outcomes = reader.outcomes(self.study.digest)
         present = pl.col("trial_id").replace_strict(self.conditions, default=None, return_dtype=pl.String)
         runs = runs.filter(pl.col("condition_id") == present)
-        return stopping.Evidence(runs, outcomes, verdicts.evaluation_images(facts, runs))
+        return stopping.Evidence(runs, outcomes, evaluations(facts, runs))
 
     def _missing(self, specs: Sequence[RunSpec]) -> tuple[RunSpec, ...]:
         with Reader(self.writer.path) as reader:

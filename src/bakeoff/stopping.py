@@ -15,6 +15,7 @@ import polars as pl
 from bakeoff import stats
 from bakeoff.races import sentences, verdicts
 from bakeoff.races.definitions import Comparison, Contestant
+from bakeoff.races.evaluations import Evaluations
 from bakeoff.study import FEWEST_BLOCKS, Budget, Study
 
 Pair = tuple[str, str]
@@ -30,12 +31,12 @@ class Evidence:
     """What a study's runs so far left in the store, one frame each; columns as in ``docs/store.md``.
 
     runs: those under the conditions that a run started now would have, however they ended. outcomes: what
-    each got wrong. num_images: by trial_id, how many images errors were measured on.
+    each got wrong. evaluated: by run_id, on what images errors were measured.
     """
 
     runs: pl.DataFrame
     outcomes: pl.DataFrame
-    num_images: Mapping[str, int | None]
+    evaluated: Evaluations
 
     @property
     def hours(self) -> float:
@@ -93,7 +94,7 @@ def look(pairs: Sequence[Pair], num_blocks: int, evidence: Evidence, rules: stat
     runs = evidence.runs.filter(pl.col("block") < num_blocks)
     good = runs.filter(status="ok")
     found = {
-        (a, b): verdicts.verdict(a, b, good, evidence.outcomes, evidence.num_images, rules) for a, b in pairs
+        (a, b): verdicts.verdict(a, b, good, evidence.outcomes, evidence.evaluated, rules) for a, b in pairs
     }
     failing = _failing(runs)
     hopeless = {}

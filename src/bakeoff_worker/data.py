@@ -80,7 +80,8 @@ class Source:
     """A run's images before they are prepared: raw values, in files as far as they can be.
 
     x_train (all rows, H, W, C), y_train (all rows,); order: rows to train on, in their order;
-    x_evaluation, y_evaluation; num_classes; prepare: (x, y) raw to (x, y) as a backend takes them; evaluation.
+    x_evaluation, y_evaluation; num_classes; prepare: (x, y) raw to (x, y) as a backend takes them;
+    evaluation: which images are evaluated.
     """
 
     x_train: Any
@@ -102,9 +103,7 @@ def load(folder: str, settings: TrialSettings, seed: int) -> Arrays:
     source = find(folder, settings, seed)
     x_train, y_train = source.prepare(source.x_train[source.order], source.y_train[source.order])
     x_evaluation, y_evaluation = source.prepare(source.x_evaluation, source.y_evaluation)
-    return Arrays(
-        x_train, y_train, x_evaluation, y_evaluation, source.num_classes, source.evaluation
-    )
+    return Arrays(x_train, y_train, x_evaluation, y_evaluation, source.num_classes, source.evaluation)
 
 
 def find(folder: str, settings: TrialSettings, seed: int) -> Source:
@@ -132,9 +131,7 @@ def find(folder: str, settings: TrialSettings, seed: int) -> Source:
     num_classes = int(about["num_classes"])
     prepare = Preparation(settings, x_train, order, num_classes)
     evaluation = Evaluation(settings.evaluation_split, rows, y_evaluation, num_pool)
-    return Source(
-        x_train, y_train, order, x_evaluation, y_evaluation, num_classes, prepare, evaluation
-    )
+    return Source(x_train, y_train, order, x_evaluation, y_evaluation, num_classes, prepare, evaluation)
 
 
 def stratified(labels: Any, num_images: int) -> Any:

@@ -18,8 +18,8 @@ from typing import Any, Dict, Mapping, Optional, Type, Union
 #   1  first version: fit per epoch on pre-permuted arrays, clock paused for evaluation, device
 #      synchronized at epoch borders, first step (every batch shape trained once and undone, and evaluated
 #      once, with all compilation) timed apart.
-#   2  `evaluation_images` = N draws a random subset, each class with its share, the same in every run; before,
-#      errors were measured on the first N images, which of data sorted by class are a class or two.
+#   2  `evaluation_images` = N draws a random subset, each class with its share, the same in every run.
+#      Before, errors were measured on the first N images: of data sorted by class, a class or two.
 MEASUREMENT_VERSION = 2
 
 # What neither the network nor a single step of it depends on: see `TrialSettings.reduced`.
@@ -66,8 +66,8 @@ class TrialSettings:
     model: a built-in model's name, or the path of a Python file with ``build(input_shape, num_classes)``.
     model_options: keyword arguments for a built-in model (``filters``, ``kernel_sizes``, ...).
     dataset: a catalogue name, or the path of a ``.npz``, ``.parquet``, ``.py`` file or image folder.
-    train_images, evaluation_images: subset sizes; None takes all. The training images are drawn with the run's
-        seed; the evaluation images, each class with its share, are the same ones in every run.
+    train_images, evaluation_images: subset sizes; None takes all. Training images are drawn with the run's
+        seed; evaluation images, each class with its share, are the same ones in every run.
     evaluation_split: ``test`` (as the study did) or ``validation`` (held out of the training set).
     validation_fraction: share of the training set held out when the split is ``validation``.
     image_size: side in pixels that images are resized to; None keeps them.

@@ -19,6 +19,7 @@ from bakeoff.races import contestants as entering
 from bakeoff.races import courses as timed
 from bakeoff.races import exclusions, tracks
 from bakeoff.races.definitions import Certified, Comparison, Contestant, Race
+from bakeoff.races.evaluations import Evaluations, evaluations
 from bakeoff.races.frames import Frames, Selection, select
 from bakeoff.races.sections import Section
 from bakeoff.races.targets import Target, target_of
@@ -77,7 +78,7 @@ class _Rows:
     by_trial: Mapping[str, pl.DataFrame]
     attempts: pl.DataFrame
     courses: timed.Courses
-    num_images: Mapping[str, int | None]
+    evaluated: Evaluations
     target: Target | None
 
 
@@ -105,7 +106,7 @@ def _section(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _S
         by_trial={one.trial_id: ok.filter(trial_id=one.trial_id) for one in contestants},
         attempts=attempts,
         courses=timed.courses(ok, epochs, frames.phases),
-        num_images={trial_id: found.get("num_evaluation_images") for trial_id, found in seen.items()},
+        evaluated=evaluations(frames.facts, ok),
         target=target_of(
             of[0],
             shared.targets,
@@ -176,7 +177,7 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows) -> Comparison:
 
     def judge(first: Contestant, second: Contestant, others: pl.DataFrame) -> stats.Verdict:
         ids = first.trial_id, second.trial_id
-        return verdict(*ids, others, shared.frames.outcomes, rows.num_images, shared.rules)
+        return verdict(*ids, others, shared.frames.outcomes, rows.evaluated, shared.rules)
 
     found = judge(a, b, runs)
     if found.time.ratio is not None and found.time.ratio > 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bakeoff import stats
+from bakeoff.races.evaluations import Evaluated, Evaluations
 
 Array = NDArray[np.float64]
 
@@ -21,7 +22,7 @@ def verdict(
     b: str,
     runs: pl.DataFrame,
     outcomes: pl.DataFrame | None = None,
-    num_images: Mapping[str, int | None] | None = None,
+    evaluated: Evaluations | None = None,
     rules: stats.Rules | None = None,
 ) -> stats.Verdict:
     """The verdict on trial `a` against trial `b`, from the blocks in which both ended well.
@@ -29,12 +30,12 @@ def verdict(
     runs: good runs that may share a mean, of these trials or more: `trial_id`, `block`, `run_id`, `train_s`,
     `final_validation_error`; the last one counts where a block was run again. outcomes: what each run got
     wrong (`run_id`, `num_images`, `wrong`), as the store has it; errors are compared image by image
-    where all runs that are paired have theirs, on the same images. num_images: by trial_id, how many images
-    errors were measured on; where it is unknown, the test set's share of chance is left out.
+    where all runs that are paired have theirs, on the same images. evaluated: by run_id, on what errors were
+    measured; where it is unknown, the test set's share of chance is left out.
     """
     mine = {trial: runs.filter(trial_id=trial) for trial in (a, b)}
     times = paired(mine[a], mine[b], "train_s")
-    return stats.judge(*times, _error(mine[a], mine[b], outcomes, _shared(a, b, num_images), rules), rules)
+    return stats.judge(*times, _error(mine[a], mine[b], outcomes, evaluated or {}, rules), rules)
 
 
 def on_time(found: stats.Verdict) -> str:
@@ -67,59 +68,48 @@ def rules_of(document: str | Mapping[str, Any]) -> stats.Rules:
     return stats.Rules(**known)
 
 
-def evaluation_images(facts: pl.DataFrame, runs: pl.DataFrame) -> dict[str, int | None]:
-    """By trial_id, on how many images its runs were evaluated, as they said themselves.
-
-    facts: `run_id`, `observed`. runs: `run_id`, `trial_id`.
-    """
-    if not len(facts) or not len(runs):
-        return {}
-    said = facts.select("run_id", num=pl.col("observed").str.json_path_match("$.num_evaluation_images"))
-    joined = runs.select("run_id", "trial_id").join(said, on="run_id")
-    return {trial: int(num) if num else None for trial, num in joined.select("trial_id", "num").iter_rows()}
-
-
-def _shared(a: str, b: str, num_images: Mapping[str, int | None] | None) -> int | None:
-    """Number of images that both were evaluated on; None where it is unknown, or not one number."""
-    known = num_images or {}
-    return known.get(a) if known.get(a) == known.get(b) else None
-
-
 def _error(
     a: pl.DataFrame,
     b: pl.DataFrame,
     outcomes: pl.DataFrame | None,
-    num_images: int | None,
+    evaluated: Evaluations,
     rules: stats.Rules | None,
 ) -> stats.ErrorDifference:
-    wrong = _wrong(a, b, outcomes)
-    if wrong is not None:
-        return stats.error_difference_by_image(*wrong, rules)
+    """The difference of final errors, image by image where these are known to be the same ones.
+
+    Where all blocks have the same images, the test set's share of chance is one and the same in all of them.
+    Where each block has images of its own, as a validation split that is drawn anew, their draw is in the
+    blocks' spread already, and only the pool that all are drawn from is left.
+    """
+    of_a, of_b = (dict(side.select("block", "run_id").iter_rows()) for side in (a, b))
+    pairs = [(of_a[block], of_b[block]) for block in sorted(of_a.keys() & of_b.keys())]
+    sides = [(evaluated.get(one, Evaluated()), evaluated.get(other, Evaluated())) for one, other in pairs]
+    images = {one.images if one.images == other.images else None for one, other in sides}
+    wrong = _wrong(pairs, outcomes) if None not in images else None
+    is_drawn_anew = None not in images and 1 < len(images) == len(pairs)
+    if wrong is not None and len(images) == 1 and len({len(one) for one in wrong[0]}) == 1:
+        return stats.error_difference_by_image(np.array(wrong[0]), np.array(wrong[1]), rules)
+    nums = [one.num_pool if is_drawn_anew else one.num_images for pair in sides for one in pair]
+    num_images = min((num for num in nums if num is not None), default=None) if None not in nums else None
+    if wrong is not None and is_drawn_anew:
+        return stats.error_difference_of_splits(*wrong, num_images, rules)
     errors = paired(a, b, "final_validation_error")
     return stats.error_difference(*errors, rules, num_test_images=num_images)
 
 
-def _wrong(a: pl.DataFrame, b: pl.DataFrame, outcomes: pl.DataFrame | None) -> tuple[Array, Array] | None:
-    """Whether each run erred on each image, shape (num_blocks, num_images); None where not all is known."""
-    if outcomes is None or not len(outcomes) or not (_on_all_images(a) and _on_all_images(b)):
+def _wrong(
+    pairs: Sequence[tuple[str, str]], outcomes: pl.DataFrame | None
+) -> tuple[list[Array], list[Array]] | None:
+    """By block, whether each run of a pair erred on each image (num_images,); None where it is not known."""
+    if outcomes is None or not len(outcomes) or not pairs:
         return None
     found = {
-        run_id: np.unpackbits(np.frombuffer(wrong, dtype=np.uint8), count=num)
+        run_id: np.unpackbits(np.frombuffer(wrong, dtype=np.uint8), count=num).astype(float)
         for run_id, num, wrong in outcomes.select("run_id", "num_images", "wrong").iter_rows()
     }
-    of_a, of_b = (dict(side.select("block", "run_id").iter_rows()) for side in (a, b))
-    blocks = sorted(of_a.keys() & of_b.keys())
-    tables = [[found.get(side[block]) for block in blocks] for side in (of_a, of_b)]
-    lengths = {len(bits) if bits is not None else 0 for table in tables for bits in table}
-    if len(lengths) != 1 or min(lengths) < 2:
+    sides = [[found[run_id] for run_id in side if run_id in found] for side in zip(*pairs, strict=True)]
+    if any(len(side) < len(pairs) for side in sides):
         return None
-    first, second = (np.array(table, dtype=float) for table in tables)
-    return first, second
-
-
-def _on_all_images(runs: pl.DataFrame) -> bool:
-    """Whether image i is the same one in every block: a subset, or a held out part, is drawn by repeat."""
-    for column, whole in (("settings.evaluation_images", None), ("settings.evaluation_split", "test")):
-        if column in runs.columns and any(value != whole for value in runs[column]):
-            return False
-    return True
+    if any(len(one) != len(other) or len(one) < 2 for one, other in zip(*sides, strict=True)):
+        return None
+    return sides[0], sides[1]

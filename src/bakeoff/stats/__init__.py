@@ -2,7 +2,12 @@
 
 from bakeoff.stats.break_even import BreakEven, Costs, break_even
 from bakeoff.stats.comparison import FASTER, MIN_PAIRS, SLOWER, TOO_FEW, UNDECIDED, pair
-from bakeoff.stats.error_difference import ErrorDifference, error_difference, error_difference_by_image
+from bakeoff.stats.error_difference import (
+    ErrorDifference,
+    error_difference,
+    error_difference_by_image,
+    error_difference_of_splits,
+)
 from bakeoff.stats.error_rate import ErrorRate, error_rate
 from bakeoff.stats.plateau import Plateau, plateau
 from bakeoff.stats.ranking import Ranking, rank
@@ -48,6 +53,7 @@ __all__ = [
     "compare_to_target",
     "error_difference",
     "error_difference_by_image",
+    "error_difference_of_splits",
     "error_rate",
     "judge",
     "mean_interval",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -112,6 +113,34 @@ def error_difference_by_image(
         peculiar = float((residual**2).sum()) / ((num_blocks - 1) * (num_images - 1))
         of_images = max(of_images - peculiar / num_blocks, 2.0 / (num_images + 2))
     return _build(np.sort(by_run), math.sqrt(of_images / (num_images + 2)), True, rules or Rules())
+
+
+def error_difference_of_splits(
+    wrong_a: Sequence[ArrayLike],
+    wrong_b: Sequence[ArrayLike],
+    num_pool: int | None = None,
+    rules: Rules | None = None,
+) -> ErrorDifference:
+    """How a's error rates differ from b's, where each block draws evaluation images of its own.
+
+    wrong_a, wrong_b: block by block, whether the run erred on an image, shape (num_images,), the same images
+    in both. num_pool: images that each block draws anew from; None: unknown. What the draw of a block adds to
+    chance is in the spread over blocks already. What is left is that all blocks draw from one pool, itself a
+    sample: the mean of simple random samples has the variance that the spread shows, plus that of the pool's
+    mean (Cochran 1977, Sampling techniques, 3rd ed., chapter 2). An image's variance is taken within blocks,
+    with one image added on which only a errs and one on which only b does, as above.
+    """
+    if len(wrong_a) != len(wrong_b) or any(
+        np.shape(a) != np.shape(b) or np.ndim(a) != 1 for a, b in zip(wrong_a, wrong_b, strict=False)
+    ):
+        raise ValueError("expected, for each block, two one-dimensional arrays of one length")
+    tables = [np.asarray(a, float) - np.asarray(b, float) for a, b in zip(wrong_a, wrong_b, strict=True)]
+    test_set_se = None
+    if num_pool:
+        centred = [table - table.mean() for table in tables]
+        of_images = _variance(np.concatenate([*centred, [1.0, -1.0]]))
+        test_set_se = math.sqrt(of_images / (num_pool + 2))
+    return _build(np.sort([float(table.mean()) for table in tables]), test_set_se, True, rules or Rules())
 
 
 def _variance(values: NDArray[np.float64]) -> float:

@@ -17,9 +17,10 @@ from bakeoff.races.choice import choose_fastest
 from bakeoff.races.compose import certified_rounds
 from bakeoff.races.contestants import as_computed, flat, observed_of, parsed
 from bakeoff.races.definitions import Certified, Contestant
+from bakeoff.races.evaluations import Evaluations, evaluations
 from bakeoff.races.frames import MARK, distributed, marked
 from bakeoff.races.sections import Section
-from bakeoff.races.verdicts import evaluation_images, paired, rules_of, verdict
+from bakeoff.races.verdicts import paired, rules_of, verdict
 from bakeoff.report.cluster import measures
 from bakeoff.report.contents import Contents
 
@@ -218,11 +219,11 @@ def cluster(section: Section, contents: Contents) -> Cluster:
     ).join(measured, on="run_id", how="left", maintain_order="left")
     alone = pl.col("settings.distribution") == "single"
     runs = runs.with_columns(total_s=pl.when(alone).then("wall_s").otherwise("application_phase_s"))
-    images = evaluation_images(frames.facts, runs)
+    evaluated = evaluations(frames.facts, runs)
     rules = rules_of(frames.document)
 
     def between(first: Entrant, second: Entrant) -> Between:
-        return _between(first, second, runs, frames.outcomes, images, rules)
+        return _between(first, second, runs, frames.outcomes, evaluated, rules)
 
     apart = [one for one in entrants if one.is_distributed]
     return Cluster(
@@ -297,7 +298,7 @@ def _between(
     second: Entrant,
     runs: pl.DataFrame,
     outcomes: pl.DataFrame,
-    images: Mapping[str, int | None],
+    evaluated: Evaluations,
     rules: stats.Rules,
 ) -> Between:
     ids = first.contestant.trial_id, second.contestant.trial_id
@@ -305,7 +306,7 @@ def _between(
     return Between(
         first,
         second,
-        verdict=verdict(*ids, runs, outcomes, images, rules),
+        verdict=verdict(*ids, runs, outcomes, evaluated, rules),
         total=stats.judge(*paired(a, b, "total_s"), rules=rules),
     )
 
