@@ -227,7 +227,8 @@ def test_two_repeats_have_no_bars(race: Callable[..., Frames]) -> None:
 
 def test_every_race_has_a_panel(race: Callable[..., Frames]) -> None:
     sections = races.compose(race(datasets=("mnist", "cifar10")))
-    ((name, chart, caption, _),) = drawn.time_and_error(sections)
+    (found,) = drawn.time_and_error(sections)
+    name, chart, caption = found.name, found.chart, found.caption
     assert name == "time-and-error" and "‡" in caption
     rows = data_of(chart)
     assert {row["panel"] for row in rows} == {"mnist", "cifar10"} and len(rows) == 8
@@ -253,7 +254,8 @@ def test_break_even_is_drawn_where_what_comes_once_was_timed(race: Callable[...,
     section = section_of(frames)
     assert list(drawn.break_even(section, section.races[0])) == []
     section = section_of(with_phases(frames))
-    ((_, chart, caption, alt),) = drawn.break_even(section, section.races[0])
+    (found,) = drawn.break_even(section, section.races[0])
+    chart, caption, alt = found.chart, found.caption, found.alt
     assert "Break-even on mnist" in caption and "takes less time in all" in alt
     assert {row["pair"] for row in data_of(chart)} == {"jax ÷ theano ‡"}
     assert chart.to_dict(validate=True)

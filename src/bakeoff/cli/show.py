@@ -12,7 +12,8 @@ from rich.table import Table
 from bakeoff.cli import summary
 from bakeoff.cli.console import console
 from bakeoff.cli.stores import chosen_study, store_path
-from bakeoff.races.frames import MARK_NOTE, marked, short_of_samples
+from bakeoff.races.frames import short_of_samples
+from bakeoff.races.marks import Label, Mark
 from bakeoff.store.reader import Reader
 
 
@@ -29,7 +30,7 @@ def main(arguments: argparse.Namespace) -> int:
         short = set(short_of_samples(runs)["run_id"])
         console().print(_run_table(runs.iter_rows(named=True), short))
         if short:
-            console().print(MARK_NOTE)
+            console().print(Mark.SHORT.note)
     else:
         summary.print_summary(path, study)
     return 0
@@ -55,7 +56,7 @@ def _run_table(rows: Iterable[dict[str, Any]], short: Collection[str]) -> Table:
     for row in rows:
         error = row["final_validation_error"]
         table.add_row(
-            marked(row["label"], row["run_id"] in short),
+            Label(row["label"], [Mark.SHORT] * (row["run_id"] in short)),
             str(row["repeat"] + 1),
             str(row["attempt"]),
             row["status"],

@@ -25,6 +25,7 @@ from bakeoff.races.definitions import (
 )
 from bakeoff.races.evaluations import evaluations
 from bakeoff.races.frames import Frames, read, select
+from bakeoff.races.learning import learnings
 from bakeoff.races.sections import Section, error_table
 from bakeoff.races.sentences import sentence, what_would_decide
 from bakeoff.races.tracks import ran
@@ -51,6 +52,7 @@ __all__ = [
     "compose",
     "error_table",
     "evaluations",
+    "learnings",
     "ran",
     "read",
     "rules_of",

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from bakeoff.races.contestants import observed_of
+from bakeoff.races.frames import observed_of
 
 # Runs before this measurement version didn't say which images they were judged on: it follows from their
 # settings.

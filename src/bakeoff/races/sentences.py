@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, RATIO
 from bakeoff.races.definitions import DIFFERENT, NOT_COMPARED, SAME, Comparison, Race
-from bakeoff.races.frames import MARK
+from bakeoff.races.marks import Mark
 
 # Other measures of a pair, in the order in which they are shown, and what they are called.
 MEASURES: Mapping[str, str] = {
@@ -33,12 +33,12 @@ def claim_and_numbers(comparison: Comparison) -> tuple[str, str]:
     verdict = comparison.verdict
     ratio = verdict.time.inverse
     if comparison.refusal:
-        return f"{first} and {second} are not compared", f"({comparison.refusal})"
+        return f"{first} and {second} are not compared", f"({comparison.refusal.words})"
     if ratio.ratio is None:
         return f"{first} against {second}: {stats.TOO_FEW}", "(no block in which both ended well)"
     claim, numbers = _growth(comparison, ratio) if comparison.growth else _said(comparison, ratio)
     if comparison.is_short:
-        numbers += f"; {MARK} not all of its samples were trained"
+        numbers += f"; {Mark.SHORT.symbol} not all of its samples were trained"
     return claim, numbers
 
 

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from bakeoff import races, stats
 from bakeoff.calibration import percent
 from bakeoff.metrics import METRICS
-from bakeoff.races.contestants import parsed
-from bakeoff.races.frames import Frames, Selection, distributed, select
+from bakeoff.races.frames import Frames, Selection, distributed, parsed, select
 from bakeoff.races.sections import Section, error_table
 
 # Of a contestant's CPU time; a share that keeping memory is worth a try for. Our choice.

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from bakeoff import stats
 from bakeoff.metrics import METRICS
-from bakeoff.races.frames import MARK, Frames, Source
+from bakeoff.races.frames import Frames, Source
+from bakeoff.races.learning import nothing_learnt
+from bakeoff.races.marks import Mark
 from bakeoff.races.sections import Section
 from bakeoff.report.cluster import said
 from bakeoff.report.contents import compose
@@ -101,7 +103,10 @@ def _results(section: Section) -> InShort:
         if by_trial[contestant.trial_id]["cache"].n_unique() > 1:
             remarks.append("first step: cold / warm cache")
         if contestant.is_short:
-            remarks.append(f"{MARK} some samples silently left out")
+            remarks.append(f"{Mark.SHORT.symbol} some samples silently left out")
+        if contestant.learning.is_nothing:
+            why = nothing_learnt(contestant.learning)
+            remarks.append(f"{Mark.NOTHING_LEARNT.symbol} learnt nothing: {why}")
         cells = (column[index] for column in columns)
         num_ok = len(by_trial[contestant.trial_id])
         rows.append((contestant.name, str(num_ok), *cells, ", ".join(remarks)))

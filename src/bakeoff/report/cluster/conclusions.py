@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, RATIO, Metric
-from bakeoff.races.frames import MARK, marked
+from bakeoff.races.marks import Label, Mark
 from bakeoff.report.cluster import published
 from bakeoff.report.cluster.contents import Between, Cluster, Entrant
 from bakeoff.report.tables import Column, Table
@@ -216,7 +216,7 @@ def _layout_case(one: Between) -> Case:
     ratio = wide.total.time
     ends = _ends(RATIO, ratio.low, ratio.high)
     times = RATIO.text(ratio.ratio)
-    short = marked(f"{wide.first.base} on 5 × 4", wide.is_short)
+    short = Label(f"{wide.first.base} on 5 × 4", [Mark.SHORT] * wide.is_short)
     said = f"{short} {times} times the total of 4 × 5 ({ends})"
     return Case(said, verdicts.get(wide.total.kind, UNDECIDED))
 
@@ -329,8 +329,8 @@ def _dataset(cluster: Cluster) -> str:
 # ---- words --------------------------------------------------------------------------------------
 
 
-def _name(one: Entrant, name: str | None = None) -> str:
-    return marked((name or one.at).removesuffix(f" {MARK}"), one.contestant.is_short)
+def _name(one: Entrant, name: str | None = None) -> Label:
+    return one.contestant.label(name or one.plain_at)
 
 
 def _ends(metric: Metric, low: float | None, high: float | None) -> str:

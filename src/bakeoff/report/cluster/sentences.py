@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bakeoff import stats
 from bakeoff.metrics import METRICS, RATIO
-from bakeoff.races.frames import MARK, MARK_NOTE
+from bakeoff.races.marks import Mark
 from bakeoff.races.sentences import blocks, confidence, signed
 from bakeoff.races.verdicts import on_time
 from bakeoff.report.cluster import budget
@@ -132,9 +132,10 @@ def skipped_samples(cluster: Cluster) -> Iterator[str]:
     for one in short:
         asked, trained = (sum(cluster.values(one, f"samples_{what}")) for what in ("asked", "trained"))
         share = METRICS["share"].text(1 - trained / asked if asked else None)
-        parts.append(f"{one.at.removesuffix(f' {MARK}')} {share} %")
+        parts.append(f"{one.plain_at} {share} %")
     yield (
-        f"{MARK_NOTE} Not trained: {', '.join(parts)}. Such runs did less work than the others in their time."
+        f"{Mark.SHORT.note} Not trained: {', '.join(parts)}. Such runs did less work than the "
+        "others in their time."
     )
 
 
@@ -230,5 +231,5 @@ def _error(verdict: stats.Verdict, words: str = "final error differs by") -> str
 
 def _joined(one: Between, numbers: list[str], error: str) -> str:
     first, *rest = numbers
-    mark = f"{MARK} not all of the samples were trained" if one.is_short else ""
+    mark = f"{Mark.SHORT.symbol} not all of the samples were trained" if one.is_short else ""
     return "; ".join(filter(None, (f"({first})", *rest, error, mark)))

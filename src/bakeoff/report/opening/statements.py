@@ -16,11 +16,12 @@ from bakeoff.races.definitions import (
     Comparison,
     Race,
 )
+from bakeoff.races.marks import Label, Mark
 from bakeoff.races.sections import Section
 from bakeoff.report.opening import tables
-from bakeoff.report.tables import UNCERTIFIED as MARK
 
-SOME_NOTE = f"{MARK} Not certified of every pair that both train the same thing: see the verdicts."
+_MARK = Mark.UNCERTIFIED.symbol
+SOME_NOTE = f"{_MARK} Not certified of every pair that both train the same thing: see the verdicts."
 
 DECIDED, UNDECIDED, REFUSED, PLAIN = "decided", "undecided", "refused", ""
 
@@ -127,13 +128,20 @@ def statement(comparison: Comparison, anchor: str = "") -> Statement:
 def _badges(comparison: Comparison) -> Iterable[Badge]:
     if not comparison.refusal:
         yield Badge("plain", comparison.track)
+    for one in (comparison.first, comparison.second):
+        symbol = Mark.NOTHING_LEARNT.symbol
+        if one.learning.is_nothing:
+            yield Badge("bad", f"{symbol} {one.plain_short} learnt nothing")
+        elif one.learning.is_partial:
+            some = f"{one.learning.num_nothing} of {one.learning.num_runs}"
+            yield Badge("bad", f"{one.plain_short} learnt nothing in {some} runs")
     certificate = comparison.certificate
     if certificate.verdict == SAME:
         yield Badge("good", "certified: same training")
     elif certificate.verdict == DIFFERENT:
-        yield Badge("bad", f"{MARK} train different things")
+        yield Badge("bad", f"{_MARK} train different things")
     else:
-        yield Badge("bad", f"{MARK} not certified")
+        yield Badge("bad", f"{_MARK} not certified")
     if comparison.hinges:
         yield Badge("bad", "hinges on which runs count")
 
@@ -185,9 +193,9 @@ def _founded(verdicts: Sequence[str]) -> str:
         return "All pairs are certified to train the same thing."
     words = {
         SAME: "certified to train the same thing",
-        DIFFERENT: f"known to differ in what they train ({MARK})",
-        NOT_COMPARED: f"not to be compared in what they train ({MARK})",
-        UNCERTIFIED: f"not verified to train the same thing ({MARK}): bakeoff verify would tell",
+        DIFFERENT: f"known to differ in what they train ({_MARK})",
+        NOT_COMPARED: f"not to be compared in what they train ({_MARK})",
+        UNCERTIFIED: f"not verified to train the same thing ({_MARK}): bakeoff verify would tell",
     }
     parts = [
         f"{'1 pair is' if counts[kind] == 1 else f'{counts[kind]} pairs are'} {said}"
@@ -227,10 +235,11 @@ def where(section: Section, race: Race) -> str:
     return section.title + (f" ({race.setting})" if race.setting else "")
 
 
-def marked(comparison: Comparison) -> str:
+def marked(comparison: Comparison) -> Label:
     """The second one's name, with the mark where the pair was not certified: ends the name of a pair."""
-    name = comparison.second.short
-    return name if comparison.certificate.is_same else f"{name} {MARK}"
+    second = comparison.second
+    uncertified = [] if comparison.certificate.is_same else [Mark.UNCERTIFIED]
+    return Label(second.plain_short, [*second.short.marks, *uncertified])
 
 
 def note(race: Race) -> str:
@@ -239,7 +248,7 @@ def note(race: Race) -> str:
     if not pairs:
         return ""
     if len(pairs) == len(race.comparisons):
-        return f"{MARK} Not certified that these contestants train the same thing."
+        return f"{_MARK} Not certified that these contestants train the same thing."
     shown = ", ".join(f"{one.first.short} and {one.second.short}" for one in pairs[:3])
     more = f" and {len(pairs) - 3} other pairs" if len(pairs) > 3 else ""
-    return f"{MARK} Not certified to train the same thing: {shown}{more}."
+    return f"{_MARK} Not certified to train the same thing: {shown}{more}."
