@@ -61,7 +61,7 @@ class Look:
     """What is decided after `num_blocks` blocks.
 
     verdicts: by pair of trial_ids, the first against the second. hopeless: undecided pairs of which no more
-    blocks would tell, with the reason. idle: trials that learnt nothing so far; none of their pairs is decided.
+    blocks would tell, with the reason. idle: trials that learnt nothing so far; no pair of theirs is decided.
     """
 
     num_blocks: int

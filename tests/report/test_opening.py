@@ -208,7 +208,7 @@ def test_time_and_error_have_both_intervals(race: Callable[..., Frames]) -> None
     images = dict.fromkeys(runs["trial_id"], 10_000)
     chart = figures.time_and_error(runs, images, Palette.of([("jax", "jax"), ("torch", "torch")]))
     (row,) = [row for row in data_of(chart) if row["contestant"] == "jax"]
-    time = stats.summarize(mine["train_s"].to_numpy())
+    time = stats.summarize(mine["train_s"].to_numpy(), bounds=stats.POSITIVE)
     error = stats.error_rate(mine["final_validation_error"].to_numpy(), 10_000)
     assert [row[key] for key in ("time", "time_low", "time_high")] == pytest.approx(
         [time.mean, time.low, time.high], rel=1e-3

@@ -193,6 +193,7 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows) -> Comparison:
     of_a, of_b = (rows.courses.get(one.trial_id, {}) for one in (a, b))
     target = rows.target
     reached = timed.to_target(of_a, of_b, target.error, shared.rules) if target else None
+    alike = timed.alike_compiled(rows.by_trial[a.trial_id], rows.by_trial[b.trial_id])
     blocks = set(rows.by_trial[a.trial_id]["block"]) & set(rows.by_trial[b.trial_id]["block"])
     counted = runs.filter(pl.col("block").is_in(list(blocks)))
     pair = (a, b)
@@ -201,11 +202,12 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows) -> Comparison:
         second=b,
         verdict=found,
         measures=timed.measures(
-            rows.by_trial[a.trial_id], rows.by_trial[b.trial_id], of_a, of_b, shared.rules
+            rows.by_trial[a.trial_id], rows.by_trial[b.trial_id], of_a, of_b, alike, shared.rules
         ),
+        num_compiled_otherwise=len(blocks - alike),
         target=reached,
         target_error=target.error if target and reached else None,
-        break_even=timed.break_even(of_a, of_b, shared.rules) if not (refused or growth) else None,
+        break_even=timed.break_even(of_a, of_b, alike, shared.rules) if not (refused or growth) else None,
         certificate=shared.certificates.get(frozenset((a.trial_id, b.trial_id)), Certified()),
         track=track,
         differing=differing,

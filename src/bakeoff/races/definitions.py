@@ -143,7 +143,9 @@ class Comparison:
 
     verdict: on training time, first to second, and on their final errors, first less second. measures:
     ratios of other times, first to second, by the name of a metric in `bakeoff.metrics`; those that both
-    have. target: how soon either reaches `target_error`, a fraction; both None where there is no target.
+    have. num_compiled_otherwise: blocks left out of those that include compilation, and of break_even: one
+    had to compile in them what it found compiled in others.
+    target: how soon either reaches `target_error`, a fraction; both None where there is no target.
     break_even: total times, by number of epochs; None where epochs were not timed one by one.
     certificate: whether both train the same thing. track: under which conditions they meet; differing: what
     ran differently in them as far as it governs speed, ``threads 2 and 1``. refusal: why the two may not be
@@ -158,6 +160,7 @@ class Comparison:
     second: Contestant
     verdict: stats.Verdict
     measures: Mapping[str, stats.TimeRatio] = field(default_factory=dict)
+    num_compiled_otherwise: int = 0
     target: stats.TargetComparison | None = None
     target_error: float | None = None
     break_even: stats.BreakEven | None = None

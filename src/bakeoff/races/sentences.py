@@ -105,6 +105,20 @@ def remarks(comparison: Comparison) -> Iterator[str]:
         yield f"left out: {', '.join(words)}"
     if comparison.hinge:
         yield f"hinges on which runs count: {comparison.hinge}"
+    if left_out := compiled_otherwise(comparison):
+        yield left_out
+
+
+def compiled_otherwise(comparison: Comparison) -> str:
+    """Which blocks the times that include compilation leave out, in words; empty where none."""
+    number = comparison.num_compiled_otherwise
+    if not number:
+        return ""
+    some = "1 block is" if number == 1 else f"{number} blocks are"
+    return (
+        f"{some} left out of the ratios of total time and of the first step, and of break-even: the compile "
+        "cache was cold in one and warm in the other"
+    )
 
 
 def certified(comparison: Comparison) -> str:

@@ -244,8 +244,8 @@ def _section_figures(section: Section, plateaus: Mapping[str, Any]) -> Iterator[
             yield Drawn(
                 "ratios",
                 draw.time_ratios(ratios),
-                f"How many times faster the first of each pair trains on {where}: ratio of training times "
-                "paired by block, geometric mean and 95 % interval. Filled: the verdict is that one is "
+                f"Ratio of training times on {where}: the first’s of each pair over the second’s, paired by "
+                "block, geometric mean and 95 % interval. Filled: the verdict is that one is "
                 "faster. Hollow: any other verdict, be it that both are equal or that it is undecided.",
                 f"Ratios of training times of {len(ratios)} pairs; the values are in the table of verdicts.",
                 marks_of(side for *sides, _ in ratios for side in sides),
@@ -256,8 +256,9 @@ def _section_figures(section: Section, plateaus: Mapping[str, Any]) -> Iterator[
             draw.execution_times(runs, palette=palette),
             f"Execution times on {where}. Each dot is one repeat (hollow: on a disturbed machine); ticks are "
             "means, bars their 95 % intervals (from three repeats on). Training excludes start-up, first "
-            "step and evaluation; wall time is the whole run; user and system are CPU times of training, "
-            "over all cores.",
+            "step and evaluation; wall time is the whole run (where others found a warm compile cache, runs "
+            "with a cold one are drawn, and not in the mean); user and system are CPU times of training, over all "
+            "cores.",
             f"Times of {names}; the values are in the table of results.",
             marks,
         )

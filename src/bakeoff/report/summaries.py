@@ -90,7 +90,7 @@ def _results(section: Section) -> InShort:
     by_trial = {one.trial_id: section.runs.filter(trial_id=one.trial_id) for one in section.contestants}
     columns = []
     for name in _TERMINAL_METRICS:
-        # More than one sample: the first step with a cold and with a warm compile cache.
+        # More than one sample: what includes compilation, with a cold and with a warm compile cache.
         samples = [samples_of(by_trial[one.trial_id], one, name) for one in section.contestants]
         means = [[stats.summarize(values).mean for _, values in several] for several in samples]
         texts = iter(METRICS[name].texts([mean for several in means for mean in several]))
@@ -101,7 +101,7 @@ def _results(section: Section) -> InShort:
         failed, skipped = counts.get(contestant.trial_id, (0, 0))
         remarks = [f"{failed} failed"] * bool(failed) + [f"{skipped} skipped"] * bool(skipped)
         if by_trial[contestant.trial_id]["cache"].n_unique() > 1:
-            remarks.append("first step: cold / warm cache")
+            remarks.append("wall time and first step: cold / warm cache")
         if contestant.is_short:
             remarks.append(f"{Mark.SHORT.symbol} some samples silently left out")
         if contestant.learning.is_nothing:

@@ -24,6 +24,8 @@ SUMMARY_METRICS = (
 )
 
 
+# What includes compilation, where there is any: never averaged over cold and warm compile caches.
+_COMPILING = frozenset({"first_step_s", "wall_s"})
 _UNLIKE = {DIFFERENT: "no: they differ"}
 
 
@@ -39,7 +41,8 @@ class Column:
 class Table:
     """Cells as text.
 
-    name: for file names and anchors. rows: contestants' names as labels, with their marks. grouped: rows that
+    name: for file names and anchors. rows: contestants' names as labels, with their marks; marks_within: of
+    names within sentences. grouped: rows that
     begin alike belong together. remark: what to know when reading it. anchors: by first cell, the name
     under which a page can link to its group of rows.
     """
@@ -51,6 +54,7 @@ class Table:
     grouped: bool = False
     remark: str = ""
     anchors: Mapping[str, str] = field(default_factory=dict)
+    marks_within: tuple[Mark, ...] = ()
 
     @property
     def note(self) -> str:
@@ -65,7 +69,8 @@ class Table:
     @property
     def marks(self) -> tuple[Mark, ...]:
         """Of the contestants in it."""
-        return marks_of(cell for row in self.rows for cell in row)
+        found = {*self.marks_within, *marks_of(cell for row in self.rows for cell in row)}
+        return tuple(mark for mark in Mark if mark in found)
 
     def with_remark(self, remark: str) -> Table:
         """The table with one more sentence below it; itself where that is empty."""
@@ -95,7 +100,7 @@ def summary(section: Section) -> Table:
     for name in SUMMARY_METRICS:
         metric = METRICS[name]
         samples = [
-            (label, contestant, stats.summarize(values))
+            (label, contestant, stats.summarize(values, bounds=metric.bounds))
             for contestant in section.contestants
             for label, values in samples_of(by_trial[contestant.trial_id], contestant, name)
         ]
@@ -132,7 +137,7 @@ def verdicts(section: Section) -> Table:
     rows = []
     for race in section.races:
         for one in race.comparisons:
-            ratio, error = one.verdict.time.inverse, one.verdict.error
+            ratio, error = one.verdict.time, one.verdict.error
             times = RATIO.texts([ratio.ratio, ratio.low, ratio.high])
             parts = ("difference", "low", "high", "test_set_se")
             differences = ERROR_DIFFERENCE.texts([getattr(error, part, None) for part in parts])
@@ -156,7 +161,7 @@ def verdicts(section: Section) -> Table:
         Column("Contestant", False),
         Column("Against", False),
         Column("Training is", False),
-        Column("Times faster"),
+        Column("Ratio of times"),
         Column("95 % interval"),
         Column("Blocks"),
         Column("Error difference (pp)"),
@@ -412,9 +417,9 @@ def _values(runs: pl.DataFrame, column: str) -> list[float]:
 
 
 def samples_of(runs: pl.DataFrame, contestant: Contestant, column: str) -> list[tuple[str, list[float]]]:
-    """One sample of a metric; of the first step one for each state of the compile cache."""
+    """One sample of a metric; of what includes compilation one for each state of the compile cache."""
     states = [state for state in ("cold", "warm") if state in runs["cache"].to_list()]
-    if column != "first_step_s" or not states:
+    if column not in _COMPILING or not states:
         return [(contestant.name, _values(runs, column))]
     return [
         (

@@ -13,7 +13,16 @@ from bakeoff.stats.plateau import Plateau, plateau
 from bakeoff.stats.ranking import Ranking, rank
 from bakeoff.stats.rules import Rules
 from bakeoff.stats.steady import two_valued
-from bakeoff.stats.summary import Summary, mean_interval, summarize
+from bakeoff.stats.summary import (
+    MIN_INTERVAL,
+    POSITIVE,
+    REAL,
+    SHARE,
+    Summary,
+    Values,
+    mean_interval,
+    summarize,
+)
 from bakeoff.stats.target import TargetComparison, compare_to_target, time_to_target
 from bakeoff.stats.verdicts import (
     FASTER_AT_WORSE_ERROR,
@@ -30,8 +39,12 @@ from bakeoff.stats.warm_up import WarmUp, warm_up
 __all__ = [
     "FASTER",
     "FASTER_AT_WORSE_ERROR",
+    "MIN_INTERVAL",
     "MIN_PAIRS",
+    "POSITIVE",
     "PRACTICALLY_EQUAL",
+    "REAL",
+    "SHARE",
     "SLOWER",
     "SLOWER_AT_BETTER_ERROR",
     "TEST_SET_TOO_SMALL",
@@ -47,6 +60,7 @@ __all__ = [
     "Summary",
     "TargetComparison",
     "TimeRatio",
+    "Values",
     "Verdict",
     "WarmUp",
     "break_even",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, RATIO, Metric
-from bakeoff.races.marks import Label, Mark
+from bakeoff.races.marks import Label, Mark, marks_of
 from bakeoff.report.cluster import published
 from bakeoff.report.cluster.contents import Between, Cluster, Entrant
 from bakeoff.report.tables import Column, Table
@@ -174,6 +174,7 @@ def table(cluster: Cluster, found: Sequence[Conclusion]) -> Table:
         remark="Where there are asynchronous runs of Elephas as released, its default then, only they are "
         "tried. Contradicted: the whole interval lies outside. Undecided: part of it does, there are fewer "
         "than three simulations, or contestants disagree.",
+        marks_within=marks_of(one.at for one in cluster.distributed),
     )
 
 
@@ -241,14 +242,14 @@ def _difference_case(
 
 
 def _level_case(cluster: Cluster, one: Entrant, column: str, metric: Metric, printed: float) -> Case:
-    found = stats.summarize(cluster.values(one, column))
+    found = stats.summarize(cluster.values(one, column), bounds=stats.POSITIVE)
     return _case(one, found, metric, (printed / FACTOR, printed * FACTOR))
 
 
 def _share_case(cluster: Cluster, one: Entrant) -> Case:
     runs = cluster.of(one)
     shares = (runs["stage_medians_s"] / runs["total_s"]).drop_nulls().to_list()
-    return _case(one, stats.summarize(shares), METRICS["share"], (0.5, float("inf")))
+    return _case(one, stats.summarize(shares, bounds=stats.SHARE), METRICS["share"], (0.5, float("inf")))
 
 
 def _case(one: Entrant, found: stats.Summary, metric: Metric, same: Interval) -> Case:

@@ -103,7 +103,7 @@ def where_time_went(cluster: Cluster) -> Iterator[str]:
         found = cluster.shares(one)
         if not found:
             continue
-        outside = stats.summarize([1 - run["training"] for run in found])
+        outside = stats.summarize([1 - run["training"] for run in found], bounds=stats.SHARE)
         texts = METRICS["share"].texts([outside.mean, outside.low, outside.high])
         ends = "" if outside.low is None else f" (95 % CI {texts[1]}–{texts[2]} %)"
         means = {name: sum(run[name] for run in found) / len(found) for name in found[0]}

@@ -30,7 +30,11 @@ def table_one(cluster: Cluster) -> Table:
     """The study's Table 1: means over simulations, with standard deviation and interval, by layout."""
     entrants = _by_layout(cluster)
     columns = [
-        (column, metric, [stats.summarize(cluster.values(one, column)) for one in entrants])
+        (
+            column,
+            metric,
+            [_summary(cluster.values(one, column), metric) for one in entrants],
+        )
         for column, metric in (
             ("total_s", METRICS["total_s"]),
             ("median_task_s", METRICS["median_task_s"]),
@@ -127,7 +131,7 @@ def task_times(cluster: Cluster) -> Table:
     shown = in_minutes(time, [value for values in quantiles for value in values])
     unit = {"s": "seconds", "min": "minutes"}[shown.unit]
     texts = iter(shown.texts([value for values in quantiles for value in values]))
-    collections = [stats.summarize(tasks["gc_s"].drop_nulls().to_list()) for _, tasks in every]
+    collections = [_summary(tasks["gc_s"].drop_nulls().to_list(), METRICS["gc_s"]) for _, tasks in every]
     collected = iter(
         collection.texts(
             [getattr(one, part) for one in collections for part in ("mean", "median", "maximum")]
@@ -164,9 +168,9 @@ def time_budget(cluster: Cluster) -> Table:
             continue
         totals = runs.select(pl.sum_horizontal(PART_COLUMNS.values())).to_series()
         parts = [part for part in PARTS if runs[PART_COLUMNS[part.name]].sum() > 0]
-        spent = [stats.summarize(runs[PART_COLUMNS[part.name]].to_list()) for part in parts]
+        spent = [_summary(runs[PART_COLUMNS[part.name]].to_list(), METRICS["core_s"]) for part in parts]
         of_all = cluster.shares(one)
-        shares = [stats.summarize([run[part.name] for run in of_all]) for part in parts]
+        shares = [_summary([run[part.name] for run in of_all], METRICS["share"]) for part in parts]
         core_s = _mean_and_interval(METRICS["core_s"], spent)
         share = _mean_and_interval(METRICS["share"], shares)
         rows += [(one.at, part.title, *core_s[index], *share[index]) for index, part in enumerate(parts)]
@@ -227,7 +231,7 @@ def beside(cluster: Cluster) -> Table:
     for column, heading, metric_name in _BESIDE:
         metric = _COUNT if metric_name == "count" else METRICS[metric_name]
         summaries = [
-            stats.summarize(runs.filter(trial_id=one.contestant.trial_id)[column].drop_nulls().to_list())
+            _summary(runs.filter(trial_id=one.contestant.trial_id)[column].drop_nulls().to_list(), metric)
             for one in entrants
         ]
         if not any(one.maximum for one in summaries):  # nothing known, or nothing but zeros
@@ -486,7 +490,7 @@ def scaling(cluster: Cluster) -> pl.DataFrame:
     """
     rows = []
     for one in cluster.entrants:
-        summary = stats.summarize(cluster.values(one, "train_s"))
+        summary = stats.summarize(cluster.values(one, "train_s"), bounds=stats.POSITIVE)
         scale = int(one.settings.get(SCALE) or 1)
         if summary.mean is None:
             continue
@@ -553,6 +557,11 @@ def _mean_and_interval(
 
 def _quantile(values: pl.Series, share: float) -> float | None:
     return values.quantile(share, "linear")
+
+
+def _summary(values: stats.Values, metric: Metric) -> stats.Summary:
+    """With an interval within what the metric can be."""
+    return stats.summarize(values, bounds=metric.bounds)
 
 
 def _ratio(ratio: stats.TimeRatio) -> tuple[str, str, str]:

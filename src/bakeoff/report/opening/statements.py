@@ -111,7 +111,7 @@ def statement(comparison: Comparison, anchor: str = "") -> Statement:
         more.append(f"what ran differs in {', '.join(comparison.differing)}")
     if comparison.certificate.verdict == DIFFERENT or comparison.certificate.words:
         more.append(sentences.certified(comparison))
-    more += _exclusions(comparison)
+    more += [sentences.compiled_otherwise(comparison), *_exclusions(comparison)]
     return Statement(
         claim=claim,
         numbers=numbers,
