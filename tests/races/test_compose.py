@@ -13,6 +13,7 @@ import pytest
 
 from bakeoff import races, stats
 from bakeoff.races import Comparison, Frames
+from bakeoff.races.sentences import remarks
 
 SLOW = (20.0, 22.0, 24.0, 21.0)
 
@@ -212,3 +213,49 @@ def test_one_function_says_it_everywhere(pair: Frames) -> None:
     other = races.verdict(*reversed(ids), pair.runs, pair.outcomes, evaluated)
     assert other.inverse.kind == found.verdict.kind
     assert other.inverse.time.ratio == pytest.approx(found.verdict.time.ratio)
+
+
+def test_a_block_with_a_cold_compile_cache_shares_no_mean_with_warm_ones(
+    invented: Callable[..., Frames], entry: Any
+) -> None:
+    """JAX compiles for 100 s in the first block, and finds it compiled in the other three."""
+    frames = invented(entry("jax", SLOW), entry())
+    jax = pl.col("backend") == "jax"
+    first = jax & (pl.col("block") == 0)
+    runs = frames.runs.with_columns(
+        (pl.col(name) + pl.when(first).then(100.0).otherwise(0.0)).alias(name)
+        for name in ("wall_s", "first_step_s")
+    )
+    cold = set(runs.filter(first)["run_id"])
+    warm = set(runs.filter(jax & (pl.col("block") > 0))["run_id"])
+    states = {**dict.fromkeys(cold, "cold"), **dict.fromkeys(warm, "warm")}
+    facts = [
+        json.dumps({**json.loads(observed), "compile_cache": states.get(run_id)})
+        for run_id, observed in frames.facts.select("run_id", "observed").iter_rows()
+    ]
+    told = frames.facts.with_columns(observed=pl.Series(facts))
+    found = only(dataclasses.replace(frames, runs=runs, facts=told))
+    assert found.num_compiled_otherwise == 1
+    assert found.measures["first_step_s"].num_blocks == 3
+    assert found.measures["first_step_s"].ratio == pytest.approx(1.0)
+    assert found.measures["cpu_s"].num_blocks == 4, "training includes no compilation"
+    assert found.break_even is not None
+    assert "1 block is left out of the ratios of total time" in "".join(remarks(found))
+    # All cold, or all warm, is one condition.
+    same = [json.dumps({**json.loads(one), "compile_cache": "cold"}) for one in facts]
+    found = only(dataclasses.replace(frames, runs=runs, facts=told.with_columns(observed=pl.Series(same))))
+    assert found.num_compiled_otherwise == 0 and found.measures["first_step_s"].num_blocks == 4
+
+
+def test_runs_of_an_older_measurement_version_are_left_out_and_not_mixed_in(
+    invented: Callable[..., Frames], entry: Any
+) -> None:
+    frames = invented(entry("jax", SLOW), entry())
+    older = frames.runs.filter(pl.col("block") == 0)
+    runs = frames.runs.with_columns(
+        measurement_version=pl.when(pl.col("block") == 0).then(1).otherwise(2).cast(pl.Int64)
+    )
+    found = only(dataclasses.replace(frames, runs=runs))
+    assert found.verdict.time.num_blocks == 3
+    assert {one.run_id for one in found.excluded} == set(older["run_id"])
+    assert {one.why for one in found.excluded} == {"under other conditions"}

@@ -6,9 +6,11 @@ import argparse
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from bakeoff import report
 from bakeoff.cli.console import console
+from bakeoff.races.marks import Label
 from bakeoff.store.reader import Reader
 
 
@@ -39,5 +41,10 @@ def print_summary(store: Path, study: str) -> None:
         for index, name in enumerate(header):
             table.add_column(name, justify="right" if index else "left")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*(_shown(cell) for cell in row))
         screen.print(table)
+
+
+def _shown(cell: str) -> str | Text:
+    """A cell; in red where it names whom nobody may be compared with."""
+    return Text(cell, style="bold red") if isinstance(cell, Label) and cell.is_warning else cell

@@ -257,8 +257,8 @@ def _section_figures(section: Section, plateaus: Mapping[str, Any]) -> Iterator[
             f"Execution times on {where}. Each dot is one repeat (hollow: on a disturbed machine); ticks are "
             "means, bars their 95 % intervals (from three repeats on). Training excludes start-up, first "
             "step and evaluation; wall time is the whole run (where others found a warm compile cache, runs "
-            "with a cold one are drawn, and not in the mean); user and system are CPU times of training, over all "
-            "cores.",
+            "with a cold one are drawn, and not in the mean); user and system are CPU times of training, "
+            "over all cores.",
             f"Times of {names}; the values are in the table of results.",
             marks,
         )

@@ -8,7 +8,7 @@ from bakeoff import stats
 from bakeoff.metrics import METRICS
 from bakeoff.races.frames import Frames, Source
 from bakeoff.races.learning import nothing_learnt
-from bakeoff.races.marks import Mark
+from bakeoff.races.marks import Label, Mark
 from bakeoff.races.sections import Section
 from bakeoff.report.cluster import said
 from bakeoff.report.contents import compose
@@ -79,7 +79,8 @@ def _sentences(section: Section) -> Iterator[tuple[str, ...]]:
     """The main race's verdicts, each with how it is founded."""
     for comparison in section.races[0].comparisons:
         told = statements.statement(comparison)
-        yield (" · ".join([f"{told.claim} {told.numbers}", *(badge.words for badge in told.badges)]),)
+        words = " · ".join([f"{told.claim} {told.numbers}", *(badge.words for badge in told.badges)])
+        yield (Label(words, [Mark.NOTHING_LEARNT] * told.is_warning),)
     others = sum(len(race.comparisons) for race in section.races[1:])
     if others:
         yield (f"{others} more under other settings: see the report, or bakeoff compare",)

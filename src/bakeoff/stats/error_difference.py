@@ -128,7 +128,8 @@ def error_difference_of_splits(
     chance is in the spread over blocks already. What is left is that all blocks draw from one pool, itself a
     sample: the mean of simple random samples has the variance that the spread shows, plus that of the pool's
     mean (Cochran 1977, Sampling techniques, 3rd ed., chapter 2). An image's variance is taken within blocks,
-    with one image added on which only a errs and one on which only b does, as above.
+    with one image added on which only a errs and one on which only b does, as above. It has in it what is
+    peculiar to one run on one image, which images that no two blocks share can't tell: an upper bound.
     """
     if len(wrong_a) != len(wrong_b) or any(
         np.shape(a) != np.shape(b) or np.ndim(a) != 1 for a, b in zip(wrong_a, wrong_b, strict=False)

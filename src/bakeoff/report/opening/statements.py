@@ -15,6 +15,7 @@ from bakeoff.races.definitions import (
     UNCERTIFIED,
     Comparison,
     Race,
+    Unfit,
 )
 from bakeoff.races.marks import Label, Mark
 from bakeoff.races.sections import Section
@@ -41,7 +42,8 @@ class Statement:
     anchor: its place in the page. claim, numbers: the sentence. state: `DECIDED`, `UNDECIDED`, `REFUSED`, or
     `PLAIN` where no verdict was asked for. badges: track, certificate, and doubts. remarks: sentences that
     every reader should see. measures: other ratios, name and value. runs: a contestant's name and the anchor
-    of its runs. command: what repeats them; empty if unknown.
+    of its runs. command: what repeats them; empty if unknown. is_warning: whether the claim is called out in
+    red: somebody learnt nothing.
     """
 
     claim: str
@@ -53,6 +55,7 @@ class Statement:
     measures: tuple[tuple[str, str], ...] = ()
     runs: tuple[tuple[str, str], ...] = ()
     command: str = ""
+    is_warning: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ def statement(comparison: Comparison, anchor: str = "") -> Statement:
         measures=() if comparison.refusal else tuple(sentences.measure_words(comparison)),
         runs=tuple((one.short, tables.anchor(one)) for one in (comparison.first, comparison.second)),
         command=comparison.command,
+        is_warning=comparison.refusal is not None and comparison.refusal.kind is Unfit.NOTHING_LEARNT,
     )
 
 
@@ -129,10 +133,7 @@ def _badges(comparison: Comparison) -> Iterable[Badge]:
     if not comparison.refusal:
         yield Badge("plain", comparison.track)
     for one in (comparison.first, comparison.second):
-        symbol = Mark.NOTHING_LEARNT.symbol
-        if one.learning.is_nothing:
-            yield Badge("bad", f"{symbol} {one.plain_short} learnt nothing")
-        elif one.learning.is_partial:
+        if one.learning.is_partial:
             some = f"{one.learning.num_nothing} of {one.learning.num_runs}"
             yield Badge("bad", f"{one.plain_short} learnt nothing in {some} runs")
     certificate = comparison.certificate
