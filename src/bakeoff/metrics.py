@@ -16,7 +16,7 @@ class Metric:
     name: column of the store's frames. label: for headings. unit: as shown, not as stored.
     factor: shown value = stored value x factor. lower_is_better: None where neither is.
     max_decimals: digits after the point, at most. ratio: each value by its own size, since they may
-    span powers of ten.
+    span powers of ten. bounds: between what it lies, as stored: no interval goes beyond.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Metric:
     lower_is_better: bool | None = True
     max_decimals: int = 3
     ratio: bool = False
+    bounds: tuple[float, float] = (0.0, math.inf)
 
     @property
     def heading(self) -> str:
@@ -91,6 +92,12 @@ def _significant(value: float | None) -> str:
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
+
+def _share(name: str, label: str, max_decimals: int, *, lower_is_better: bool | None = True) -> Metric:
+    """A fraction of a whole, shown in percent."""
+    return Metric(name, label, "%", 100, lower_is_better, max_decimals, bounds=(0.0, 1.0))
+
+
 _ALL = (
     Metric("train_s", "Training time", "s"),
     Metric("wall_s", "Wall time", "s"),
@@ -102,8 +109,8 @@ _ALL = (
     Metric("throughput_images_per_s", "Throughput", "images/s", lower_is_better=False, max_decimals=1),
     Metric("peak_memory_bytes", "Peak memory", "MiB", factor=1 / 2**20, max_decimals=0),
     Metric("device_peak_memory_bytes", "Peak GPU memory", "MiB", factor=1 / 2**20, max_decimals=0),
-    Metric("final_validation_error", "Final validation error", "%", factor=100, max_decimals=2),
-    Metric("validation_error", "Validation error", "%", factor=100, max_decimals=2),
+    _share("final_validation_error", "Final validation error", 2),
+    _share("validation_error", "Validation error", 2),
     Metric("validation_loss", "Validation loss", "", max_decimals=4),
     Metric("train_loss", "Training loss", "", max_decimals=4),
     # Of runs on a cluster.
@@ -113,14 +120,16 @@ _ALL = (
     Metric("gc_s", "Garbage collection per task", "ms", factor=1000, max_decimals=1),
     Metric("core_s", "Core time", "core-s"),
     Metric("cpu_s", "CPU time", "s"),
-    Metric("share", "Share", "%", factor=100, max_decimals=1, lower_is_better=None),
+    _share("share", "Share", 1, lower_is_better=None),
     Metric("bytes", "Size", "MiB", factor=1 / 2**20, max_decimals=1),
-    Metric("train_accuracy", "Training accuracy", "%", factor=100, lower_is_better=False, max_decimals=2),
+    _share("train_accuracy", "Training accuracy", 2, lower_is_better=False),
 )
 
 METRICS: Mapping[str, Metric] = {metric.name: metric for metric in _ALL}
 
 # A difference of two error rates: percentage points.
-ERROR_DIFFERENCE = Metric("error_difference", "Error difference", "pp", factor=100, max_decimals=2)
-# How many times faster: no unit.
-RATIO = Metric("ratio", "Time ratio", "", lower_is_better=None, ratio=True)
+ERROR_DIFFERENCE = Metric(
+    "error_difference", "Error difference", "pp", factor=100, max_decimals=2, bounds=(-1.0, 1.0)
+)
+# The first's time over the second's: no unit.
+RATIO = Metric("ratio", "Ratio of times", "", lower_is_better=None, ratio=True)

@@ -19,7 +19,7 @@ from bakeoff.identity import identify
 from bakeoff.launchers import local
 from bakeoff.launchers.base import Launcher
 from bakeoff.prepare import prepare
-from bakeoff.races import verdicts
+from bakeoff.races import evaluations, learnings, verdicts
 from bakeoff.races.choice import Choice, choose_fastest
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import StudyRow, Writer
@@ -226,10 +226,12 @@ class _Now:
         """What the store has of the study under present conditions."""
         with Reader(self.writer.path) as reader:
             runs, facts = reader.runs(self.study.digest), reader.facts(self.study.digest)
-            outcomes = reader.outcomes(self.study.digest)
+            outcomes, epochs = reader.outcomes(self.study.digest), reader.epochs(self.study.digest)
         present = pl.col("trial_id").replace_strict(self.conditions, default=None, return_dtype=pl.String)
         runs = runs.filter(pl.col("condition_id") == present)
-        return stopping.Evidence(runs, outcomes, verdicts.evaluation_images(facts, runs))
+        evaluated = evaluations(facts, runs)
+        learnt = learnings(runs.filter(status="ok"), epochs, evaluated)
+        return stopping.Evidence(runs, outcomes, evaluated, learnt)
 
     def _missing(self, specs: Sequence[RunSpec]) -> tuple[RunSpec, ...]:
         with Reader(self.writer.path) as reader:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from bakeoff import stats
 from bakeoff.races import sentences, verdicts
-from bakeoff.races.definitions import Comparison, Contestant
+from bakeoff.races.definitions import Comparison, Contestant, refusal
+from bakeoff.races.evaluations import Evaluations
+from bakeoff.races.learning import Learning, nothing_learnt
 from bakeoff.study import FEWEST_BLOCKS, Budget, Study
 
 Pair = tuple[str, str]
@@ -30,12 +32,14 @@ class Evidence:
     """What a study's runs so far left in the store, one frame each; columns as in ``docs/store.md``.
 
     runs: those under the conditions that a run started now would have, however they ended. outcomes: what
-    each got wrong. num_images: by trial_id, how many images errors were measured on.
+    each got wrong. evaluated: by run_id, on what images errors were measured. learnings: by trial_id, whether
+    it learnt anything.
     """
 
     runs: pl.DataFrame
     outcomes: pl.DataFrame
-    num_images: Mapping[str, int | None]
+    evaluated: Evaluations
+    learnings: Mapping[str, Learning] = field(default_factory=dict)
 
     @property
     def hours(self) -> float:
@@ -64,21 +68,38 @@ class Failing:
 
 
 @dataclass(frozen=True)
+class Idle:
+    """A contestant that learnt nothing, in as many blocks as a fault takes.
+
+    label: its name. learning: how one sees it.
+    """
+
+    label: str
+    learning: Learning
+
+
+@dataclass(frozen=True)
 class Look:
     """What is decided after `num_blocks` blocks.
 
     verdicts: by pair of trial_ids, the first against the second. hopeless: undecided pairs of which no more
-    blocks would tell, and who of them keeps failing; nobody where it is the verdict's own obstacle.
+    blocks would tell, and who of them keeps failing or learnt nothing; nobody where it is the verdict's own
+    obstacle. idle: trials that learnt nothing so far; no pair of theirs is decided.
     """
 
     num_blocks: int
     verdicts: Mapping[Pair, stats.Verdict]
-    hopeless: Mapping[Pair, tuple[Failing, ...]]
+    hopeless: Mapping[Pair, tuple[Failing | Idle, ...]]
+    idle: Mapping[str, Learning] = field(default_factory=dict)
+
+    def is_decided(self, pair: Pair) -> bool:
+        """Whether the question about a pair has an answer."""
+        return self.verdicts[pair].is_decided and not self.idle.keys() & set(pair)
 
     @property
     def undecided(self) -> tuple[Pair, ...]:
         """Pairs without an answer, hopeless ones included."""
-        return tuple(pair for pair, verdict in self.verdicts.items() if not verdict.is_decided)
+        return tuple(pair for pair in self.verdicts if not self.is_decided(pair))
 
     @property
     def active(self) -> frozenset[str]:
@@ -104,18 +125,19 @@ def look(pairs: Sequence[Pair], num_blocks: int, evidence: Evidence, rules: stat
     runs = evidence.runs.filter(pl.col("block") < num_blocks)
     good = runs.filter(status="ok")
     found = {
-        (a, b): verdicts.verdict(a, b, good, evidence.outcomes, evidence.num_images, rules) for a, b in pairs
+        (a, b): verdicts.verdict(a, b, good, evidence.outcomes, evidence.evaluated, rules) for a, b in pairs
     }
-    failing = _failing(runs)
+    failing: dict[str, Failing | Idle] = {**_failing(runs), **_idle(good, evidence.learnings)}
+    idle = {trial_id: one for trial_id, one in evidence.learnings.items() if one.is_nothing}
     hopeless = {}
     for pair, verdict in found.items():
-        if verdict.is_decided:
+        if verdict.is_decided and not idle.keys() & set(pair):
             continue
         who = tuple(failing[trial_id] for trial_id in pair if trial_id in failing)
         is_on_error = verdict.undecided_on is stats.Question.ERROR
         if who or (is_on_error and verdict.obstacle is stats.Obstacle.TEST_SET_TOO_SMALL):
             hopeless[pair] = who
-    return Look(num_blocks, found, hopeless)
+    return Look(num_blocks, found, hopeless, idle)
 
 
 def _failing(runs: pl.DataFrame) -> dict[str, Failing]:
@@ -127,6 +149,17 @@ def _failing(runs: pl.DataFrame) -> dict[str, Failing]:
         if len(ends) == FAILURES and "ok" not in ends and "interrupted" not in ends:
             found[str(trial_id)] = Failing(mine["label"][-1], mine["status"][-1])
     return found
+
+
+def _idle(good: pl.DataFrame, learnings: Mapping[str, Learning]) -> dict[str, Idle]:
+    """By trial_id, the contestants that learnt nothing, where as many blocks show it as a fault takes."""
+    blocks = dict(good.group_by("trial_id").agg(pl.col("block").n_unique()).iter_rows())
+    labels = dict(good.select("trial_id", "label").iter_rows())
+    return {
+        trial_id: Idle(labels[trial_id], one)
+        for trial_id, one in learnings.items()
+        if one.is_nothing and blocks.get(trial_id, 0) >= FAILURES
+    }
 
 
 def _asked(look: Look) -> set[str]:
@@ -171,10 +204,10 @@ def report(look: Look, before: Look | None, labels: Mapping[str, str]) -> str:
     lines = [f"after block {look.num_blocks}: {num - len(look.undecided)} of {_comparisons(num)} decided"]
     known = set(before.verdicts) - set(before.undecided) if before else set()
     for pair, verdict in look.verdicts.items():
-        if verdict.is_decided and pair not in known:
-            lines.append(_sentence(verdict, *(labels[one] for one in pair)))
+        if look.is_decided(pair) and pair not in known:
+            lines.append(_sentence(verdict, pair, labels, look.idle))
     for pair in look.undecided[:_SHOWN]:
-        lines.append(_sentence(look.verdicts[pair], *(labels[one] for one in pair)))
+        lines.append(_sentence(look.verdicts[pair], pair, labels, look.idle))
         lines[-1] += "".join(f" ({_fails(one)})" for one in look.hopeless.get(pair, ()))
     if len(look.undecided) > _SHOWN:
         lines.append(f"and {len(look.undecided) - _SHOWN} more undecided")
@@ -199,15 +232,22 @@ def conclusion(look: Look, budget: Budget, hours: float) -> str:
     )
 
 
-def _sentence(verdict: stats.Verdict, one: str, other: str) -> str:
-    """A verdict on `one` against `other` as it is worded everywhere."""
+def _sentence(
+    verdict: stats.Verdict, pair: Pair, labels: Mapping[str, str], idle: Mapping[str, Learning]
+) -> str:
+    """A verdict on a pair as it is worded everywhere."""
     if verdict.time.ratio is not None and verdict.time.ratio > 1:
-        verdict, one, other = verdict.inverse, other, one
-    first, second = (Contestant("", name, name, "", "", {}) for name in (one, other))
-    return sentences.sentence(Comparison(first, second, verdict))
+        verdict, pair = verdict.inverse, (pair[1], pair[0])
+    first, second = (
+        Contestant(one, labels[one], labels[one], "", "", {}, learning=idle.get(one, Learning()))
+        for one in pair
+    )
+    return sentences.sentence(Comparison(first, second, verdict, refusal=refusal(first, second)))
 
 
-def _fails(one: Failing) -> str:
+def _fails(one: Failing | Idle) -> str:
+    if isinstance(one, Idle):
+        return f"{one.label} learnt nothing: {nothing_learnt(one.learning)}"
     return f"{one.label} ended badly {FAILURES} times running (last: {one.status})"
 
 

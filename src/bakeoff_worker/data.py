@@ -4,7 +4,9 @@ All randomness is NumPy's legacy generator, whose streams are the same in every 
 that every contestant of a repeat sees the same images in the same order.
 """
 
+import hashlib
 import json
+import math
 import os
 from dataclasses import dataclass
 from typing import Any, Dict, Tuple
@@ -15,6 +17,41 @@ from bakeoff_worker.records import TrialSettings
 
 # Offsets that keep the streams of one seed apart.
 _SPLIT, _ORDER = 1, 1000
+# Of the draw of evaluation images: no run's, so that all runs of all studies are judged on the same ones.
+_EVALUATION_SEED = 20231
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """On which images a run is judged.
+
+    split: ``test`` or ``validation``. rows: their places in the images that they are taken from, (N,);
+    labels: their class numbers, (N,). num_pool: images that they were drawn from; with the split
+    ``validation`` each repeat draws anew.
+    """
+
+    split: str
+    rows: Any
+    labels: Any
+    num_pool: int
+
+    def facts(self) -> Dict[str, Any]:
+        """What a run reports of it: which images these are, and what an error on them is that knows nothing.
+
+        evaluation_sha256: equal where the images are the same ones in the same order. chance_error: error of
+        always naming the most frequent class, a fraction. chance_loss: cross-entropy of naming each class as
+        often as it comes, in nats.
+        """
+        digest = hashlib.sha256(self.split.encode())
+        for part in (self.rows, self.labels):
+            digest.update(np.asarray(part, "<i8").tobytes())
+        shares = np.unique(self.labels, return_counts=True)[1] / float(len(self.labels))
+        return {
+            "evaluation_sha256": digest.hexdigest(),
+            "num_evaluation_pool": self.num_pool,
+            "chance_error": 1.0 - float(shares.max()),
+            "chance_loss": float(abs(sum(share * math.log(share) for share in shares))),
+        }
 
 
 @dataclass(frozen=True)
@@ -22,7 +59,7 @@ class Arrays:
     """What a run trains and is judged on.
 
     x_train (N, H, W, C) or (N, C, H, W) floats; y_train (N, num_classes) one-hot floats, or (N,) int32
-    for sparse losses; x_evaluation, y_evaluation likewise; num_classes.
+    for sparse losses; x_evaluation, y_evaluation likewise; num_classes; evaluation: which images these are.
     """
 
     x_train: Any
@@ -30,6 +67,7 @@ class Arrays:
     x_evaluation: Any
     y_evaluation: Any
     num_classes: int
+    evaluation: Evaluation
 
     @property
     def input_shape(self) -> Tuple[int, ...]:
@@ -42,7 +80,8 @@ class Source:
     """A run's images before they are prepared: raw values, in files as far as they can be.
 
     x_train (all rows, H, W, C), y_train (all rows,); order: rows to train on, in their order;
-    x_evaluation, y_evaluation; num_classes; prepare: (x, y) raw to (x, y) as a backend takes them.
+    x_evaluation, y_evaluation; num_classes; prepare: (x, y) raw to (x, y) as a backend takes them;
+    evaluation: which images are evaluated.
     """
 
     x_train: Any
@@ -52,6 +91,7 @@ class Source:
     y_evaluation: Any
     num_classes: int
     prepare: "Preparation"
+    evaluation: Evaluation
 
 
 def load(folder: str, settings: TrialSettings, seed: int) -> Arrays:
@@ -63,7 +103,7 @@ def load(folder: str, settings: TrialSettings, seed: int) -> Arrays:
     source = find(folder, settings, seed)
     x_train, y_train = source.prepare(source.x_train[source.order], source.y_train[source.order])
     x_evaluation, y_evaluation = source.prepare(source.x_evaluation, source.y_evaluation)
-    return Arrays(x_train, y_train, x_evaluation, y_evaluation, source.num_classes)
+    return Arrays(x_train, y_train, x_evaluation, y_evaluation, source.num_classes, source.evaluation)
 
 
 def find(folder: str, settings: TrialSettings, seed: int) -> Source:
@@ -80,15 +120,37 @@ def find(folder: str, settings: TrialSettings, seed: int) -> Source:
     )
     order, held_out = split(len(x_train), settings, seed)
     if settings.evaluation_split == "validation":
-        x_evaluation, y_evaluation = x_train[held_out], y_train[held_out]
+        x_evaluation, y_evaluation, rows = x_train[held_out], y_train[held_out], held_out
+        num_pool = len(x_train) // settings.data_scale
     else:
-        x_evaluation, y_evaluation = x_test, y_test
+        x_evaluation, y_evaluation, rows, num_pool = x_test, y_test, np.arange(len(x_test)), len(x_test)
     if settings.evaluation_images is not None:
-        limit = _available(settings.evaluation_images, len(x_evaluation), "evaluation_images")
-        x_evaluation, y_evaluation = x_evaluation[:limit], y_evaluation[:limit]
+        limit = _available(settings.evaluation_images, len(rows), "evaluation_images")
+        drawn = stratified(y_evaluation, limit)
+        x_evaluation, y_evaluation, rows = x_evaluation[drawn], y_evaluation[drawn], rows[drawn]
     num_classes = int(about["num_classes"])
     prepare = Preparation(settings, x_train, order, num_classes)
-    return Source(x_train, y_train, order, x_evaluation, y_evaluation, num_classes, prepare)
+    evaluation = Evaluation(settings.evaluation_split, rows, y_evaluation, num_pool)
+    return Source(x_train, y_train, order, x_evaluation, y_evaluation, num_classes, prepare, evaluation)
+
+
+def stratified(labels: Any, num_images: int) -> Any:
+    """Places (num_images,) of a random subset of images with these labels (N,), in ascending order.
+
+    Each class has its share, by largest remainders (Hare's quota); of equal remainders, the first in a random
+    order of the classes. The draw depends on the labels and `num_images` alone, on no run's seed: all
+    contestants, repeats and studies are judged on the same images.
+    """
+    random = np.random.RandomState(_EVALUATION_SEED)
+    classes, counts = np.unique(np.asarray(labels, "int64"), return_counts=True)
+    quotas, remainders = np.divmod(num_images * counts.astype("int64"), len(labels))
+    first = np.lexsort((random.permutation(len(classes)), -remainders))
+    quotas[first[: num_images - int(quotas.sum())]] += 1
+    drawn = [
+        random.permutation(np.flatnonzero(np.asarray(labels) == name))[:quota]
+        for name, quota in zip(classes, quotas)
+    ]
+    return np.sort(np.concatenate(drawn))
 
 
 class Preparation:

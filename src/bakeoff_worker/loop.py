@@ -58,6 +58,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
             num_train_images=len(arrays.x_train),
             num_evaluation_images=len(arrays.x_evaluation),
             input_shape=list(arrays.input_shape),
+            **arrays.evaluation.facts(),
         )
     )
     for message in backend.warnings():

@@ -18,7 +18,9 @@ from typing import Any, Dict, List, Mapping, Optional, Type, Union
 #   1  first version: fit per epoch on pre-permuted arrays, clock paused for evaluation, device
 #      synchronized at epoch borders, first step (every batch shape trained once and undone, and evaluated
 #      once, with all compilation) timed apart.
-MEASUREMENT_VERSION = 1
+#   2  `evaluation_images` = N draws a random subset, each class with its share, the same in every run.
+#      Before, errors were measured on the first N images: of data sorted by class, a class or two.
+MEASUREMENT_VERSION = 2
 
 # What neither the network nor a single step of it depends on: see `TrialSettings.reduced`.
 _OF_NO_STEP = (
@@ -65,7 +67,8 @@ class TrialSettings:
     model: a built-in model's name, or the path of a Python file with ``build(input_shape, num_classes)``.
     model_options: keyword arguments for a built-in model (``filters``, ``kernel_sizes``, ...).
     dataset: a catalogue name, or the path of a ``.npz``, ``.parquet``, ``.py`` file or image folder.
-    train_images, evaluation_images: subset sizes, drawn with the run's seed; None takes all.
+    train_images, evaluation_images: subset sizes; None takes all. Training images are drawn with the run's
+        seed; evaluation images, each class with its share, are the same ones in every run.
     evaluation_split: ``test`` (as the study did) or ``validation`` (held out of the training set).
     validation_fraction: share of the training set held out when the split is ``validation``.
     image_size: side in pixels that images are resized to; None keeps them.
@@ -262,7 +265,8 @@ class Facts:
 
     Common keys: ``versions`` (package to version), ``threads``, ``blas``, ``jit``, ``precision``,
     ``data_layout``, ``device``, ``deterministic``, ``num_parameters``, ``initial_weights_sha256``,
-    ``compile_cache`` (``cold``, ``warm`` or None).
+    ``compile_cache`` (``cold``, ``warm`` or None); of the evaluation images, see `data.Evaluation`:
+    ``evaluation_sha256``, ``num_evaluation_pool``, ``chance_error``, ``chance_loss``.
     """
 
     asked: Mapping[str, Any]
@@ -340,8 +344,8 @@ class EpochRecord:
 class Outcomes:
     """Which evaluation images the network got wrong as that epoch, the last, left it.
 
-    num_images: evaluation images, in the order of the evaluation split: the same images for all contestants
-    of a repeat; with the split ``validation`` each seed holds out others.
+    num_images: evaluation images, in the order of the evaluation split: those that the run's facts name by
+        ``evaluation_sha256``.
     wrong: base64 of one bit per image, set where it was misclassified, packed as by ``numpy.packbits``:
         image i is bit 7 - i % 8 of byte i // 8, and the last byte is filled up with zeros.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from bakeoff import races, stats
 from bakeoff.races import Comparison, Frames
+from bakeoff.races.sentences import remarks
 
 SLOW = (20.0, 22.0, 24.0, 21.0, 23.0, 20.4)
 
@@ -47,16 +49,58 @@ def test_errors_are_compared_image_by_image_where_all_runs_say_which(pair: Frame
     assert error.test_set_se == pytest.approx(0.0014, rel=0.02)  # √2 x the binomial one of 1 % on 10,000
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"evaluation_images": 10_000}, {"evaluation_split": "validation"}],
-    ids=["subset", "held out"],
-)
-def test_images_that_each_repeat_draws_anew_are_not_one_test_set(
-    invented: Callable[..., Frames], entry: Any, changes: dict[str, Any]
+def of_version_2(frames: Frames, images: Callable[[str], str | None], **facts: Any) -> Frames:
+    """The same, of runs that say which images they were judged on. images: by run_id."""
+    told = []
+    for run_id, observed in frames.facts.select("run_id", "observed").iter_rows():
+        which = {"evaluation_sha256": images(run_id)} if images(run_id) else {}
+        told.append(json.dumps({**json.loads(observed), **facts, **which}))
+    return dataclasses.replace(
+        frames,
+        runs=frames.runs.with_columns(measurement_version=pl.lit(2)),
+        facts=frames.facts.with_columns(observed=pl.Series(told)),
+    )
+
+
+def test_a_subset_that_is_the_same_in_all_blocks_is_paired_image_by_image(
+    invented: Callable[..., Frames], entry: Any
 ) -> None:
-    found = only(invented(entry("jax", SLOW, changes=changes), entry(changes=changes)))
-    assert found.verdict.error is not None and not found.verdict.error.is_paired_by_image
+    subset = {"evaluation_images": 10_000}
+    frames = invented(entry("jax", SLOW, changes=subset), entry(changes=subset))
+    # Before version 2 it was the first images of the split; since then the runs say which.
+    for known in (frames, of_version_2(frames, lambda run_id: "one digest")):
+        error = only(known).verdict.error
+        assert error is not None and error.is_paired_by_image
+
+
+@pytest.mark.parametrize(
+    "images",
+    [lambda run_id: None, lambda run_id: run_id, lambda run_id: "early" if int(run_id[-1]) < 2 else "late"],
+    ids=["not said", "each contestant others", "two kinds of blocks"],
+)
+def test_images_that_are_not_known_to_be_the_same_are_not_paired(
+    pair: Frames, images: Callable[[str], str | None]
+) -> None:
+    error = only(of_version_2(pair, images)).verdict.error
+    assert error is not None and not error.is_paired_by_image
+    assert error.test_set_se == pytest.approx(0.0014, rel=0.02)
+
+
+def test_a_split_that_is_drawn_anew_is_paired_within_blocks_and_its_draw_counts_once(
+    invented: Callable[..., Frames], entry: Any
+) -> None:
+    """What differs between blocks has the draw of images in it; of the pool of 100,000 a tenth is drawn."""
+    held_out = {"evaluation_split": "validation"}
+    frames = invented(entry("jax", SLOW, error=0.012, changes=held_out), entry(changes=held_out))
+    told = of_version_2(frames, lambda run_id: f"block {run_id[-1]}", num_evaluation_pool=100_000)
+    for known in (frames, told):
+        error = only(known).verdict.error
+        assert error is not None and error.is_paired_by_image
+        # 20 of 10,000 images are got wrong by one of the two alone: √(0.002 / 100,000).
+        assert error.test_set_se == pytest.approx(0.00014, rel=0.05)
+    bare = only(dataclasses.replace(told, outcomes=told.outcomes.clear())).verdict.error
+    assert bare is not None and not bare.is_paired_by_image
+    assert bare.test_set_se == pytest.approx(math.sqrt(0.022 / 100_000), rel=0.02)
 
 
 def test_faster_to_a_worse_error_is_no_victory(invented: Callable[..., Frames], entry: Any) -> None:
@@ -211,12 +255,58 @@ def test_a_command_is_shown_as_one_would_type_it(pair: Frames, typed: list[str],
 
 def test_one_function_says_it_everywhere(pair: Frames) -> None:
     found = only(pair)
-    images = races.evaluation_images(pair.facts, pair.runs)
-    assert set(images.values()) == {10_000}
+    evaluated = races.evaluations(pair.facts, pair.runs)
+    assert {one.num_images for one in evaluated.values()} == {10_000}
     ids = found.first.trial_id, found.second.trial_id
-    said = races.verdict(*ids, pair.runs, pair.outcomes, images)
+    said = races.verdict(*ids, pair.runs, pair.outcomes, evaluated)
     assert (said.kind, said.error) == (found.verdict.kind, found.verdict.error)
     assert said.time.ratio == pytest.approx(found.verdict.time.ratio)
-    other = races.verdict(*reversed(ids), pair.runs, pair.outcomes, images)
+    other = races.verdict(*reversed(ids), pair.runs, pair.outcomes, evaluated)
     assert other.inverse.kind == found.verdict.kind
     assert other.inverse.time.ratio == pytest.approx(found.verdict.time.ratio)
+
+
+def test_a_block_with_a_cold_compile_cache_shares_no_mean_with_warm_ones(
+    invented: Callable[..., Frames], entry: Any
+) -> None:
+    """JAX compiles for 100 s in the first block, and finds it compiled in the other three."""
+    frames = invented(entry("jax", SLOW), entry())
+    jax = pl.col("backend") == "jax"
+    first = jax & (pl.col("block") == 0)
+    runs = frames.runs.with_columns(
+        (pl.col(name) + pl.when(first).then(100.0).otherwise(0.0)).alias(name)
+        for name in ("wall_s", "first_step_s")
+    )
+    cold = set(runs.filter(first)["run_id"])
+    warm = set(runs.filter(jax & (pl.col("block") > 0))["run_id"])
+    states = {**dict.fromkeys(cold, "cold"), **dict.fromkeys(warm, "warm")}
+    facts = [
+        json.dumps({**json.loads(observed), "compile_cache": states.get(run_id)})
+        for run_id, observed in frames.facts.select("run_id", "observed").iter_rows()
+    ]
+    told = frames.facts.with_columns(observed=pl.Series(facts))
+    found = only(dataclasses.replace(frames, runs=runs, facts=told))
+    assert found.num_compiled_otherwise == 1
+    assert found.measures["first_step_s"].num_blocks == 3
+    assert found.measures["first_step_s"].ratio == pytest.approx(1.0)
+    assert found.measures["cpu_s"].num_blocks == 4, "training includes no compilation"
+    assert found.break_even is not None
+    assert "1 block is left out of the ratios of total time" in "".join(remarks(found))
+    # All cold, or all warm, is one condition.
+    same = [json.dumps({**json.loads(one), "compile_cache": "cold"}) for one in facts]
+    found = only(dataclasses.replace(frames, runs=runs, facts=told.with_columns(observed=pl.Series(same))))
+    assert found.num_compiled_otherwise == 0 and found.measures["first_step_s"].num_blocks == 4
+
+
+def test_runs_of_an_older_measurement_version_are_left_out_and_not_mixed_in(
+    invented: Callable[..., Frames], entry: Any
+) -> None:
+    frames = invented(entry("jax", SLOW), entry())
+    older = frames.runs.filter(pl.col("block") == 0)
+    runs = frames.runs.with_columns(
+        measurement_version=pl.when(pl.col("block") == 0).then(1).otherwise(2).cast(pl.Int64)
+    )
+    found = only(dataclasses.replace(frames, runs=runs))
+    assert found.verdict.time.num_blocks == 3
+    assert {one.run_id for one in found.excluded} == set(older["run_id"])
+    assert {one.why for one in found.excluded} == {"under other conditions"}

@@ -9,6 +9,7 @@ import pytest
 
 from bakeoff import races
 from bakeoff.races import Comparison, Frames
+from bakeoff.races.definitions import Unfit
 
 SLOW = (20.0, 22.0, 24.0, 21.0)
 
@@ -32,14 +33,14 @@ def meet(invented: Callable[..., Frames], entry: Any) -> Callable[..., Compariso
 
 def test_where_nothing_is_asked_it_is_out_of_the_box(meet: Callable[..., Comparison]) -> None:
     found = meet({}, {})
-    assert (found.track, found.refusal) == (races.OUT_OF_THE_BOX, "")
+    assert (found.track, found.refusal) == (races.OUT_OF_THE_BOX, None)
     assert found.differing == ("compilation off and on",)  # TensorFlow's 0 threads stand for both CPUs
 
 
 def test_what_is_asked_and_seen_alike_is_matched(meet: Callable[..., Comparison]) -> None:
     asked = {"threads": 1, "jit": True}
     found = meet(asked, asked, seen=({"threads": 1}, {"threads": 1, "jit": True}))
-    assert (found.track, found.differing, found.refusal) == (races.MATCHED, (), "")
+    assert (found.track, found.differing, found.refusal) == (races.MATCHED, (), None)
 
 
 def test_what_is_asked_alike_but_runs_otherwise_is_not_matched(meet: Callable[..., Comparison]) -> None:
@@ -55,15 +56,15 @@ def test_a_backend_without_a_choice_of_compiling_can_be_matched(meet: Callable[.
 
 def test_tuned_each_in_its_own_way(meet: Callable[..., Comparison]) -> None:
     found = meet({"threads": 2}, {"jit": True}, seen=({}, {"jit": True, "threads": 1}))
-    assert (found.track, found.refusal) == (races.TUNED, "") and found.differing == ("threads 1 and 2",)
+    assert (found.track, found.refusal) == (races.TUNED, None) and found.differing == ("threads 1 and 2",)
 
 
 def test_mixed_tracks_are_refused(meet: Callable[..., Comparison]) -> None:
     found = meet({"jit": True}, {})
-    assert found.refusal == (
+    assert found.refusal and found.refusal.words == (
         "mixed tracks: jax was set (compilation on), and tensorflow runs as its users get it"
     )
-    assert races.sentence(found) == f"tensorflow and jax are not compared ({found.refusal})"
+    assert races.sentence(found) == f"tensorflow and jax are not compared ({found.refusal.words})"
     assert found.break_even is None and races.what_would_decide(found) == ""
 
 
@@ -76,8 +77,13 @@ def test_nobody_is_ranked_where_somebody_may_not_be_compared(
 
 
 def test_different_work_is_refused(meet: Callable[..., Comparison]) -> None:
-    assert meet({}, {"epochs": 2}).refusal == "different work: epochs 2 and 4"
-    assert meet({"device": "gpu"}, {}).refusal == "different work: devices cpu and gpu"
+    cases = (
+        ({}, {"epochs": 2}, "different work: epochs 2 and 4"),
+        ({"device": "gpu"}, {}, "different work: devices cpu and gpu"),
+    )
+    for jax, other, words in cases:
+        refusal = meet(jax, other).refusal
+        assert refusal and (refusal.kind, refusal.words) == (Unfit.UNLIKE, words)
 
 
 def test_one_backend_under_several_settings_is_what_is_compared(
@@ -88,7 +94,7 @@ def test_one_backend_under_several_settings_is_what_is_compared(
         entry("jax", changes={"threads": 1}, label="b", seen={"threads": 1}),
     )
     (comparison,) = races.compose(invented(*entries))[0].races[0].comparisons
-    assert (comparison.track, comparison.refusal) == (races.SETTINGS, "")
+    assert (comparison.track, comparison.refusal) == (races.SETTINGS, None)
     assert comparison.differing == ("threads 1 and 2",)
 
 
@@ -99,7 +105,7 @@ def test_one_backends_different_work_says_how_cost_grows(invented: Callable[...,
     )
     (race,) = races.compose(invented(*entries))[0].races
     (found,) = race.comparisons
-    assert (found.track, found.refusal, found.growth) == (races.SETTINGS, "", "data scale 1 and 4")
+    assert (found.track, found.refusal, found.growth) == (races.SETTINGS, None, "data scale 1 and 4")
     said = races.sentence(found)
     assert said.startswith("much takes ")
     assert "× as long as little (growth of cost with data scale 1 and 4: " in said
@@ -111,7 +117,7 @@ def test_one_backends_different_work_says_how_cost_grows(invented: Callable[...,
 def test_a_device_is_a_setting_and_no_work(invented: Callable[..., Frames], entry: Any) -> None:
     entries = entry("jax", SLOW, label="a"), entry("jax", changes={"device": "gpu"}, label="b")
     (found,) = races.compose(invented(*entries))[0].races[0].comparisons
-    assert (found.track, found.refusal, found.growth) == (races.SETTINGS, "", "")
+    assert (found.track, found.refusal, found.growth) == (races.SETTINGS, None, "")
 
 
 def test_what_a_gpu_rounds_is_disclosed_and_not_matched(meet: Callable[..., Comparison]) -> None:

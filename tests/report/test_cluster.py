@@ -16,7 +16,8 @@ sys.path.append(str(Path(__file__).parent))  # spread_study serves several test 
 from spread_study import Trial, follow_up, frames, write
 
 from bakeoff import stats
-from bakeoff.races.frames import MARK_NOTE, read
+from bakeoff.races.frames import read
+from bakeoff.races.marks import Mark
 from bakeoff.report import Frames, render, tables, terminal_summary, to_latex, to_markdown
 from bakeoff.report.cluster import conclusions, said, sentences
 from bakeoff.report.cluster import tables as cluster_tables
@@ -420,8 +421,8 @@ def test_skipped_samples_are_marked_wherever_their_run_is_named(tmp_path: Path) 
                 # Named without its layout, it is told apart by another column or races on that layout.
                 assert "theano · 2x1" not in cell or "theano · 2x1 †" in cell, table.name
         daggers = any("†" in cell for row in table.rows for cell in row)
-        assert (MARK_NOTE in table.note) == daggers
-        assert (MARK_NOTE in to_markdown(table)) == daggers
+        assert (Mark.SHORT.note in table.note) == daggers
+        assert (Mark.SHORT.note in to_markdown(table)) == daggers
         assert (r"$\dagger$ Some of the samples" in to_latex(table)) == daggers
     found = cluster(contents.sections[0], contents)
     row = cells(cluster_tables.samples(found), "theano · 2x1 †")
@@ -449,11 +450,11 @@ def test_the_terminal_and_the_page_mark_them_too(tmp_path: Path) -> None:
     assert len(captions) > 8
     timelines = {"†" in one.split(" on mnist")[0]: one for one in captions if "Every task of one run" in one}
     assert set(timelines) == {True, False}
-    assert MARK_NOTE in timelines[True] and MARK_NOTE not in timelines[False]
+    assert Mark.SHORT.note in timelines[True] and Mark.SHORT.note not in timelines[False]
     of_the_cluster = [one for one in captions if "slots" in one or "Total time" in one or "tasks" in one]
-    assert of_the_cluster and all(MARK_NOTE in one for one in of_the_cluster)
+    assert of_the_cluster and all(Mark.SHORT.note in one for one in of_the_cluster)
     assert not any(
-        MARK_NOTE in html.unescape(one)
+        Mark.SHORT.note in html.unescape(one)
         for one in re.findall(
             r"<figcaption.*?</figcaption>",
             render(frames(tmp_path / "t", TWO), tmp_path / "whole.html").read_text(),

@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -239,3 +240,13 @@ def test_losses_that_are_no_number_are_told(race: Callable[..., Frames]) -> None
     loss = pl.when(pl.col("epoch") == 3).then(float("nan")).otherwise(pl.col("validation_loss"))
     frames = Frames("", frames.runs, frames.epochs.with_columns(validation_loss=loss), frames.facts)
     assert any("jax has 2 runs with a validation loss" in note for note in compose(frames).notes)
+
+
+def test_a_subset_that_was_the_first_images_is_said(race: Callable[..., Frames]) -> None:
+    frames = race(backends=("jax", "torch"))
+    subset = pl.lit(500, pl.Int64).alias("settings.evaluation_images")
+    old = dataclasses.replace(frames, runs=frames.runs.with_columns(subset))
+    (note,) = (one for one in compose(old).notes if "measurement version 1" in one)
+    assert note.startswith("On mnist errors were measured on the first 500 images of the split")
+    new = dataclasses.replace(old, runs=old.runs.with_columns(measurement_version=pl.lit(2)))
+    assert not any("measurement version 1" in one for one in compose(new).notes)

@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bakeoff import races, stats
+from bakeoff import races, report, stats
+from bakeoff.races.marks import Label, Mark
 from bakeoff.races.sections import Section
 from bakeoff.report import Frames, render, terminal_summary
 from bakeoff.report.figures import Palette
@@ -208,7 +209,7 @@ def test_time_and_error_have_both_intervals(race: Callable[..., Frames]) -> None
     images = dict.fromkeys(runs["trial_id"], 10_000)
     chart = figures.time_and_error(runs, images, Palette.of([("jax", "jax"), ("torch", "torch")]))
     (row,) = [row for row in data_of(chart) if row["contestant"] == "jax"]
-    time = stats.summarize(mine["train_s"].to_numpy())
+    time = stats.summarize(mine["train_s"].to_numpy(), bounds=stats.POSITIVE)
     error = stats.error_rate(mine["final_validation_error"].to_numpy(), 10_000)
     assert [row[key] for key in ("time", "time_low", "time_high")] == pytest.approx(
         [time.mean, time.low, time.high], rel=1e-3
@@ -227,7 +228,8 @@ def test_two_repeats_have_no_bars(race: Callable[..., Frames]) -> None:
 
 def test_every_race_has_a_panel(race: Callable[..., Frames]) -> None:
     sections = races.compose(race(datasets=("mnist", "cifar10")))
-    ((name, chart, caption, _),) = drawn.time_and_error(sections)
+    (found,) = drawn.time_and_error(sections)
+    name, chart, caption = found.name, found.chart, found.caption
     assert name == "time-and-error" and "‡" in caption
     rows = data_of(chart)
     assert {row["panel"] for row in rows} == {"mnist", "cifar10"} and len(rows) == 8
@@ -253,7 +255,8 @@ def test_break_even_is_drawn_where_what_comes_once_was_timed(race: Callable[...,
     section = section_of(frames)
     assert list(drawn.break_even(section, section.races[0])) == []
     section = section_of(with_phases(frames))
-    ((_, chart, caption, alt),) = drawn.break_even(section, section.races[0])
+    (found,) = drawn.break_even(section, section.races[0])
+    chart, caption, alt = found.chart, found.caption, found.alt
     assert "Break-even on mnist" in caption and "takes less time in all" in alt
     assert {row["pair"] for row in data_of(chart)} == {"jax ÷ theano ‡"}
     assert chart.to_dict(validate=True)
@@ -298,3 +301,61 @@ def test_the_terminal_says_verdicts_first(race: Callable[..., Frames]) -> None:
     assert [title for title, *_ in shown] == ["Verdicts", "mnist", "mnist"]
     ((line,),) = shown[1][2]
     assert line.startswith("tensorflow trains") and line.endswith("· out-of-the-box · ‡ not certified")
+
+
+# ---- who learnt nothing -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def idle(race: Callable[..., Frames]) -> Frames:
+    """PyTorch is at chance after its last epoch: it always says one class of ten."""
+    frames = race(backends=("jax", "torch", "theano"), repeats=4, epochs=3)
+    chance = {"chance_error": 0.9, "chance_loss": 2.303}
+    told = [json.dumps({**json.loads(one), **chance}) for one in frames.facts["observed"]]
+    is_torch = pl.col("backend") == "torch"
+    return dataclasses.replace(
+        frames,
+        facts=frames.facts.with_columns(observed=pl.Series(told)),
+        runs=frames.runs.with_columns(
+            final_validation_error=pl.when(is_torch).then(0.9).otherwise("final_validation_error")
+        ),
+    )
+
+
+def test_who_learnt_nothing_is_called_out_wherever_it_is_named(idle: Frames) -> None:
+    (section,) = races.compose(idle)
+    torch = next(one for one in section.contestants if one.backend == "torch")
+    assert torch.name == "torch ✗" and torch.name.is_warning
+    for table in report.tables(idle):
+        named = [cell for row in table.rows for cell in row if cell in ("torch", "torch ✗")]
+        assert named and all(isinstance(cell, Label) and cell.is_warning for cell in named), table.name
+        assert table.warning == Mark.NOTHING_LEARNT.note
+        assert Mark.NOTHING_LEARNT.note in report.to_markdown(table).replace("\\", "")
+        assert r"\textbf{$\otimes$ Learnt nothing" in report.to_latex(table)
+    told = [one for group in statements.groups(section, 1) for one in (*group.leading, *group.others)]
+    warned = [one for one in told if one.is_warning]
+    assert len(warned) == 2 and all("torch ✗" in one.claim and one.state == "refused" for one in warned)
+    assert "1 decided, 2 refused" in statements.overview([section])
+
+
+def test_the_page_has_it_in_red(idle: Frames, tmp_path: Path) -> None:
+    text = report.render(idle, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert 'class="call-out">torch ✗</th>' in text
+    assert '<strong class="call-out">' in text
+    captions = re.findall(r"<figcaption.*?</figcaption>", text, re.S)
+    with_torch = [one for one in captions if "learnt nothing" in one.lower()]
+    assert with_torch and all('<span class="call-out">✗ Learnt nothing' in one for one in with_torch)
+
+
+def test_a_figure_without_it_says_nothing_of_it(race: Callable[..., Frames], tmp_path: Path) -> None:
+    text = report.render(race(backends=("jax", "torch")), tmp_path / "report.html").read_text(
+        encoding="utf-8"
+    )
+    assert "earnt nothing" not in text
+
+
+def test_the_terminal_has_it_in_red(idle: Frames) -> None:
+    lines = [cell for _, _, rows in report.terminal_summary(idle) for row in rows for cell in row]
+    warned = [cell for cell in lines if isinstance(cell, Label) and cell.is_warning]
+    assert len(warned) == 3, "two verdicts and one row of results"
+    assert any(one.startswith("✗ learnt nothing: its final error is 90.00 %") for one in lines)

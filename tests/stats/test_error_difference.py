@@ -157,3 +157,35 @@ def test_wrong_shapes_are_refused(a: np.ndarray, b: np.ndarray) -> None:
         stats.error_difference(np.zeros((2, 2)), np.zeros((2, 2)))
     with pytest.raises(ValueError, match="at least one block"):
         stats.error_difference_by_image(np.zeros((0, 5)), np.zeros((0, 5)))
+
+
+def test_splits_worked_by_hand() -> None:
+    """Two blocks with images of their own: differences (1, 0, 0) and (0, 0, -1, 0)."""
+    found = stats.error_difference_of_splits([[1, 0, 1], [0, 0, 0, 1]], [[0, 0, 1], [0, 0, 1, 1]], 98)
+    assert found.difference == pytest.approx((1 / 3 - 1 / 4) / 2)
+    # Squares 4/9 + 1/9 + 1/9 and 1/16 + 1/16 + 9/16 + 1/16 within blocks; 1 and 1 added, of nine values.
+    assert found.test_set_se == pytest.approx(math.sqrt((2 / 3 + 3 / 4 + 2) / 8 / 100))
+    assert found.is_paired_by_image
+    assert stats.error_difference_of_splits([[1, 0]], [[0, 0]]).test_set_se is None
+
+
+@pytest.mark.parametrize("num_blocks", [6, 20])
+def test_splits_drawn_anew_count_the_test_sets_share_once(num_blocks: int) -> None:
+    """Blocks hold out a tenth of a pool that is itself a sample; a little long, as an upper bound is."""
+    random = np.random.default_rng(20261126)
+    num_pool, num_images, num_studies = 2000, 200, 600
+    covered, twice = 0, 0
+    for _ in range(num_studies):
+        chance_a, chance_b = random.beta(0.3, 2.0, (2, num_pool))  # of erring on each image
+        rows = [random.choice(num_pool, num_images, replace=False) for _ in range(num_blocks)]
+        a = [random.random(num_images) < chance_a[mine] for mine in rows]
+        b = [random.random(num_images) < chance_b[mine] for mine in rows]
+        found = stats.error_difference_of_splits(a, b, num_pool)
+        assert found.low is not None and found.high is not None
+        covered += found.low <= 0 <= found.high
+        counted = stats.error_difference(
+            [x.mean() for x in a], [x.mean() for x in b], num_test_images=num_images
+        )
+        twice += counted.low is not None and counted.low <= 0 <= (counted.high or 0)
+    assert 0.93 <= covered / num_studies <= 0.995
+    assert covered <= twice and twice / num_studies > 0.985, "counted twice, intervals are too long"

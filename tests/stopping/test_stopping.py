@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from bakeoff import stats, stopping
+from bakeoff.races.evaluations import Evaluated
 from bakeoff.study import Budget, load
 
 RULES = stats.Rules(is_sequential=True)
@@ -42,6 +43,11 @@ def evidence(
 def around(seconds: float, num: int = 8, noise: float = 0.01, seed: int = 0) -> list[float]:
     """Times of `num` blocks."""
     return list(seconds * np.exp(np.random.default_rng(seed).normal(0, noise, num)))
+
+
+def of_images(number: int) -> dict[str, Evaluated]:
+    """Errors of all runs were measured on so many images."""
+    return {f"{name}{block}": Evaluated(num_images=number) for name in "abc" for block in range(8)}
 
 
 CLEAR = {"a": around(1.0), "b": around(1.3, seed=1), "c": around(1.6, seed=2)}
@@ -102,7 +108,7 @@ def test_a_failed_run_that_was_mended_is_none() -> None:
 
 def test_a_test_set_that_is_too_small_ends_what_blocks_cannot_decide() -> None:
     """Of 100 images the binomial bound is some 8 points; the difference in time is clear."""
-    found = dataclasses.replace(evidence(CLEAR), num_images={"a": 100, "b": 100, "c": 100})
+    found = dataclasses.replace(evidence(CLEAR), evaluated=of_images(100))
     look = stopping.look(PAIRS, 6, found, RULES)
     assert set(look.undecided) == set(PAIRS) and look.active == frozenset()
     assert set(look.hopeless.values()) == {()}
@@ -112,7 +118,7 @@ def test_a_test_set_that_is_too_small_ends_what_blocks_cannot_decide() -> None:
 
 def test_undecided_on_time_goes_on_whatever_the_test_set() -> None:
     noisy = evidence({"a": around(1.0, noise=0.2), "b": around(1.05, noise=0.2, seed=1)})
-    found = dataclasses.replace(noisy, num_images={"a": 100, "b": 100})
+    found = dataclasses.replace(noisy, evaluated=of_images(100))
     look = stopping.look([("a", "b")], 8, found, RULES)
     assert look.verdicts["a", "b"].undecided_on == "time" and look.active == {"a", "b"}
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import bakeoff_worker
 from bakeoff_worker import data
@@ -57,6 +59,90 @@ def test_subsets_have_the_sizes_asked_for(folder):
     arrays = load(folder, evaluation_split="validation", train_images=120, evaluation_images=30)
     assert (len(arrays.x_train), len(arrays.x_evaluation)) == (120, 30)
     assert len(set(numbers_of(arrays.x_train)) | set(numbers_of(arrays.x_evaluation))) == 150
+
+
+@pytest.fixture
+def sorted_folder(tmp_path):
+    """As image folders are read: test images sorted by class, 100 of class 0, 60 of 1 and 40 of 2."""
+    for name, counts in (("train", (50, 30, 20)), ("test", (100, 60, 40))):
+        labels = np.repeat(np.arange(3), counts)
+        x = np.zeros((len(labels), 2, 2, 2), "uint8")
+        x[:, 0, 0, 1] = np.arange(len(labels))
+        np.save(tmp_path / f"x_{name}.npy", x)
+        np.save(tmp_path / f"y_{name}.npy", labels.astype("uint8"))
+    (tmp_path / "about.json").write_text(json.dumps({"num_classes": 3}))
+    return str(tmp_path)
+
+
+def test_evaluation_images_are_a_random_subset_with_each_class_by_its_share(sorted_folder):
+    arrays = load(sorted_folder, evaluation_images=20)
+    classes = arrays.y_evaluation.argmax(axis=1)
+    assert np.bincount(classes).tolist() == [10, 6, 4]
+    numbers = numbers_of(arrays.x_evaluation)
+    assert (np.diff(numbers) > 0).all(), "the data set's order is kept"
+    assert classes.tolist() == np.repeat(range(3), (100, 60, 40))[numbers].tolist()
+    assert not set(numbers) <= {*range(10), *range(100, 106), *range(160, 164)}, "not each class's first"
+    # Whoever always names the most frequent class is wrong as often on the subset as on all images.
+    assert (classes != 0).mean() == (load(sorted_folder).y_evaluation.argmax(axis=1) != 0).mean() == 0.5
+
+
+def test_every_contestant_and_every_repeat_is_judged_on_the_same_test_images(sorted_folder):
+    first = load(sorted_folder, seed=1, evaluation_images=50)
+    others = [
+        load(sorted_folder, seed=2, evaluation_images=50),
+        load(sorted_folder, seed=1, evaluation_images=50, train_images=40, epochs=3),
+    ]
+    digest = first.evaluation.facts()["evaluation_sha256"]
+    for other in others:
+        assert (numbers_of(other.x_evaluation) == numbers_of(first.x_evaluation)).all()
+        assert other.evaluation.facts()["evaluation_sha256"] == digest
+    for other in (load(sorted_folder, evaluation_images=51), load(sorted_folder)):
+        assert other.evaluation.facts()["evaluation_sha256"] != digest
+
+
+def test_of_a_split_drawn_anew_the_subset_is_one_of_its_own_and_keeps_the_classes(sorted_folder):
+    asked = {"evaluation_split": "validation", "validation_fraction": 0.4, "evaluation_images": 20}
+    whole = {**asked, "evaluation_images": None}
+    digests = set()
+    for seed in range(4):
+        drawn, held_out = load(sorted_folder, seed, **asked), load(sorted_folder, seed, **whole)
+        assert set(numbers_of(drawn.x_evaluation)) < set(numbers_of(held_out.x_evaluation))
+        shares = [np.bincount(one.y_evaluation.argmax(axis=1), minlength=3) for one in (drawn, held_out)]
+        assert np.abs(shares[0] - shares[1] / 2).max() <= 0.5, "half of 40 held out images, class by class"
+        facts = drawn.evaluation.facts()
+        assert facts["num_evaluation_pool"] == 100
+        digests.add(facts["evaluation_sha256"])
+    assert len(digests) == 4
+
+
+@given(
+    counts=st.lists(st.integers(1, 40), min_size=1, max_size=12),
+    share=st.floats(0, 1),
+    mixed=st.randoms(use_true_random=False),
+)
+def test_each_class_has_its_share_of_a_subset_up_to_one_image(counts, share, mixed):
+    labels = np.repeat(np.arange(len(counts)), counts).tolist()
+    mixed.shuffle(labels)
+    num = max(1, round(share * len(labels)))
+    drawn = data.stratified(np.array(labels, "uint8"), num)
+    assert len(set(drawn.tolist())) == num and (np.diff(drawn) > 0).all()
+    found = np.bincount(np.array(labels)[drawn], minlength=len(counts))
+    assert (np.abs(found - num * np.array(counts) / len(labels)) < 1).all()
+    if num == len(labels):
+        assert drawn.tolist() == list(range(num))
+
+
+def test_where_a_subset_has_fewer_images_than_there_are_classes_no_class_comes_first():
+    drawn = data.stratified(np.arange(1000), 100)
+    assert 200 < np.median(drawn) < 800
+
+
+def test_what_an_error_is_worth_that_knows_nothing_is_reported(sorted_folder):
+    facts = load(sorted_folder).evaluation.facts()
+    assert facts["chance_error"] == pytest.approx(0.5)
+    assert facts["chance_loss"] == pytest.approx(-sum(p * np.log(p) for p in (0.5, 0.3, 0.2)))
+    one_class = data.Evaluation("test", np.arange(3), np.zeros(3, "uint8"), 3).facts()
+    assert (one_class["chance_error"], one_class["chance_loss"]) == (0.0, 0.0)
 
 
 def test_a_larger_training_subset_contains_the_smaller_one(folder):
@@ -199,7 +285,7 @@ found = {"numpy": np.__version__}
 for layout in ("channels_last", "channels_first"):
     for preprocessing in ("scale", "standardize"):
         asked = TrialSettings("fake", "fake", evaluation_split="validation", train_images=300,
-                              data_layout=layout, preprocessing=preprocessing)
+                              data_layout=layout, preprocessing=preprocessing, evaluation_images=40)
         arrays = data.load(sys.argv[2], asked, 11)
         for name in ("x_train", "y_train", "x_evaluation", "y_evaluation"):
             digest = hashlib.sha256(getattr(arrays, name).tobytes()).hexdigest()

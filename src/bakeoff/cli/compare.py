@@ -15,7 +15,7 @@ from bakeoff.cli.stores import chosen_study, store_path
 from bakeoff.errors import ReportError
 from bakeoff.metrics import ERROR_DIFFERENCE
 from bakeoff.races import Comparison, Race, Section, sentences
-from bakeoff.races.contestants import parsed
+from bakeoff.races.frames import parsed
 from bakeoff.store.reader import Reader
 
 
@@ -163,6 +163,7 @@ def _contestant(one: races.Contestant) -> dict[str, Any]:
         "environment": one.environment,
         "asked": dict(one.asked),
         "ran": races.ran(one),
+        "learnt": one.learning.outcome.value,
     }
 
 
@@ -175,7 +176,7 @@ def _comparison(one: Comparison) -> dict[str, Any]:
         "verdict": _plain(verdict),
         "is_decided": one.verdict.is_decided and one.is_asked,
         "what_would_decide": races.what_would_decide(one),
-        "refusal": one.refusal,
+        "refusal": one.refusal.words if one.refusal else "",
         "growth": one.growth,
         "track": one.track,
         "differing": one.differing,

@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from rich.text import Text
+
 from bakeoff import report
 from bakeoff.cli.console import console, table
+from bakeoff.races.marks import Label
 from bakeoff.store.reader import Reader
 
 
@@ -30,5 +33,10 @@ def print_summary(store: Path, study: str) -> None:
         for index, name in enumerate(header):
             filled.add_column(name, justify="right" if index else "left")
         for row in rows:
-            filled.add_row(*row)
+            filled.add_row(*(_shown(cell) for cell in row))
         screen.print(filled)
+
+
+def _shown(cell: str) -> str | Text:
+    """A cell; in red where it names whom nobody may be compared with."""
+    return Text(cell, style="bold red") if isinstance(cell, Label) and cell.is_warning else cell

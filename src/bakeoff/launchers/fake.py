@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import math
 import random
 from collections.abc import Generator
 
@@ -36,7 +38,19 @@ def launch(request: Launch) -> Generator[Record, None, None]:
     yield RunStarted(pid=1, unix_s=0.0, python="3.11.0", measurement_version=MEASUREMENT_VERSION)
     for name in ("interpreter", "import", "data", "build", "first_step"):
         yield PhaseEnded(name, pace_s, pace_s, 0.1 * pace_s)
-    yield Facts(asked={}, resolved={}, observed={"versions": {"fake": "1"}})
+    num_evaluated = settings.evaluation_images or 10_000
+    judged_on = f"{num_evaluated} of {settings.evaluation_split}"
+    if settings.evaluation_split == "validation":
+        judged_on += f" {spec.seed}"
+    observed = {
+        "versions": {"fake": "1"},
+        "num_evaluation_images": num_evaluated,
+        "evaluation_sha256": hashlib.sha256(judged_on.encode()).hexdigest(),
+        "num_evaluation_pool": 10_000,
+        "chance_error": 0.9,
+        "chance_loss": math.log(10),
+    }
+    yield Facts(asked={}, resolved={}, observed=observed)
     for epoch in range(1, settings.epochs + 1):
         train_s = pace_s * (1 + settings.handicap) * chance.lognormvariate(0.0, 0.03)
         error = 0.02 + 0.3 / epoch + 0.01 * chance.random()
@@ -55,7 +69,6 @@ def launch(request: Launch) -> Generator[Record, None, None]:
         )
     yield PhaseEnded("training", pace_s * settings.epochs, 1.9 * pace_s * settings.epochs, 0.1 * pace_s)
     yield PhaseEnded("evaluation", 0.1 * pace_s * settings.epochs, 0.2 * pace_s * settings.epochs, 0.0)
-    num_evaluated = settings.evaluation_images or 10_000
     yield Outcomes(settings.epochs, num_evaluated, _wrong(num_evaluated, error, chance))
     yield PhaseEnded("outcomes", 0.1 * pace_s, 0.1 * pace_s, 0.0)
     yield RunEnded("ok")

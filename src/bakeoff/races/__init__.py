@@ -23,11 +23,13 @@ from bakeoff.races.definitions import (
     Exclusion,
     Race,
 )
+from bakeoff.races.evaluations import evaluations
 from bakeoff.races.frames import Frames, read, select
+from bakeoff.races.learning import learnings
 from bakeoff.races.sections import Section, error_table
 from bakeoff.races.sentences import sentence, what_would_decide
 from bakeoff.races.tracks import ran
-from bakeoff.races.verdicts import evaluation_images, rules_of, verdict
+from bakeoff.races.verdicts import rules_of, verdict
 
 __all__ = [
     "DIFFERENT",
@@ -49,7 +51,8 @@ __all__ = [
     "choose_fastest",
     "compose",
     "error_table",
-    "evaluation_images",
+    "evaluations",
+    "learnings",
     "ran",
     "read",
     "rules_of",

@@ -18,8 +18,10 @@ from bakeoff import stats
 from bakeoff.races import contestants as entering
 from bakeoff.races import courses as timed
 from bakeoff.races import exclusions, tracks
-from bakeoff.races.definitions import Certified, Comparison, Contestant, Race
-from bakeoff.races.frames import Frames, Selection, select
+from bakeoff.races.definitions import Certified, Comparison, Contestant, Race, refusal
+from bakeoff.races.evaluations import Evaluations, evaluations
+from bakeoff.races.frames import Frames, Selection, observed_of, parsed, select
+from bakeoff.races.learning import learnings
 from bakeoff.races.sections import Section
 from bakeoff.races.targets import Target, target_of
 from bakeoff.races.verdicts import rules_of, verdict
@@ -42,7 +44,7 @@ def compose(
         return ()
     selection = selection or select(frames.runs)
     titles = entering.titles(selection.chosen)
-    document = entering.parsed(frames.document)
+    document = parsed(frames.document)
     shared = _Shared(
         frames=frames,
         selection=selection,
@@ -77,7 +79,7 @@ class _Rows:
     by_trial: Mapping[str, pl.DataFrame]
     attempts: pl.DataFrame
     courses: timed.Courses
-    num_images: Mapping[str, int | None]
+    evaluated: Evaluations
     target: Target | None
 
 
@@ -85,15 +87,20 @@ def _section(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _S
     frames = shared.frames
     trials = attempts.select("trial_id").unique()
     ok = shared.selection.ok.join(trials, on="trial_id", how="semi", maintain_order="left")
-    observed = entering.observed_of(frames.facts, ok.select("run_id"))
+    observed = observed_of(frames.facts, ok.select("run_id"))
     seen = {  # of each trial, its last block
         trial_id: observed.get(run_id, {})
         for run_id, trial_id in ok.sort("block").select("run_id", "trial_id").iter_rows()
     }
     drop = {*of, *map(entering.stem, of)}
-    contestants, axes = entering.contestants(attempts, seen, drop)
+    evaluated = evaluations(frames.facts, ok)
+    learnt = learnings(ok, frames.epochs, evaluated)
+    contestants, axes = entering.contestants(attempts, seen, learnt, drop)
     naming = pl.DataFrame(
-        {"trial_id": [one.trial_id for one in contestants], "contestant": [one.name for one in contestants]},
+        {
+            "trial_id": [one.trial_id for one in contestants],
+            "contestant": [str(one.name) for one in contestants],
+        },
         schema={"trial_id": pl.String, "contestant": pl.String},
     )
     ok = ok.join(naming, on="trial_id", maintain_order="left")
@@ -105,7 +112,7 @@ def _section(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _S
         by_trial={one.trial_id: ok.filter(trial_id=one.trial_id) for one in contestants},
         attempts=attempts,
         courses=timed.courses(ok, epochs, frames.phases),
-        num_images={trial_id: found.get("num_evaluation_images") for trial_id, found in seen.items()},
+        evaluated=evaluated,
         target=target_of(
             of[0],
             shared.targets,
@@ -188,7 +195,7 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows) -> Comparison:
             second.trial_id,
             others,
             shared.frames.outcomes,
-            rows.num_images,
+            rows.evaluated,
             shared.rules,
             is_finished=_is_finished((first, second), rows.attempts),
         )
@@ -198,10 +205,11 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows) -> Comparison:
     if found.time.ratio is not None and found.time.ratio > 1:
         a, b, found = b, a, found.inverse
     track, differing = tracks.track(a, b)
-    refusal, growth = racing.refusal(a.entrant, b.entrant), racing.growth(a.entrant, b.entrant)
+    refused, growth = refusal(a, b), racing.growth(a.entrant, b.entrant)
     of_a, of_b = (rows.courses.get(one.trial_id, {}) for one in (a, b))
     target = rows.target
     reached = timed.to_target(of_a, of_b, target.error, rules) if target else None
+    alike = timed.alike_compiled(rows.by_trial[a.trial_id], rows.by_trial[b.trial_id])
     blocks = set(rows.by_trial[a.trial_id]["block"]) & set(rows.by_trial[b.trial_id]["block"])
     counted = runs.filter(pl.col("block").is_in(list(blocks)))
     pair = (a, b)
@@ -209,14 +217,17 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows) -> Comparison:
         first=a,
         second=b,
         verdict=found,
-        measures=timed.measures(rows.by_trial[a.trial_id], rows.by_trial[b.trial_id], of_a, of_b, rules),
+        measures=timed.measures(
+            rows.by_trial[a.trial_id], rows.by_trial[b.trial_id], of_a, of_b, alike, rules
+        ),
+        num_compiled_otherwise=len(blocks - alike),
         target=reached,
         target_error=target.error if target and reached else None,
-        break_even=timed.break_even(of_a, of_b, rules) if not (refusal or growth) else None,
+        break_even=timed.break_even(of_a, of_b, alike, rules) if not (refused or growth) else None,
         certificate=shared.certificates.get(frozenset((a.trial_id, b.trial_id)), Certified()),
         track=track,
         differing=differing,
-        refusal=refusal,
+        refusal=refused,
         growth=growth,
         excluded=exclusions.excluded(pair, runs, rows.attempts, shared.selection.left_out),
         hinge=exclusions.hinge(pair, runs, rows.attempts, found, lambda others: judge(a, b, others)),

@@ -12,7 +12,8 @@ from typing import Any
 import polars as pl
 
 from bakeoff.races.definitions import Contestant
-from bakeoff.races.frames import backend_rank, marked, plain, short_of_samples
+from bakeoff.races.frames import backend_rank, plain, short_of_samples
+from bakeoff.races.learning import Learning
 from bakeoff.study import racing
 from bakeoff.study.schema import OPTION_TABLES
 
@@ -20,29 +21,33 @@ _SEPARATOR = " · "
 
 
 def contestants(
-    attempts: pl.DataFrame, seen: Mapping[str, Mapping[str, Any]], drop: set[str]
+    attempts: pl.DataFrame,
+    seen: Mapping[str, Mapping[str, Any]],
+    learnings: Mapping[str, Learning],
+    drop: set[str],
 ) -> tuple[list[Contestant], dict[str, tuple[Any, ...]]]:
     """A section's contestants in the order of a report; and its axes: by swept setting, its values in order.
 
-    attempts: all runs of the section. seen: by trial_id, what was observed. drop: words that the section's
-    title says already.
+    attempts: all runs of the section. seen: by trial_id, what was observed; learnings: likewise, whether it
+    learnt anything. drop: words that the section's title says already.
     """
     first = attempts.unique("trial_id", keep="first", maintain_order=True)
     rows = sorted(first.iter_rows(named=True), key=lambda row: (backend_rank(row["backend"]), row["label"]))
     settings = {row["trial_id"]: as_computed(row, seen.get(row["trial_id"], {})) for row in rows}
     names = _names([(row["trial_id"], row["label"]) for row in rows], drop)
     short = set(short_of_samples(attempts)["trial_id"])
-    names = {trial_id: marked(name, trial_id in short) for trial_id, name in names.items()}
     found = [
         Contestant(
             trial_id=row["trial_id"],
-            name=names[row["trial_id"]],
-            short=names[row["trial_id"]],
+            plain_name=names[row["trial_id"]],
+            plain_short=names[row["trial_id"]],
             backend=row["backend"],
             environment=row["environment"],
             axes={},
             settings=settings[row["trial_id"]],
             observed=seen.get(row["trial_id"], {}),
+            is_short=row["trial_id"] in short,
+            learning=learnings.get(row["trial_id"], Learning()),
         )
         for row in rows
     ]
@@ -163,16 +168,16 @@ def _common(key: str, members: Sequence[Contestant]) -> bool:
 
 
 def line_name(contestant: Contestant) -> str:
-    """The backend, with its environment where the label says so, and with the dagger."""
+    """The backend, with its environment where the label says so; without marks."""
     long = f"{contestant.backend} ({contestant.environment})"
-    return marked(long if long in contestant.name else contestant.backend, contestant.is_short)
+    return long if long in contestant.plain_name else contestant.backend
 
 
 def _shortened(members: Sequence[Contestant]) -> list[Contestant]:
     """Members of a race with their backends for short names, if those tell them apart."""
     if len({line_name(one) for one in members}) < len(members):
         return list(members)
-    return [replace(one, short=line_name(one)) for one in members]
+    return [replace(one, plain_short=line_name(one)) for one in members]
 
 
 def _axis_name(key: str) -> str:
@@ -182,17 +187,3 @@ def _axis_name(key: str) -> str:
 def _commonest(values: Sequence[Any]) -> Any:
     counts = Counter(json.dumps(value) for value in values)
     return json.loads(counts.most_common(1)[0][0])
-
-
-def observed_of(facts: pl.DataFrame, runs: pl.DataFrame) -> dict[str, dict[str, Any]]:
-    """By run, what was seen to run."""
-    if not len(facts):
-        return {}
-    mine = facts.join(runs, on="run_id", how="semi").select("run_id", "observed")
-    return {run_id: parsed(text) for run_id, text in mine.iter_rows()}
-
-
-def parsed(text: str | None) -> dict[str, Any]:
-    """A JSON object that the store keeps as text; empty if there is none."""
-    value = json.loads(text) if text else {}
-    return value if isinstance(value, dict) else {}

@@ -16,6 +16,8 @@ Array = NDArray[np.float64]
 
 # Phases that a run on one machine goes through once, whatever its number of epochs.
 ONCE = ("interpreter", "import", "data", "build", "first_step")
+# Measures that include compilation, where there is any.
+COMPILING = frozenset({"total_s", "first_step_s"})
 # The study's own number of epochs, up to which break-even is followed.
 MAX_EPOCHS = 200
 
@@ -60,17 +62,32 @@ def courses(runs: pl.DataFrame, epochs: pl.DataFrame, phases: pl.DataFrame) -> C
     return found
 
 
+def alike_compiled(a: pl.DataFrame, b: pl.DataFrame) -> frozenset[int]:
+    """Blocks of both in which all that includes compilation may share a mean.
+
+    a, b: runs with `block` and `cache`, what each found in its compile cache. Those in which neither had to
+    compile what others found compiled, ``cold``; where there are none, the most that are alike.
+    """
+    states = [dict(side.select("block", "cache").iter_rows()) for side in (a, b)]
+    groups: dict[tuple[str | None, ...], set[int]] = {}
+    for block in states[0].keys() & states[1].keys():
+        groups.setdefault(tuple(side[block] for side in states), set()).add(block)
+    best = max(groups, key=lambda pair: ("cold" not in pair, len(groups[pair]), str(pair)), default=None)
+    return frozenset(groups[best]) if best is not None else frozenset()
+
+
 def measures(
     a: pl.DataFrame,
     b: pl.DataFrame,
     of_a: Mapping[int, Course],
     of_b: Mapping[int, Course],
+    alike: frozenset[int],
     rules: stats.Rules,
 ) -> dict[str, stats.TimeRatio]:
     """Ratios of what both have, a's to b's, by metric; those on which no block of both has a value left out.
 
-    Of one machine and of a cluster alike, total time is that of the whole process. A throughput is a rate:
-    above 1, a is faster.
+    alike: blocks of which times that include compilation count. Of one machine and of a cluster alike, total
+    time is that of the whole process. A throughput is a rate: above 1, a is faster.
     """
     found = {"epoch_s": _ratio(of_a, of_b, lambda course: course.steady_s, rules)}
     columns = {
@@ -84,7 +101,10 @@ def measures(
     for name, parts in columns.items():
         if set(parts) <= set(a.columns):
             value = pl.sum_horizontal(parts, ignore_nulls=False).alias("value")
-            times = paired(a.with_columns(value), b.with_columns(value), "value")
+            sides = [side.with_columns(value) for side in (a, b)]
+            if name in COMPILING:
+                sides = [side.filter(pl.col("block").is_in(list(alike))) for side in sides]
+            times = paired(sides[0], sides[1], "value")
             found[name] = stats.time_ratio(*times, rules)
     return {name: ratio for name, ratio in found.items() if ratio.num_blocks}
 
@@ -104,10 +124,17 @@ def to_target(
 
 
 def break_even(
-    of_a: Mapping[int, Course], of_b: Mapping[int, Course], rules: stats.Rules
+    of_a: Mapping[int, Course], of_b: Mapping[int, Course], alike: frozenset[int], rules: stats.Rules
 ) -> stats.BreakEven | None:
-    """Total time by number of epochs; None where what comes once was not timed in both, or too little was."""
-    blocks = [block for block in _common(of_a, of_b) if None not in (of_a[block].once_s, of_b[block].once_s)]
+    """Total time by number of epochs; None where what comes once was not timed in both, or too little was.
+
+    alike: blocks that count, see `alike_compiled`.
+    """
+    blocks = [
+        block
+        for block in _common(of_a, of_b)
+        if block in alike and None not in (of_a[block].once_s, of_b[block].once_s)
+    ]
     if len(blocks) < 2:
         return None
     a, b = _costs(of_a, blocks), _costs(of_b, blocks)

@@ -6,7 +6,7 @@ count. A block counts for a pair if a run of both counts in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import polars as pl
 
@@ -109,5 +109,5 @@ def _runs(number: int) -> str:
     return "the one run" if number == 1 else f"the {number} runs"
 
 
-def _of(frame: pl.DataFrame, names: dict[str, str]) -> pl.DataFrame:
+def _of(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
     return frame.filter(pl.col("trial_id").is_in(list(names))) if len(frame) else frame

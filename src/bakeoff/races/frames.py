@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -104,22 +105,12 @@ def distributed(runs: pl.DataFrame) -> pl.DataFrame:
     return runs.filter(pl.col(column) != "single") if column in runs.columns else runs.clear()
 
 
-# Stands behind the name of whoever did not train all the samples that it was given.
-MARK = "†"
-MARK_NOTE = f"{MARK} Some of the samples that it was given were silently left out of its training."
-
-
 def short_of_samples(runs: pl.DataFrame) -> pl.DataFrame:
     """The runs that trained fewer samples than they were asked to, without saying so."""
     if not {"samples_asked", "samples_trained", "samples_skipped"} <= set(runs.columns):
         return runs.clear()
     skipped = pl.col("samples_skipped") > 0
     return runs.filter(skipped | (pl.col("samples_trained") < pl.col("samples_asked")))
-
-
-def marked(name: str, mark: bool) -> str:
-    """The name, with the mark where it belongs."""
-    return f"{name} {MARK}" if mark else name
 
 
 @dataclass(frozen=True)
@@ -185,3 +176,17 @@ def plain(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {plain(item)}" for key, item in value.items()) or "none"
     return str(value)
+
+
+def observed_of(facts: pl.DataFrame, runs: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    """By run, what was seen to run."""
+    if not len(facts):
+        return {}
+    mine = facts.join(runs, on="run_id", how="semi").select("run_id", "observed")
+    return {run_id: parsed(text) for run_id, text in mine.iter_rows()}
+
+
+def parsed(text: str | None) -> dict[str, Any]:
+    """A JSON object that the store keeps as text; empty if there is none."""
+    value = json.loads(text) if text else {}
+    return value if isinstance(value, dict) else {}

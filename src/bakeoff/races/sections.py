@@ -77,7 +77,7 @@ def error_table(epochs: pl.DataFrame, column: str = "validation_error") -> NDArr
 
 
 def _of(frame: pl.DataFrame, contestants: Sequence[Contestant]) -> pl.DataFrame:
-    names = {one.name: one.short for one in contestants}
+    names = {str(one.name): str(one.short) for one in contestants}
     mine = frame.filter(pl.col("contestant").is_in(list(names)))
     return mine.with_columns(pl.col("contestant").replace(names))
 

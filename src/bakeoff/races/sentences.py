@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, RATIO
 from bakeoff.races.definitions import DIFFERENT, NOT_COMPARED, SAME, Comparison, Race
-from bakeoff.races.frames import MARK
+from bakeoff.races.marks import Mark
 
 # Other measures of a pair, in the order in which they are shown, and what they are called.
 MEASURES: Mapping[str, str] = {
@@ -31,12 +31,12 @@ def claim_and_numbers(comparison: Comparison) -> tuple[str, str]:
     """One comparison in words: what can be said, and the numbers that it rests on."""
     first, second = comparison.first.short, comparison.second.short
     if comparison.refusal:
-        return f"{first} and {second} are not compared", f"({comparison.refusal})"
+        return f"{first} and {second} are not compared", f"({comparison.refusal.words})"
     if comparison.verdict.time.ratio is None:
         return f"{first} against {second}: {stats.TOO_FEW}", "(no block in which both ended well)"
     claim, numbers = _growth(comparison) if comparison.growth else _said(comparison)
     if comparison.is_short:
-        numbers += f"; {MARK} not all of its samples were trained"
+        numbers += f"; {Mark.SHORT.symbol} not all of its samples were trained"
     return claim, numbers
 
 
@@ -144,6 +144,20 @@ def remarks(comparison: Comparison) -> Iterator[str]:
         yield f"left out: {', '.join(words)}"
     if comparison.hinge:
         yield f"hinges on which runs count: {comparison.hinge}"
+    if left_out := compiled_otherwise(comparison):
+        yield left_out
+
+
+def compiled_otherwise(comparison: Comparison) -> str:
+    """Which blocks the times that include compilation leave out, in words; empty where none."""
+    number = comparison.num_compiled_otherwise
+    if not number:
+        return ""
+    some = "1 block is" if number == 1 else f"{number} blocks are"
+    return (
+        f"{some} left out of the ratios of total time and of the first step, and of break-even: the compile "
+        "cache was cold in one and warm in the other"
+    )
 
 
 def warnings(comparison: Comparison) -> Iterator[str]:

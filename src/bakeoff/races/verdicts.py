@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bakeoff import stats
+from bakeoff.races.evaluations import Evaluated, Evaluations
 
 Array = NDArray[np.float64]
 
@@ -21,7 +22,7 @@ def verdict(
     b: str,
     runs: pl.DataFrame,
     outcomes: pl.DataFrame | None = None,
-    num_images: Mapping[str, int | None] | None = None,
+    evaluated: Evaluations | None = None,
     rules: stats.Rules | None = None,
     *,
     is_finished: bool = True,
@@ -32,8 +33,8 @@ def verdict(
     `final_validation_error`, and `planned_blocks` and `begun_for_blocks` if they are known; the last one
     counts where a block was run again. outcomes: what each run got wrong (`run_id`, `num_images`, `wrong`),
     as the store has it; errors are compared image by image where all runs that are paired have theirs, on the
-    same images. num_images: by trial_id, how many images errors were measured on; where it is unknown, the
-    test set's share of chance is left out. is_finished: whether all blocks that the study planned have run.
+    same images. evaluated: by run_id, on what errors were measured; where it is unknown, the test set's share
+    of chance is left out. is_finished: whether all blocks that the study planned have run.
 
     A number of blocks is fixed beforehand only if every run was begun for as many as the study plans now, and
     all have run. If not, somebody may have looked at the runs before settling how many there are, and the
@@ -45,7 +46,7 @@ def verdict(
     if schedule is not stats.Schedule.FIXED:
         rules = dataclasses.replace(rules, is_sequential=True)
     times = paired(mine[a], mine[b], "train_s")
-    error = _error(mine[a], mine[b], outcomes, _shared(a, b, num_images), rules)
+    error = _error(mine[a], mine[b], outcomes, evaluated or {}, rules)
     return dataclasses.replace(stats.judge(*times, error, rules), schedule=schedule)
 
 
@@ -90,64 +91,50 @@ def rules_of(document: str | Mapping[str, Any]) -> stats.Rules:
     return stats.Rules(**known)
 
 
-def evaluation_images(facts: pl.DataFrame, runs: pl.DataFrame) -> dict[str, int | None]:
-    """By trial_id, on how many images its runs were evaluated, as they said themselves.
-
-    facts: `run_id`, `observed`. runs: `run_id`, `trial_id`.
-    """
-    if not len(facts) or not len(runs):
-        return {}
-    said = facts.select("run_id", num=pl.col("observed").str.json_path_match("$.num_evaluation_images"))
-    joined = runs.select("run_id", "trial_id").join(said, on="run_id")
-    return {trial: int(num) if num else None for trial, num in joined.select("trial_id", "num").iter_rows()}
-
-
-def _shared(a: str, b: str, num_images: Mapping[str, int | None] | None) -> int | None:
-    """Number of images that both were evaluated on; None where it is unknown, or not one number."""
-    known = num_images or {}
-    return known.get(a) if known.get(a) == known.get(b) else None
-
-
 def _error(
     a: pl.DataFrame,
     b: pl.DataFrame,
     outcomes: pl.DataFrame | None,
-    num_images: int | None,
+    evaluated: Evaluations,
     rules: stats.Rules,
 ) -> stats.ErrorDifference:
-    wrong = _wrong(a, b, outcomes)
-    if not isinstance(wrong, stats.Pairing):
-        return stats.error_difference_by_image(*wrong, rules)
+    """The difference of final errors, image by image where these are known to be the same ones.
+
+    Where all blocks have the same images, the test set's share of chance is one and the same in all of them.
+    Where each block has images of its own, as a validation split that is drawn anew, their draw is in the
+    blocks' spread already, and only the pool that all are drawn from is left.
+    """
+    of_a, of_b = (dict(side.select("block", "run_id").iter_rows()) for side in (a, b))
+    pairs = [(of_a[block], of_b[block]) for block in sorted(of_a.keys() & of_b.keys())]
+    sides = [(evaluated.get(one, Evaluated()), evaluated.get(other, Evaluated())) for one, other in pairs]
+    images = {one.images if one.images == other.images else None for one, other in sides}
+    is_drawn_anew = None not in images and 1 < len(images) == len(pairs)
+    is_shared = None not in images and len(images) == 1
+    wrong = _wrong(pairs, outcomes) if is_shared or is_drawn_anew else None
+    if is_shared and wrong is not None and len({len(one) for one in wrong[0]}) == 1:
+        return stats.error_difference_by_image(np.array(wrong[0]), np.array(wrong[1]), rules)
+    nums = [one.num_pool if is_drawn_anew else one.num_images for pair in sides for one in pair]
+    num_images = min((num for num in nums if num is not None), default=None) if None not in nums else None
+    if is_drawn_anew and wrong is not None:
+        return stats.error_difference_of_splits(*wrong, num_images, rules)
+    pairing = stats.Pairing.OUTCOMES_MISSING if is_shared or is_drawn_anew else stats.Pairing.OTHER_IMAGES
     errors = paired(a, b, "final_validation_error")
-    return stats.error_difference(*errors, rules, num_test_images=num_images, pairing=wrong)
+    return stats.error_difference(*errors, rules, num_test_images=num_images, pairing=pairing)
 
 
 def _wrong(
-    a: pl.DataFrame, b: pl.DataFrame, outcomes: pl.DataFrame | None
-) -> tuple[Array, Array] | stats.Pairing:
-    """Whether each run erred on each image, shape (num_blocks, num_images); or why that can't be said."""
-    if _any(a, b, "settings.evaluation_split", usual="test"):  # each repeat holds out other images
-        return stats.Pairing.DRAWN_ANEW
-    if _any(a, b, "settings.evaluation_images", usual=None):
-        return stats.Pairing.OTHER_IMAGES
-    if outcomes is None or not len(outcomes):
-        return stats.Pairing.OUTCOMES_MISSING
+    pairs: Sequence[tuple[str, str]], outcomes: pl.DataFrame | None
+) -> tuple[list[Array], list[Array]] | None:
+    """By block, whether each run of a pair erred on each image (num_images,); None where it is not known."""
+    if outcomes is None or not len(outcomes) or not pairs:
+        return None
     found = {
-        run_id: np.unpackbits(np.frombuffer(wrong, dtype=np.uint8), count=num)
+        run_id: np.unpackbits(np.frombuffer(wrong, dtype=np.uint8), count=num).astype(float)
         for run_id, num, wrong in outcomes.select("run_id", "num_images", "wrong").iter_rows()
     }
-    of_a, of_b = (dict(side.select("block", "run_id").iter_rows()) for side in (a, b))
-    blocks = sorted(of_a.keys() & of_b.keys())
-    tables = [[found.get(side[block]) for block in blocks] for side in (of_a, of_b)]
-    if not blocks or any(bits is None for table in tables for bits in table):
-        return stats.Pairing.OUTCOMES_MISSING
-    lengths = {len(bits) for table in tables for bits in table if bits is not None}
-    if len(lengths) != 1 or min(lengths) < 2:
-        return stats.Pairing.OTHER_IMAGES
-    first, second = (np.array(table, dtype=float) for table in tables)
-    return first, second
-
-
-def _any(a: pl.DataFrame, b: pl.DataFrame, column: str, usual: str | None) -> bool:
-    """Whether a run has another value than the usual one."""
-    return any(value != usual for side in (a, b) if column in side.columns for value in side[column])
+    sides = [[found[run_id] for run_id in side if run_id in found] for side in zip(*pairs, strict=True)]
+    if any(len(side) < len(pairs) for side in sides):
+        return None
+    if any(len(one) != len(other) or len(one) < 2 for one, other in zip(*sides, strict=True)):
+        return None
+    return sides[0], sides[1]

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from bakeoff import races, stats
 from bakeoff.calibration import percent
 from bakeoff.metrics import METRICS
-from bakeoff.races.contestants import parsed
-from bakeoff.races.frames import Frames, Selection, distributed, select
+from bakeoff.races.frames import Frames, Selection, distributed, parsed, select
 from bakeoff.races.sections import Section, error_table
 
 # Of a contestant's CPU time; a share that keeping memory is worth a try for. Our choice.
@@ -61,8 +60,25 @@ def _notes(sections: Sequence[Section], frames: Frames) -> tuple[str, ...]:
             "distribution, not digit by digit."
             + (" On a cluster each shard has batches of its own." if any(ran) else "")
         )
-    notes += [note for section in sections for note in (*_weights(section, frames), *_epoch_notes(section))]
+    for section in sections:
+        notes += [*_first_images(section), *_weights(section, frames), *_epoch_notes(section)]
     return tuple(notes)
+
+
+def _first_images(section: Section) -> list[str]:
+    """That errors were measured on the first images of the data set, and not on a random subset."""
+    column = "settings.evaluation_images"
+    if column not in section.runs.columns or "measurement_version" not in section.runs.columns:
+        return []
+    old = section.runs.filter(pl.col(column).is_not_null() & (pl.col("measurement_version") < 2))
+    if not len(old):
+        return []
+    numbers = ", ".join(f"{number:,}" for number in sorted(old[column].unique()))
+    return [
+        f"On {section.title} errors were measured on the first {numbers} images of the split, as measurement "
+        "version 1 did: of data sorted by class these are a class or two. Run the study again for a random "
+        "subset with all classes."
+    ]
 
 
 def _weights(section: Section, frames: Frames) -> list[str]:

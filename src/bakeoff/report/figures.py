@@ -29,8 +29,6 @@ WIDTH, HEIGHT = 640, 260
 
 # Runs of one contestant up to which each is drawn; above, their range.
 MAX_DOTS = 40
-# Runs from which an interval is drawn: of two it is so long that it hides all else.
-MIN_INTERVAL = 3
 # Runs of one contestant up to which each error curve is drawn, and points of all curves together.
 MAX_CURVES, MAX_CURVE_POINTS = 10, 4000
 
@@ -252,15 +250,18 @@ _TIME_SCHEMA = {
 def _time_rows(metric: Metric, contestant: str, runs: pl.DataFrame) -> list[dict[str, Any]]:
     """One contestant's dots and mean in one panel."""
     values = runs[metric.name].cast(pl.Float64)
-    summary = summarize(values.drop_nulls().to_numpy())
+    averaged = values
+    if metric.name == "wall_s" and "cache" in runs.columns and runs["cache"].drop_nulls().n_unique() > 1:
+        averaged = values.filter(runs["cache"].fill_null("") != "cold")
+    summary = summarize(averaged.drop_nulls().to_numpy(), bounds=metric.bounds)
     if summary.mean is None:
         return []
     common = {"metric": metric.heading, "contestant": contestant, "disturbed": False}
-    ends = (summary.low, summary.high) if summary.num >= MIN_INTERVAL else (None, None)
+    ends = summary.low, summary.high
     mean = common | {
         "kind": "mean",
         "value": _short(summary.mean),
-        "low": None if ends[0] is None else _short(max(ends[0], 0.0)),
+        "low": None if ends[0] is None else _short(ends[0]),
         "high": None if ends[1] is None else _short(ends[1]),
         "shown": metric.text(summary.mean),
         "interval": " to ".join(metric.texts(ends)),
@@ -427,36 +428,36 @@ def error_against_time(epochs: pl.DataFrame, palette: Palette | None = None) -> 
 
 
 def time_ratios(comparisons: Iterable[tuple[str, str, Verdict]]) -> Figure:
-    """Training-time ratio of each pair with its 95 % interval; filled where one is faster.
+    """Ratio of training times of each pair, the first's over the second's, with its 95 % interval.
 
-    comparisons: name of the faster, name of the slower, and the verdict on them.
+    comparisons: name of the first, name of the second, and the verdict on them. Filled where one is faster.
     """
     rows: list[dict[str, Any]] = []
     for first, second, verdict in comparisons:
-        slower = verdict.time.inverse
-        if slower.ratio is None:
+        times = verdict.time
+        if times.ratio is None:
             continue
         rows.append(
             {
                 "pair": f"{first} vs {second}",
-                "ratio": _short(slower.ratio),
-                "low": None if slower.low is None else _short(slower.low),
-                "high": None if slower.high is None else _short(slower.high),
+                "ratio": _short(times.ratio),
+                "low": None if times.low is None else _short(times.low),
+                "high": None if times.high is None else _short(times.high),
                 "verdict": verdict.kind,
-                "shown": RATIO.text(slower.ratio),
-                "interval": " to ".join(RATIO.texts([slower.low, slower.high])),
-                "pairs": slower.num_blocks,
+                "shown": RATIO.text(times.ratio),
+                "interval": " to ".join(RATIO.texts([times.low, times.high])),
+                "pairs": times.num_blocks,
             }
         )
     schema = {"pair": pl.String, "ratio": pl.Float64, "low": pl.Float64, "high": pl.Float64}
     schema |= {"verdict": pl.String, "shown": pl.String, "interval": pl.String, "pairs": pl.Int64}
     frame = pl.DataFrame(rows, schema=schema)
     # An interval of two pairs may span powers of ten: it is cut where it would hide all the others.
-    largest = max((row["ratio"] for row in rows), default=1.0)
+    ratios = [1.0, *(row["ratio"] for row in rows)]
     ends = [end for row in rows for end in (row["low"], row["high"]) if end is not None]
     domain = [
-        max(0.95 * min([1.0, *ends]), 1 / (1.5 * largest)),
-        min(1.05 * max([1.2, largest, *ends]), 3 * largest),
+        max(0.95 * min([0.85, *ratios, *ends]), min(ratios) / 3),
+        min(1.05 * max([1.05, *ratios, *ends]), 1.5 * max(ratios) / min(ratios)),
     ]
     scale = alt.Scale(type="log", domain=domain, nice=False, clamp=True)
     axis = alt.Axis(grid=True, tickCount=6, format="~r")
@@ -510,11 +511,10 @@ def sweep(
     for name in metrics:
         metric = METRICS[name]
         for (contestant, value), group in runs.group_by(["contestant", "value"], maintain_order=True):
-            summary = summarize(group[name].drop_nulls().to_numpy())
+            summary = summarize(group[name].drop_nulls().to_numpy(), bounds=metric.bounds)
             if summary.mean is None:
                 continue
-            both = (summary.low, summary.high) if summary.num >= MIN_INTERVAL else (None, None)
-            ends = [None if end is None else _short(metric.shown(end)) for end in both]
+            ends = [None if end is None else _short(metric.shown(end)) for end in (summary.low, summary.high)]
             rows.append(
                 {
                     "metric": metric.heading,
@@ -522,7 +522,7 @@ def sweep(
                     "value": value,
                     "position": order.index(str(value)),
                     "mean": _short(metric.shown(summary.mean)),
-                    "low": None if ends[0] is None else max(ends[0], 0.0),
+                    "low": ends[0],
                     "high": ends[1],
                     "shown": metric.text(summary.mean),
                     "num": summary.num,
@@ -562,7 +562,7 @@ def sweep(
 
 # ---- shared -------------------------------------------------------------------------------------
 
-_RATIO_TITLE = "Times faster in training"
+_RATIO_TITLE = "Ratio of training times, the first’s over the second’s"
 _MONOCHROME = alt.Legend(symbolFillColor=INK[0], symbolStrokeColor=INK[0])
 _PICK = alt.selection_point(name="pick", fields=["contestant"], bind="legend", toggle="true")
 
@@ -589,11 +589,13 @@ def _per_epoch(epochs: pl.DataFrame, column: str, **extra: pl.Expr) -> pl.DataFr
     )
     last = frame["epoch"].max()
     every = max(1, math.ceil(int(last) / 10)) if last is not None else 1  # type: ignore[arg-type]
-    low = (pl.col("mean") - pl.col("sd")).clip(lower_bound=0.0)
+    # One standard deviation is no interval: it is cut where the quantity ends.
+    low = (pl.col("mean") - pl.col("sd")).clip(lower_bound=metric.bounds[0])
+    high = (pl.col("mean") + pl.col("sd")).clip(upper_bound=metric.bounds[1])
     return frame.with_columns(
         mean=(pl.col("mean") * metric.factor).round_sig_figs(5),
         low=(low * metric.factor).round_sig_figs(5),
-        high=((pl.col("mean") + pl.col("sd")) * metric.factor).round_sig_figs(5),
+        high=(high * metric.factor).round_sig_figs(5),
         shown=pl.Series(metric.texts(frame["mean"]), dtype=pl.String),
         spread=pl.Series(metric.texts(frame["sd"]), dtype=pl.String),
         # Where the error was not measured after each epoch, every point is marked: there are few.

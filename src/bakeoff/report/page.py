@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata, resources
 from pathlib import Path
@@ -23,13 +23,15 @@ from bakeoff.errors import ReportError
 from bakeoff.metrics import METRICS
 from bakeoff.races.compose import command_of
 from bakeoff.races.contestants import line_name
-from bakeoff.races.frames import MARK, MARK_NOTE, Frames, Source, marked, plain
+from bakeoff.races.frames import Frames, Source, plain
+from bakeoff.races.marks import Label, Mark, marks_of
 from bakeoff.races.sections import Section
 from bakeoff.report import figures as draw
 from bakeoff.report import tables
 from bakeoff.report.cluster import figures as cluster_figures
 from bakeoff.report.cluster import said
 from bakeoff.report.contents import Contents, compose
+from bakeoff.report.drawn import Drawn, notes
 from bakeoff.report.opening import drawn as opening_drawn
 from bakeoff.report.opening import statements
 from bakeoff.report.opening import tables as opening_tables
@@ -57,13 +59,17 @@ class Options:
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of a report. name: for file names. alt: what it shows, for those who can't see it."""
+    """One figure of a report.
+
+    name: for file names. alt: what it shows, for those who can't see it. warning: stands below it in red.
+    """
 
     number: int
     name: str
     chart: Any
     caption: str
     alt: str
+    warning: str = ""
 
     @property
     def height(self) -> int:
@@ -154,7 +160,7 @@ def _opening(contents: Contents, numbers: Iterator[int]) -> Opening:
         trust=trust(contents.frames.calibrations, contents.selection.chosen),
         overview=statements.overview(contents.sections),
         rules=statements.rules(contents.sections),
-        figures=_numbered(_noted(opening_drawn.time_and_error(contents.sections), ""), numbers),
+        figures=_numbered(opening_drawn.time_and_error(contents.sections), numbers),
         what_ran=what_ran if what_ran.rows else None,
     )
 
@@ -175,7 +181,7 @@ def _parts(contents: Contents, numbers: Iterator[int] | None = None) -> Iterator
             continue
         plateaus = tables.plateaus(section)
         note = statements.note(section.races[0])
-        drawn = _numbered(_noted(_section_figures(section, plateaus), note), numbers)
+        drawn = _numbered((one.noted(note) for one in _section_figures(section, plateaus)), numbers)
         found = [tables.summary(section).with_remark(note)]
         if not _only_at_the_end(section.epochs_of(section.races[0])):
             found.append(tables.plateau_table(section, plateaus))
@@ -208,22 +214,26 @@ def _part(anchor: str, found: said.Said, numbers: Iterator[int]) -> Part:
 def _numbered(drawn: Iterable[Drawn], numbers: Iterator[int]) -> tuple[Figure, ...]:
     """Figures with the next numbers."""
     return tuple(
-        Figure(number, f"{number:02d}-{name}", chart, caption, alt)
-        for (name, chart, caption, alt), number in zip(drawn, numbers, strict=False)
+        Figure(
+            number,
+            f"{number:02d}-{one.name}",
+            one.chart,
+            one.noted(notes(one.marks, warnings=False)).caption,
+            one.alt,
+            notes(one.marks, warnings=True),
+        )
+        for one, number in zip(drawn, numbers, strict=False)
     )
 
 
-Drawn = tuple[str, Any, str, str]
-
-
 def _section_figures(section: Section, plateaus: Mapping[str, Any]) -> Iterator[Drawn]:
-    """The figures of one section: name, chart, caption, description."""
+    """The figures of one section."""
     race = section.races[0]
     runs, epochs = section.runs_of(race), section.epochs_of(race)
     names = ", ".join(contestant.short for contestant in race.contestants)
     where = statements.where(section, race)
     palette = draw.Palette.of((one.short, one.backend) for one in race.contestants)
-    any_short = any(one.is_short for one in race.contestants)
+    marks = marks_of(one.short for one in race.contestants)
     if len(runs):
         ratios = [
             (one.first.short, statements.marked(one), one.verdict)
@@ -231,34 +241,38 @@ def _section_figures(section: Section, plateaus: Mapping[str, Any]) -> Iterator[
             if one.verdict.time.ratio is not None and one.is_asked
         ]
         if ratios:
-            yield (
+            yield Drawn(
                 "ratios",
                 draw.time_ratios(ratios),
-                f"How many times faster the first of each pair trains on {where}: ratio of training times "
-                "paired by block, geometric mean and 95 % interval. Filled: the verdict is that one is "
+                f"Ratio of training times on {where}: the first’s of each pair over the second’s, paired by "
+                "block, geometric mean and 95 % interval. Filled: the verdict is that one is "
                 "faster. Hollow: any other verdict, be it that both are equal or that it is undecided.",
-                f"Ratios of training times of {marked(f'{len(ratios)} pairs', any_short)}; the values are in "
-                "the table of verdicts.",
+                f"Ratios of training times of {len(ratios)} pairs; the values are in the table of verdicts.",
+                marks_of(side for *sides, _ in ratios for side in sides),
             )
         yield from opening_drawn.break_even(section, race)
-        yield (
+        yield Drawn(
             "times",
             draw.execution_times(runs, palette=palette),
             f"Execution times on {where}. Each dot is one repeat (hollow: on a disturbed machine); ticks are "
             "means, bars their 95 % intervals (from three repeats on). Training excludes start-up, first "
-            "step and evaluation; wall time is the whole run; user and system are CPU times of training, "
+            "step and evaluation; wall time is the whole run (where others found a warm compile cache, runs "
+            "with a cold one are drawn, and not in the mean); user and system are CPU times of training, "
             "over all cores.",
             f"Times of {names}; the values are in the table of results.",
+            marks,
         )
     if len(epochs) and not _only_at_the_end(epochs):
-        yield from _epoch_figures(epochs, where, names, palette, plateaus)
+        for one in _epoch_figures(epochs, where, names, palette, plateaus):
+            yield replace(one, marks=marks)
     if len(runs) and runs["first_step_s"].is_not_null().any():
-        yield (
+        yield Drawn(
             "first-step",
             draw.first_step(runs, palette),
             f"First training step on {where}, compilation included, with a cold or a warm compile cache "
             "where the backend keeps one. It is undone before training and in no training time.",
             f"Seconds of the first step of {names}; the values are in the table of results.",
+            marks,
         )
     yield from _sweeps(section)
 
@@ -274,7 +288,7 @@ def _epoch_figures(
 ) -> Iterator[Drawn]:
     last = int(epochs["epoch"].max() or 0)  # type: ignore[arg-type]
     ends = _last_values(epochs)
-    yield (
+    yield Drawn(
         "error",
         draw.error_per_epoch(epochs, palette),
         f"Validation error after each epoch on {where}: means over repeats, and single runs (thin) where "
@@ -291,7 +305,7 @@ def _epoch_figures(
             if last >= window
             else f"epochs 1 to {shown} (of a window of {window})"
         )
-        yield (
+        yield Drawn(
             f"error-{window}",
             draw.error_mean_and_spread(epochs, window, palette),
             f"Mean ± one standard deviation over repeats of the validation error on {where}, {extent}.",
@@ -303,7 +317,7 @@ def _epoch_figures(
             f"{name}: {f'epoch {found.epoch}' if found.epoch else found.reason}"
             for name, found in usable.items()
         )
-        yield (
+        yield Drawn(
             "plateau",
             draw.remaining_improvement(usable, palette),
             f"How far the mean validation error on {where} will still fall after each epoch (averages of "
@@ -311,7 +325,7 @@ def _epoch_figures(
             f"Where the error stops improving: {words}.",
         )
     if last > 1:
-        yield (
+        yield Drawn(
             "error-time",
             draw.error_against_time(epochs, palette),
             f"Validation error against training time on {where}, means over repeats: at equal height, who is "
@@ -320,7 +334,7 @@ def _epoch_figures(
         )
     counted = epochs.group_by("run_id").agg(num=pl.len(), last=pl.col("epoch").max())
     if last > 1 and bool((counted["num"] == counted["last"]).all()):  # no record stands for several epochs
-        yield (
+        yield Drawn(
             "epoch-times",
             draw.epoch_times(epochs, palette),
             f"Training time of each epoch on {where}, mean ± one standard deviation over repeats.",
@@ -349,11 +363,12 @@ def _sweeps(section: Section) -> Iterator[Drawn]:
         values = [value for value in every if plain(value) in own]
         if len({plain(one.axes[axis]) for one in contestants}) < 2:
             continue
-        # One line for a backend, whichever of its points wears a dagger.
-        lines = {one.trial_id: line_name(one).removesuffix(f" {MARK}") for one in contestants}
-        short = {lines[one.trial_id] for one in contestants if one.is_short}
-        lines = {trial_id: marked(line, line in short) for trial_id, line in lines.items()}
-        naming = pl.DataFrame({"trial_id": list(lines), "contestant": list(lines.values())})
+        # One line for a backend, with the marks of all its points.
+        marked: dict[str, list[Mark]] = {}
+        for one in contestants:
+            marked.setdefault(line_name(one), []).extend(one.short.marks)
+        lines = {one.trial_id: Label(line_name(one), marked[line_name(one)]) for one in contestants}
+        naming = pl.DataFrame({"trial_id": list(lines), "contestant": list(map(str, lines.values()))})
         runs = section.runs.drop("contestant").join(naming, on="trial_id", maintain_order="left")
         if not len(runs):
             continue
@@ -366,21 +381,15 @@ def _sweeps(section: Section) -> Iterator[Drawn]:
             [plain(value) for value in values],
             palette=palette,
         )
-        yield (
+        yield Drawn(
             f"sweep-{axis.replace('_', '-').replace('.', '-')}",
             chart,
             f"Training time and final validation error on {section.title} against {title}, all other "
             "settings as in the main race: means over repeats with 95 % intervals.",
             f"Training time and final error of {', '.join(dict.fromkeys(lines.values()))} for {title} of "
             f"{', '.join(plain(value) for value in values)}; the values are in the table of results.",
+            marks_of(lines.values()),
         )
-
-
-def _noted(drawn: Iterable[Drawn], note: str) -> Iterator[Drawn]:
-    """Captions that say what the dagger means, where a name has one, and what is not certified."""
-    for name, chart, caption, alt in drawn:
-        words = (caption, MARK_NOTE if MARK in alt else "", note)
-        yield name, chart, " ".join(filter(None, words)), alt
 
 
 # ---- how it is written --------------------------------------------------------------------------

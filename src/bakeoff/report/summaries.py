@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from bakeoff import stats
 from bakeoff.metrics import METRICS
-from bakeoff.races.frames import MARK, Frames, Source
+from bakeoff.races.frames import Frames, Source
+from bakeoff.races.learning import nothing_learnt
+from bakeoff.races.marks import Label, Mark
 from bakeoff.races.sections import Section
 from bakeoff.report.cluster import said
 from bakeoff.report.contents import compose
@@ -77,7 +79,8 @@ def _sentences(section: Section) -> Iterator[tuple[str, ...]]:
     """The main race's verdicts, each with how it is founded."""
     for comparison in section.races[0].comparisons:
         told = statements.statement(comparison)
-        yield (" · ".join([f"{told.claim} {told.numbers}", *(badge.words for badge in told.badges)]),)
+        words = " · ".join([f"{told.claim} {told.numbers}", *(badge.words for badge in told.badges)])
+        yield (Label(words, [Mark.NOTHING_LEARNT] * told.is_warning),)
     others = sum(len(race.comparisons) for race in section.races[1:])
     if others:
         yield (f"{others} more under other settings: see the report, or bakeoff compare",)
@@ -88,7 +91,7 @@ def _results(section: Section) -> InShort:
     by_trial = {one.trial_id: section.runs.filter(trial_id=one.trial_id) for one in section.contestants}
     columns = []
     for name in _TERMINAL_METRICS:
-        # More than one sample: the first step with a cold and with a warm compile cache.
+        # More than one sample: what includes compilation, with a cold and with a warm compile cache.
         samples = [samples_of(by_trial[one.trial_id], one, name) for one in section.contestants]
         means = [[stats.summarize(values).mean for _, values in several] for several in samples]
         texts = iter(METRICS[name].texts([mean for several in means for mean in several]))
@@ -99,9 +102,12 @@ def _results(section: Section) -> InShort:
         failed, skipped = counts.get(contestant.trial_id, (0, 0))
         remarks = [f"{failed} failed"] * bool(failed) + [f"{skipped} skipped"] * bool(skipped)
         if by_trial[contestant.trial_id]["cache"].n_unique() > 1:
-            remarks.append("first step: cold / warm cache")
+            remarks.append("wall time and first step: cold / warm cache")
         if contestant.is_short:
-            remarks.append(f"{MARK} some samples silently left out")
+            remarks.append(f"{Mark.SHORT.symbol} some samples silently left out")
+        if contestant.learning.is_nothing:
+            why = nothing_learnt(contestant.learning)
+            remarks.append(f"{Mark.NOTHING_LEARNT.symbol} learnt nothing: {why}")
         cells = (column[index] for column in columns)
         num_ok = len(by_trial[contestant.trial_id])
         rows.append((contestant.name, str(num_ok), *cells, ", ".join(remarks)))

@@ -11,11 +11,12 @@ import polars as pl
 
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, NO_VALUE, RATIO
-from bakeoff.races.contestants import parsed
 from bakeoff.races.definitions import DIFFERENT, Comparison, Contestant
-from bakeoff.races.frames import MARK, MARK_NOTE, marked, plain, short_of_samples
+from bakeoff.races.frames import parsed, plain, short_of_samples
+from bakeoff.races.marks import Label, Mark, marks_of
 from bakeoff.races.sections import Section, error_table
 from bakeoff.report.contents import FAILED, Contents
+from bakeoff.report.drawn import notes
 
 SUMMARY_METRICS = (
     *("train_s", "wall_s", "evaluation_s", "first_step_s", "user_s", "system_s", "device_s"),
@@ -23,8 +24,8 @@ SUMMARY_METRICS = (
 )
 
 
-# Stands behind a pair that was not shown to train the same thing.
-UNCERTIFIED = "‡"
+# What includes compilation, where there is any: never averaged over cold and warm compile caches.
+_COMPILING = frozenset({"first_step_s", "wall_s"})
 _UNLIKE = {DIFFERENT: "no: they differ"}
 
 
@@ -40,8 +41,9 @@ class Column:
 class Table:
     """Cells as text.
 
-    name: for file names and anchors. grouped: rows that begin alike belong together. remark: what to know
-    when reading it; `note` adds what the dagger means where a cell has one. anchors: by first cell, the name
+    name: for file names and anchors. rows: contestants' names as labels, with their marks; marks_within: of
+    names within sentences. grouped: rows that
+    begin alike belong together. remark: what to know when reading it. anchors: by first cell, the name
     under which a page can link to its group of rows.
     """
 
@@ -52,12 +54,23 @@ class Table:
     grouped: bool = False
     remark: str = ""
     anchors: Mapping[str, str] = field(default_factory=dict)
+    marks_within: tuple[Mark, ...] = ()
 
     @property
     def note(self) -> str:
         """What stands below the table; empty where nothing needs to."""
-        daggers = any(MARK in cell for row in self.rows for cell in row)
-        return " ".join(filter(None, (self.remark, MARK_NOTE if daggers else "")))
+        return " ".join(filter(None, (self.remark, notes(self.marks, warnings=False))))
+
+    @property
+    def warning(self) -> str:
+        """What stands below the table in red; empty where nothing needs to."""
+        return notes(self.marks, warnings=True)
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """Of the contestants in it."""
+        found = {*self.marks_within, *marks_of(cell for row in self.rows for cell in row)}
+        return tuple(mark for mark in Mark if mark in found)
 
     def with_remark(self, remark: str) -> Table:
         """The table with one more sentence below it; itself where that is empty."""
@@ -87,7 +100,7 @@ def summary(section: Section) -> Table:
     for name in SUMMARY_METRICS:
         metric = METRICS[name]
         samples = [
-            (label, contestant, stats.summarize(values))
+            (label, contestant, stats.summarize(values, bounds=metric.bounds))
             for contestant in section.contestants
             for label, values in samples_of(by_trial[contestant.trial_id], contestant, name)
         ]
@@ -124,7 +137,7 @@ def verdicts(section: Section) -> Table:
     rows = []
     for race in section.races:
         for one in race.comparisons:
-            ratio, error = one.verdict.time.inverse, one.verdict.error
+            ratio, error = one.verdict.time, one.verdict.error
             times = RATIO.texts([ratio.ratio, ratio.low, ratio.high])
             parts = ("difference", "low", "high", "test_set_se")
             differences = ERROR_DIFFERENCE.texts([getattr(error, part, None) for part in parts])
@@ -141,14 +154,14 @@ def verdicts(section: Section) -> Table:
                 one.track,
                 "yes"
                 if one.certificate.is_same
-                else f"{UNCERTIFIED} {_UNLIKE.get(one.certificate.verdict, 'no')}",
+                else f"{Mark.UNCERTIFIED.symbol} {_UNLIKE.get(one.certificate.verdict, 'no')}",
             )
             rows.append((race.setting or "main", *cells) if several else cells)
     columns = (
         Column("Contestant", False),
         Column("Against", False),
         Column("Training is", False),
-        Column("Times faster"),
+        Column("Ratio of times"),
         Column("95 % interval"),
         Column("Blocks"),
         Column("Error difference (pp)"),
@@ -203,7 +216,7 @@ def troubles(contents: Contents) -> Table:
             later = (row["trial_id"], row["repeat"]) in succeeded
             rows.append(
                 (
-                    marked(row["label"], row["run_id"] in short),
+                    Label(row["label"], [Mark.SHORT] * (row["run_id"] in short)),
                     str(row["repeat"]),
                     row["status"].replace("_", " ") + (", later ok" if later else ""),
                     row["reason"] or NO_VALUE,
@@ -227,7 +240,7 @@ def disturbed(contents: Contents) -> Table:
     short = set(short_of_samples(flagged)["run_id"]) if len(flagged) else set()
     rows = tuple(
         (
-            marked(row["label"], row["run_id"] in short),
+            Label(row["label"], [Mark.SHORT] * (row["run_id"] in short)),
             str(row["repeat"]),
             _disturbance(parsed(row["disturbance"])),
         )
@@ -365,7 +378,8 @@ def to_markdown(table: Table) -> str:
     rule = ["---:" if column.numeric else "---" for column in table.columns]
     lines = [head, rule, *([_md(cell) for cell in row] for row in table.rows)]
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    note = f"\n{_md(table.note)}\n" if table.note else ""
+    said = (_md(table.note), f"**{_md(table.warning)}**" if table.warning else "")
+    note = "".join(f"\n{words}\n" for words in said if words)
     return f"**{_md(table.title)}**\n\n{body}\n{note}"
 
 
@@ -388,7 +402,8 @@ def to_latex(table: Table) -> str:
         for number, row in enumerate(rows):
             cells = [_tex(first) if number == 0 else "", *map(_tex, row)]
             lines.append("    " + " & ".join(cells) + r" \\")
-    note = [rf"  \par\footnotesize {_tex(table.note)}"] if table.note else []
+    said = (_tex(table.note), rf"\textbf{{{_tex(table.warning)}}}" if table.warning else "")
+    note = [rf"  \par\footnotesize {words}" for words in said if words]
     return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", *note, r"\end{table}", ""])
 
 
@@ -402,12 +417,16 @@ def _values(runs: pl.DataFrame, column: str) -> list[float]:
 
 
 def samples_of(runs: pl.DataFrame, contestant: Contestant, column: str) -> list[tuple[str, list[float]]]:
-    """One sample of a metric; of the first step one for each state of the compile cache."""
+    """One sample of a metric; of what includes compilation one for each state of the compile cache."""
     states = [state for state in ("cold", "warm") if state in runs["cache"].to_list()]
-    if column != "first_step_s" or not states:
+    if column not in _COMPILING or not states:
         return [(contestant.name, _values(runs, column))]
     return [
-        (f"{contestant.name}, {state} cache", _values(runs.filter(cache=state), column)) for state in states
+        (
+            contestant.label(f"{contestant.plain_name}, {state} cache"),
+            _values(runs.filter(cache=state), column),
+        )
+        for state in states
     ]
 
 
@@ -497,6 +516,7 @@ _TEX: Mapping[str, str] = {
     "·": r"$\cdot$",
     "∞": r"$\infty$",
     "†": r"$\dagger$",
+    "✗": r"$\otimes$",
     "–": "--",
     "\u202f": r"\,",
     "\n": " ",

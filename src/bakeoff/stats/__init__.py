@@ -19,6 +19,7 @@ from bakeoff.stats.error_difference import (
     Pairing,
     error_difference,
     error_difference_by_image,
+    error_difference_of_splits,
 )
 from bakeoff.stats.error_rate import ErrorRate, error_rate
 from bakeoff.stats.plateau import Plateau, plateau
@@ -27,7 +28,16 @@ from bakeoff.stats.ranking import Ranking, rank
 from bakeoff.stats.ratio import TimeRatio, time_ratio
 from bakeoff.stats.rules import Rules
 from bakeoff.stats.steady import two_valued
-from bakeoff.stats.summary import Summary, mean_interval, summarize
+from bakeoff.stats.summary import (
+    MIN_INTERVAL,
+    POSITIVE,
+    REAL,
+    SHARE,
+    Summary,
+    Values,
+    mean_interval,
+    summarize,
+)
 from bakeoff.stats.target import TargetComparison, compare_to_target, time_to_target
 from bakeoff.stats.verdicts import Question, Schedule, Verdict, judge
 from bakeoff.stats.warm_up import WarmUp, warm_up
@@ -37,7 +47,11 @@ __all__ = [
     "FASTER_AT_WORSE_ERROR",
     "MAX_PROJECTED",
     "MIN_BLOCKS",
+    "MIN_INTERVAL",
+    "POSITIVE",
     "PRACTICALLY_EQUAL",
+    "REAL",
+    "SHARE",
     "SLOWER",
     "SLOWER_AT_BETTER_ERROR",
     "TOO_FEW",
@@ -60,12 +74,14 @@ __all__ = [
     "Summary",
     "TargetComparison",
     "TimeRatio",
+    "Values",
     "Verdict",
     "WarmUp",
     "break_even",
     "compare_to_target",
     "error_difference",
     "error_difference_by_image",
+    "error_difference_of_splits",
     "error_rate",
     "judge",
     "mean_interval",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -19,7 +20,6 @@ class Pairing(StrEnum):
     BY_IMAGE = "from both contestants' outcomes on each image"
     OUTCOMES_MISSING = "as an upper bound, since not every run recorded which images it got wrong"
     OTHER_IMAGES = "as an upper bound, since the two were not measured on the same images"
-    DRAWN_ANEW = "from the repeats, since each is measured on images of its own"
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,7 @@ class ErrorDifference:
     difference: None without a block. low, high: interval over both sources of chance; None below six blocks.
     num_blocks: blocks that counted. seed_se: standard error from the repeats (initial weights, order of
     batches, dropout); None below two blocks. test_set_se: standard error from the finite test set, which no
-    repeating shows; None where the interval leaves it out: where its size is unknown, or where the repeats
-    show it. pairing: how it is known.
+    repeating shows; None where its size is unknown, and the interval leaves it out. pairing: how it is known.
     """
 
     difference: float | None
@@ -80,9 +79,9 @@ def error_difference(
 ) -> ErrorDifference:
     """How a's error rates differ from b's, block by block; error rates as fractions, shape (num_blocks,).
 
-    num_test_images: of the one test set of all blocks. pairing: why outcomes are not compared image by image;
-    if images are drawn anew for each block, their share of chance is in the differences between blocks, and
-    is not counted twice.
+    num_test_images: of the one test set of all blocks; where each block draws its own, of the pool that they
+    are drawn from, since the draw is in the differences between blocks. pairing: why outcomes are not
+    compared image by image.
 
     The test set's share is binomial, and takes the two contestants as independent. Both are measured on the
     same images and err on many of the same, so that the true share is smaller: an upper bound, often too
@@ -96,7 +95,7 @@ def error_difference(
     usable = np.isfinite(a) & np.isfinite(b)
     a, b = a[usable], b[usable]
     test_set_se = None
-    if num_test_images and len(a) and pairing is not Pairing.DRAWN_ANEW:
+    if num_test_images and len(a):
         means = [float(np.sort(errors).mean()) for errors in (a, b)]  # sorted: row order must not matter
         rates = [(mean * num_test_images + 1) / (num_test_images + 2) for mean in means]
         test_set_se = math.sqrt(sum(rate * (1 - rate) for rate in rates) / (num_test_images + 2))
@@ -135,6 +134,36 @@ def error_difference_by_image(
     return _build(
         np.sort(by_run), math.sqrt(of_images / (num_images + 2)), Pairing.BY_IMAGE, rules or Rules()
     )
+
+
+def error_difference_of_splits(
+    wrong_a: Sequence[ArrayLike],
+    wrong_b: Sequence[ArrayLike],
+    num_pool: int | None = None,
+    rules: Rules | None = None,
+) -> ErrorDifference:
+    """How a's error rates differ from b's, where each block draws evaluation images of its own.
+
+    wrong_a, wrong_b: block by block, whether the run erred on an image, shape (num_images,), the same images
+    in both. num_pool: images that each block draws anew from; None: unknown. What the draw of a block adds to
+    chance is in the spread over blocks already. What is left is that all blocks draw from one pool, itself a
+    sample: the mean of simple random samples has the variance that the spread shows, plus that of the pool's
+    mean (Cochran 1977, Sampling techniques, 3rd ed., chapter 2). An image's variance is taken within blocks,
+    with one image added on which only a errs and one on which only b does, as above. It has in it what is
+    peculiar to one run on one image, which images that no two blocks share can't tell: an upper bound.
+    """
+    if len(wrong_a) != len(wrong_b) or any(
+        np.shape(a) != np.shape(b) or np.ndim(a) != 1 for a, b in zip(wrong_a, wrong_b, strict=False)
+    ):
+        raise ValueError("expected, for each block, two one-dimensional arrays of one length")
+    tables = [np.asarray(a, float) - np.asarray(b, float) for a, b in zip(wrong_a, wrong_b, strict=True)]
+    test_set_se = None
+    if num_pool:
+        centred = [table - table.mean() for table in tables]
+        of_images = _variance(np.concatenate([*centred, [1.0, -1.0]]))
+        test_set_se = math.sqrt(of_images / (num_pool + 2))
+    differences = np.sort([float(table.mean()) for table in tables])
+    return _build(differences, test_set_se, Pairing.BY_IMAGE, rules or Rules())
 
 
 def _variance(values: NDArray[np.float64]) -> float:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from bakeoff.stats.rules import Rules
-from bakeoff.stats.summary import Values, mean_interval, summarize
+from bakeoff.stats.summary import SHARE, Values, summarize
 
 
 @dataclass(frozen=True)
@@ -14,8 +14,8 @@ class ErrorRate:
     """Mean error rate over repeats, a fraction.
 
     rate: None without a repeat. num_repeats: those that counted. seed_low, seed_high: what other seeds would
-    do on the same test images; None below two repeats. low, high: what other seeds would do on other images;
-    None as well, or where the test set's size is unknown.
+    do on the same test images; None below three repeats. low, high: what other seeds would do on other
+    images; None as well, or where the test set's size is unknown.
     """
 
     rate: float | None
@@ -31,28 +31,27 @@ def error_rate(
 ) -> ErrorRate:
     """The mean of error rates, fractions of shape (num_repeats,), with its intervals.
 
-    Seeds: Student's. Test set: Wilson's (1927, Probable inference, the law of succession, and statistical
-    inference, J. Am. Statist. Assoc. 22), which is not symmetric, so that it never reaches below 0. The
-    two half widths to each side are added as squares: Zou and Donner (2008, Statist. Med. 27). For one
+    Seeds: Student's, of the logit. Test set: Wilson's (1927, Probable inference, the law of succession, and
+    statistical inference, J. Am. Statist. Assoc. 22), which is not symmetric, so that it never reaches below
+    0. The two half widths to each side are added as squares: Zou and Donner (2008, Statist. Med. 27). For one
     contestant: of two, what they have in common cancels in their difference (`error_difference`).
     """
-    summary = summarize(errors, confidence)
+    summary = summarize(errors, confidence, SHARE)
     if summary.mean is None:
         return ErrorRate(None, 0)
-    seeds = mean_interval([value for value in errors if math.isfinite(value)], confidence)
-    if seeds is None:
+    if summary.low is None or summary.high is None:
         return ErrorRate(summary.mean, summary.num)
-    rate, half = summary.mean, (seeds[1] - seeds[0]) / 2
-    ends = max(seeds[0], 0.0), min(seeds[1], 1.0)
+    rate, ends = summary.mean, (summary.low, summary.high)
     if not num_test_images:
         return ErrorRate(rate, summary.num, *ends)
     low, high = _wilson(min(max(rate, 0.0), 1.0), num_test_images, confidence)
+    # The squares of two distances that each stay within the bounds may go beyond one of them.
     return ErrorRate(
         rate,
         summary.num,
         *ends,
-        low=max(rate - math.hypot(half, rate - low), 0.0),
-        high=min(rate + math.hypot(half, high - rate), 1.0),
+        low=max(rate - math.hypot(rate - ends[0], rate - low), 0.0),
+        high=min(rate + math.hypot(ends[1] - rate, high - rate), 1.0),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,14 +11,21 @@ from numpy.typing import NDArray
 
 Values = Sequence[float] | NDArray[np.float64]
 
+# Between what a quantity lies: times and sizes, shares, all else. An interval stays inside.
+POSITIVE, SHARE, REAL = (0.0, math.inf), (0.0, 1.0), (-math.inf, math.inf)
+Bounds = tuple[float, float]
+
+# Values from which an interval is given: of two, Student's is so long that it says nothing.
+MIN_INTERVAL = 3
+
 
 @dataclass(frozen=True)
 class Summary:
     """Description of a sample, in the unit of its values.
 
     num: values that counted. mean, minimum, maximum, median: None without any. variance, sd: of the
-    sample (divided by num - 1), None below two. low, high: Student's t interval of the mean, None
-    below two. num_left_out: values that were no finite number.
+    sample (divided by num - 1), None below two. low, high: interval of the mean within what the quantity can
+    be, None below `MIN_INTERVAL`. num_left_out: values that were no finite number.
     """
 
     num: int
@@ -32,8 +40,11 @@ class Summary:
     num_left_out: int = 0
 
 
-def summarize(values: Values, confidence: float = 0.95) -> Summary:
-    """Number, mean, spread and range of `values`, with a t interval of the mean; any order."""
+def summarize(values: Values, confidence: float = 0.95, bounds: Bounds = REAL) -> Summary:
+    """Number, mean, spread and range of `values`, with an interval of the mean; any order.
+
+    bounds: between what the quantity lies, see `mean_interval`.
+    """
     every = np.asarray(values, dtype=float).ravel()
     kept = np.sort(every[np.isfinite(every)])  # sorted: sums do not depend on the order of rows
     num, left_out = len(kept), int(len(every) - len(kept))
@@ -41,7 +52,7 @@ def summarize(values: Values, confidence: float = 0.95) -> Summary:
         return Summary(0, num_left_out=left_out)
     mean = float(np.clip(kept.mean(), kept[0], kept[-1]))  # rounding must not push it out of the range
     variance = float(kept.var(ddof=1)) if num > 1 else None
-    interval = mean_interval(kept, confidence)
+    interval = mean_interval(kept, confidence, bounds)
     return Summary(
         num=num,
         mean=mean,
@@ -56,16 +67,34 @@ def summarize(values: Values, confidence: float = 0.95) -> Summary:
     )
 
 
-def mean_interval(values: Values, confidence: float = 0.95) -> tuple[float, float] | None:
-    """Low and high end of Student's t interval of the mean; None below two values.
+def mean_interval(
+    values: Values, confidence: float = 0.95, bounds: Bounds = REAL
+) -> tuple[float, float] | None:
+    """Low and high end of the interval of the mean; None below `MIN_INTERVAL` values.
 
-    Source: Student (1908), The probable error of a mean. Exact for normal values.
+    Student's t (1908, The probable error of a mean), exact for normal values. Of what can't be negative it is
+    taken of the mean's logarithm, of shares of its logit, with the standard error by the delta method, and
+    turned back, so that no end lies where the quantity can't be (Agresti 2013, Categorical data analysis,
+    3rd ed., sections 3.1 and 16.1). Of values without spread, and at a bound, it is the mean alone.
     """
     kept = np.sort(np.asarray(values, dtype=float))
-    if len(kept) < 2:
+    if len(kept) < MIN_INTERVAL:
         return None
-    from scipy.special import stdtrit  # a tenth of the start-up time of scipy.stats
+    from scipy.special import expit, logit, stdtrit  # a tenth of the start-up time of scipy.stats
 
     half = float(stdtrit(len(kept) - 1, 0.5 + confidence / 2) * kept.std(ddof=1) / np.sqrt(len(kept)))
     mean = float(kept.mean())
-    return mean - half, mean + half
+    if bounds == REAL:
+        return mean - half, mean + half
+    if half == 0 or not bounds[0] < mean < bounds[1]:
+        return mean, mean
+    if bounds == POSITIVE:
+        factor = math.exp(min(half / mean, _MAX_EXPONENT))
+        return mean / factor, mean * factor
+    if bounds != SHARE:
+        raise ValueError(f"expected REAL, POSITIVE or SHARE; got {bounds}")
+    middle, half = float(logit(mean)), half / (mean * (1 - mean))
+    return float(expit(middle - half)), float(expit(middle + half))
+
+
+_MAX_EXPONENT = 500.0  # of what a float can hold

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, RATIO, Metric
-from bakeoff.races.frames import MARK, marked
+from bakeoff.races.marks import Label, Mark, marks_of
 from bakeoff.report.cluster import published
 from bakeoff.report.cluster.contents import Between, Cluster, Entrant
 from bakeoff.report.tables import Column, Table
@@ -174,6 +174,7 @@ def table(cluster: Cluster, found: Sequence[Conclusion]) -> Table:
         remark="Where there are asynchronous runs of Elephas as released, its default then, only they are "
         "tried. Contradicted: the whole interval lies outside. Undecided: part of it does, there are fewer "
         "than three simulations, or contestants disagree.",
+        marks_within=marks_of(one.at for one in cluster.distributed),
     )
 
 
@@ -216,7 +217,7 @@ def _layout_case(one: Between) -> Case:
     ratio = wide.total.time
     ends = _ends(RATIO, ratio.low, ratio.high)
     times = RATIO.text(ratio.ratio)
-    short = marked(f"{wide.first.base} on 5 × 4", wide.is_short)
+    short = Label(f"{wide.first.base} on 5 × 4", [Mark.SHORT] * wide.is_short)
     said = f"{short} {times} times the total of 4 × 5 ({ends})"
     return Case(said, verdicts.get(wide.total.kind, UNDECIDED))
 
@@ -241,14 +242,14 @@ def _difference_case(
 
 
 def _level_case(cluster: Cluster, one: Entrant, column: str, metric: Metric, printed: float) -> Case:
-    found = stats.summarize(cluster.values(one, column))
+    found = stats.summarize(cluster.values(one, column), bounds=stats.POSITIVE)
     return _case(one, found, metric, (printed / FACTOR, printed * FACTOR))
 
 
 def _share_case(cluster: Cluster, one: Entrant) -> Case:
     runs = cluster.of(one)
     shares = (runs["stage_medians_s"] / runs["total_s"]).drop_nulls().to_list()
-    return _case(one, stats.summarize(shares), METRICS["share"], (0.5, float("inf")))
+    return _case(one, stats.summarize(shares, bounds=stats.SHARE), METRICS["share"], (0.5, float("inf")))
 
 
 def _case(one: Entrant, found: stats.Summary, metric: Metric, same: Interval) -> Case:
@@ -329,8 +330,8 @@ def _dataset(cluster: Cluster) -> str:
 # ---- words --------------------------------------------------------------------------------------
 
 
-def _name(one: Entrant, name: str | None = None) -> str:
-    return marked((name or one.at).removesuffix(f" {MARK}"), one.contestant.is_short)
+def _name(one: Entrant, name: str | None = None) -> Label:
+    return one.contestant.label(name or one.plain_at)
 
 
 def _ends(metric: Metric, low: float | None, high: float | None) -> str:

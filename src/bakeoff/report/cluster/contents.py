@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from bakeoff import stats
 from bakeoff.races.choice import choose_fastest
 from bakeoff.races.compose import certified_rounds
-from bakeoff.races.contestants import as_computed, observed_of, parsed
+from bakeoff.races.contestants import as_computed
 from bakeoff.races.definitions import Certified, Contestant
-from bakeoff.races.frames import MARK, distributed, marked
+from bakeoff.races.evaluations import Evaluations, evaluations
+from bakeoff.races.frames import distributed, observed_of, parsed
+from bakeoff.races.marks import Label
 from bakeoff.races.sections import Section
-from bakeoff.races.verdicts import evaluation_images, paired, rules_of, verdict
+from bakeoff.races.verdicts import paired, rules_of, verdict
 from bakeoff.report.cluster import measures
 from bakeoff.report.contents import Contents
 
@@ -48,8 +50,8 @@ class Entrant:
     spark: Mapping[str, Any]
 
     @property
-    def name(self) -> str:
-        """Unique in the section, marked where samples were skipped."""
+    def name(self) -> Label:
+        """Unique in the section, marked."""
         return self.contestant.name
 
     @property
@@ -63,17 +65,22 @@ class Entrant:
         return str(self.settings.get(LAYOUT) or "").replace("x", " × ")
 
     @property
-    def at(self) -> str:
-        """The name with its layout, where the name does not say it."""
-        bare = self.name.removesuffix(f" {MARK}")
-        if self.layout in ("", *(part.replace("x", " × ") for part in bare.split(_SEPARATOR))):
-            return self.name
-        return marked(f"{bare}{_SEPARATOR}{self.layout}", self.contestant.is_short)
+    def plain_at(self) -> str:
+        """The name with its layout, where the name does not say it; without marks."""
+        name = self.contestant.plain_name
+        if self.layout in ("", *(part.replace("x", " × ") for part in name.split(_SEPARATOR))):
+            return name
+        return f"{name}{_SEPARATOR}{self.layout}"
 
     @property
-    def placed(self) -> str:
-        """The layout, marked where samples were skipped."""
-        return marked(self.layout, self.contestant.is_short)
+    def at(self) -> Label:
+        """The name with its layout, marked."""
+        return self.contestant.label(self.plain_at)
+
+    @property
+    def placed(self) -> Label:
+        """The layout, marked."""
+        return self.contestant.label(self.layout)
 
     @property
     def variant(self) -> str:
@@ -218,13 +225,14 @@ def cluster(section: Section, contents: Contents) -> Cluster:
     ).join(measured, on="run_id", how="left", maintain_order="left")
     alone = pl.col("settings.distribution") == "single"
     runs = runs.with_columns(total_s=pl.when(alone).then("wall_s").otherwise("application_phase_s"))
-    images = evaluation_images(frames.facts, runs)
+    evaluated = evaluations(frames.facts, runs)
     rules = rules_of(frames.document)
 
     def between(first: Entrant, second: Entrant) -> Between:
-        return _between(first, second, runs, frames.outcomes, images, rules)
+        return _between(first, second, runs, frames.outcomes, evaluated, rules)
 
-    apart = [one for one in entrants if one.is_distributed]
+    # Who learnt nothing is faster or slower than nobody.
+    learnt = [one for one in entrants if one.is_distributed and not one.contestant.learning.is_nothing]
     return Cluster(
         section=section,
         entrants=entrants,
@@ -232,16 +240,16 @@ def cluster(section: Section, contents: Contents) -> Cluster:
         tasks=_of(frames.tasks, spread, layouts),
         executors=_of(frames.executors, spread, layouts),
         samples=_of(frames.samples, distributed(section.attempts), layouts),
-        layouts=tuple(_faster_first(between(a, b)) for a, b in _differing(apart, {LAYOUT})),
+        layouts=tuple(_faster_first(between(a, b)) for a, b in _differing(learnt, {LAYOUT})),
         warmth=tuple(
             between(*sorted(pair, key=lambda one: str(one.settings.get(EXECUTORS))))  # cold, warm
-            for pair in _differing(apart, {EXECUTORS})
+            for pair in _differing(learnt, {EXECUTORS})
         ),
         machine=tuple(
             between(single, spread_out)
             for single in entrants
-            if not single.is_distributed
-            for spread_out in apart
+            if not single.is_distributed and not single.contestant.learning.is_nothing
+            for spread_out in learnt
             if _problem(single) == _problem(spread_out)
         ),
         rounds=certified_rounds(frames.certificates, spread),
@@ -249,10 +257,9 @@ def cluster(section: Section, contents: Contents) -> Cluster:
 
 
 def without(name: str, *parts: str) -> str:
-    """A name without its mark and some of its parts; all of them if nothing would be left."""
-    bare = name.removesuffix(f" {MARK}")
-    kept = [part for part in bare.split(_SEPARATOR) if part not in parts]
-    return _SEPARATOR.join(kept) or bare
+    """A name without marks, and without some of its parts; all of them if nothing would be left."""
+    kept = [part for part in name.split(_SEPARATOR) if part not in parts]
+    return _SEPARATOR.join(kept) or name
 
 
 def _entrants(section: Section, observed: Mapping[str, Mapping[str, Any]]) -> Iterable[Entrant]:
@@ -268,7 +275,7 @@ def _entrants(section: Section, observed: Mapping[str, Mapping[str, Any]]) -> It
         yield Entrant(
             contestant=contestant,
             settings=settings,
-            base=without(contestant.name, str(settings.get(LAYOUT)), "one machine"),
+            base=without(contestant.plain_name, str(settings.get(LAYOUT)), "one machine"),
             elephas=about.get("elephas") or {},
             spark=about.get("spark") or {},
         )
@@ -297,12 +304,12 @@ def _between(
     second: Entrant,
     runs: pl.DataFrame,
     outcomes: pl.DataFrame,
-    images: Mapping[str, int | None],
+    evaluated: Evaluations,
     rules: stats.Rules,
 ) -> Between:
     ids = first.contestant.trial_id, second.contestant.trial_id
     a, b = (runs.filter(trial_id=trial_id) for trial_id in ids)
-    found = verdict(*ids, runs, outcomes, images, rules)
+    found = verdict(*ids, runs, outcomes, evaluated, rules)
     return Between(
         first, second, verdict=found, total=stats.judge(*paired(a, b, "total_s"), rules=found.rules)
     )

@@ -29,7 +29,6 @@ from bakeoff.report.figures import (
     HEIGHT,
     INK,
     MAX_DOTS,
-    MIN_INTERVAL,
     SHAPES,
     SPARE_COLOURS,
     WIDTH,
@@ -37,7 +36,7 @@ from bakeoff.report.figures import (
     Palette,
     finish,
 )
-from bakeoff.stats import summarize
+from bakeoff.stats import POSITIVE, summarize
 
 # A training task that takes this many times the median of its stage is a straggler, as Spark's own
 # `spark.speculation.multiplier` had it before version 4.
@@ -481,12 +480,12 @@ def layouts(runs: pl.DataFrame) -> Figure:
         dots = zip(group["total_s"], _TOTAL.texts(group["total_s"]), group["repeat"], strict=True)
         for value, shown, repeat in dots:
             rows.append({**common, "kind": "run", "value": value, "shown": shown, "num": repeat})
-        summary = summarize(group["total_s"].to_numpy())
-        low, high = (summary.low, summary.high) if summary.num >= MIN_INTERVAL else (None, None)
+        summary = summarize(group["total_s"].to_numpy(), bounds=POSITIVE)
+        low, high = summary.low, summary.high
         mean = {
             "kind": "mean",
             "value": summary.mean,
-            "low": None if low is None else max(low, 0.0),
+            "low": low,
             "high": high,
             "shown": _TOTAL.text(summary.mean),
             "interval": " to ".join(_TOTAL.texts([low, high])),

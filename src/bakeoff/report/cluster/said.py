@@ -8,19 +8,18 @@ from typing import Any
 
 import polars as pl
 
-from bakeoff.races.frames import MARK, MARK_NOTE, distributed, marked
+from bakeoff.races.frames import distributed
+from bakeoff.races.marks import marks_of
 from bakeoff.report.cluster import conclusions, figures, sentences, tables
 from bakeoff.report.cluster.budget import PARTS, WORKER_START
 from bakeoff.report.cluster.contents import Cluster, Entrant, cluster, follow_up
 from bakeoff.report.cluster.measures import PART_COLUMNS
 from bakeoff.report.contents import Contents
+from bakeoff.report.drawn import Drawn
 from bakeoff.report.tables import Table
 
 # Runs of which a timeline is drawn, and tasks of one run beyond which the rest is left out.
 MAX_TIMELINES, MAX_TIMELINE_TASKS = 4, 2000
-
-# Name for files, chart, caption, description.
-Drawn = tuple[str, Any, str, str]
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def _of_section(found: Cluster, contents: Contents, with_figures: bool) -> Said:
         title=f"{found.section.title} on a cluster",
         verdicts=(*sentences.layout_verdicts(found), *sentences.machine_verdicts(found)),
         remarks=tuple(_remarks(found, contents)),
-        figures=tuple(map(_with_mark, drawn)),
+        figures=tuple(drawn),
         tables=all_tables(found),
         brief=tables.brief(found),
     )
@@ -123,79 +122,79 @@ def _remarks(cluster: Cluster, contents: Contents) -> Iterator[str]:
     )
 
 
-def _with_mark(drawn: Drawn) -> Drawn:
-    """With what the dagger means in its caption, where a name in the figure has one."""
-    name, chart, caption, alt = drawn
-    return (name, chart, f"{caption} {MARK_NOTE}" if MARK in caption + alt else caption, alt)
-
-
 # ---- figures ------------------------------------------------------------------------------------
 
 
 def _figures(cluster: Cluster) -> Iterator[Drawn]:
     title = cluster.section.title
     names = ", ".join(one.at for one in cluster.distributed)
+    marks = marks_of(one.at for one in cluster.distributed)
     runs = cluster.runs.with_columns(layout=pl.when(pl.col("layout") != "").then("layout"))
     with_single = {pair.first.contestant.trial_id for pair in cluster.machine}
     shown = runs.filter(pl.col("layout").is_not_null() | pl.col("trial_id").is_in(list(with_single)))
     if shown["total_s"].is_not_null().any():
-        yield (
+        yield Drawn(
             "totals",
             figures.layouts(_based(cluster, shown)),
             f"Total time on {title} by layout: from the application's launch to its stop, on one machine the "
             "whole process. Each dot is one run, ticks are means, bars their 95 % intervals (from three runs "
             "on).",
             f"Total times of {names}; the values are in the table in the study's columns.",
+            marks,
         )
     training = cluster.tasks.filter(pl.col("purpose") == "training") if len(cluster.tasks) else cluster.tasks
     if len(training):
-        yield (
+        yield Drawn(
             "task-times",
             figures.task_times(_at(cluster, training)),
             f"How long training tasks on {title} took, all runs of a contestant together: range, the middle "
             "90 % and 50 %, and the mean of the runs' medians (the study's “per core”).",
             f"Times of training tasks of {names}; the values are in the table of training tasks.",
+            marks,
         )
     budget = _budget(cluster)
     if len(budget):
-        yield (
+        yield Drawn(
             "time-budget",
             figures.time_budget(budget),
             f"Where the time of the task slots went on {title}, from the application's launch to its stop: "
             "shares of task slots × total time, means over runs.",
             f"Shares of the time of {names} by part; the values are in the table of where the time went.",
+            marks,
         )
     yield from _timelines(cluster)
     speed_up = _speed_up(cluster)
     if len(speed_up):
-        yield (
+        yield Drawn(
             "speed-up",
             figures.speed_up(speed_up),
             f"How many times faster than one machine each contestant trains on {title}, paired by block, "
             "with 95 % intervals. Filled: the interval excludes 1.",
             f"Speed-ups of {names}; the values are in the table of cluster against one machine.",
+            marks,
         )
     scales = tables.scaling(cluster)
     if len(scales):
-        yield (
+        yield Drawn(
             "data-scale",
             figures.data_scale(scales),
             f"Training time on {title} against the size of the training set, means with 95 % intervals; "
             "dotted: in proportion.",
             "Training times by size of the training set of "
             f"{', '.join(dict.fromkeys(scales['contestant']))}; the values are in the table.",
+            marks,
         )
 
 
 def _at(cluster: Cluster, frame: pl.DataFrame) -> pl.DataFrame:
     """The frame with contestants by their names with layouts."""
-    names = {one.contestant.trial_id: one.at for one in cluster.entrants}
+    names = {one.contestant.trial_id: str(one.at) for one in cluster.entrants}
     return frame.with_columns(contestant=pl.col("trial_id").replace_strict(names, return_dtype=pl.String))
 
 
 def _based(cluster: Cluster, frame: pl.DataFrame) -> pl.DataFrame:
     """The frame with contestants by their names without layouts."""
-    names = {one.contestant.trial_id: marked(one.base, one.contestant.is_short) for one in cluster.entrants}
+    names = {one.contestant.trial_id: str(one.contestant.label(one.base)) for one in cluster.entrants}
     return frame.with_columns(contestant=pl.col("trial_id").replace_strict(names, return_dtype=pl.String))
 
 
@@ -207,7 +206,7 @@ def _budget(cluster: Cluster) -> pl.DataFrame:
         shares = cluster.shares(one)
         rows += [
             {
-                "contestant": one.at,
+                "contestant": str(one.at),
                 "part": part.name,
                 "order": order,
                 "core_s": runs[PART_COLUMNS[part.name]].mean(),
@@ -237,7 +236,7 @@ def _timelines(cluster: Cluster) -> Iterator[Drawn]:
             else ""
         )
         repeat = runs.filter(run_id=run)["repeat"][0]
-        yield (
+        yield Drawn(
             f"timeline-{number}",
             figures.timeline(
                 tasks.head(MAX_TIMELINE_TASKS),
@@ -247,6 +246,7 @@ def _timelines(cluster: Cluster) -> Iterator[Drawn]:
             f"Every task of one run of {one.at} on {cluster.section.title} (repeat {repeat}, of the median "
             f"total): a row for each slot, seconds since the application was launched.{cut}",
             f"Timeline of {len(tasks)} tasks of {one.at}.",
+            one.at.marks,
         )
 
 
@@ -260,7 +260,7 @@ def _speed_up(cluster: Cluster) -> pl.DataFrame:
     several = len({pair.second.name for pair in cluster.machine}) < len(cluster.machine)
     rows = [
         {
-            "contestant": marked(pair.second.base, pair.second.contestant.is_short)
+            "contestant": pair.second.contestant.label(pair.second.base)
             + (f" (against {pair.first.name})" if several else ""),
             "backend": pair.second.contestant.backend,
             "layout": pair.second.layout,

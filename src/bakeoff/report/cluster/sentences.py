@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bakeoff import stats
 from bakeoff.metrics import METRICS, RATIO
-from bakeoff.races.frames import MARK, MARK_NOTE
+from bakeoff.races.marks import Mark
 from bakeoff.races.sentences import blocks, confidence, signed
 from bakeoff.races.verdicts import on_time
 from bakeoff.report.cluster import budget
@@ -107,7 +107,7 @@ def where_time_went(cluster: Cluster) -> Iterator[str]:
         found = cluster.shares(one)
         if not found:
             continue
-        outside = stats.summarize([1 - run["training"] for run in found])
+        outside = stats.summarize([1 - run["training"] for run in found], bounds=stats.SHARE)
         texts = METRICS["share"].texts([outside.mean, outside.low, outside.high])
         ends = "" if outside.low is None else f" (95 % CI {texts[1]}–{texts[2]} %)"
         means = {name: sum(run[name] for run in found) / len(found) for name in found[0]}
@@ -136,9 +136,10 @@ def skipped_samples(cluster: Cluster) -> Iterator[str]:
     for one in short:
         asked, trained = (sum(cluster.values(one, f"samples_{what}")) for what in ("asked", "trained"))
         share = METRICS["share"].text(1 - trained / asked if asked else None)
-        parts.append(f"{one.at.removesuffix(f' {MARK}')} {share} %")
+        parts.append(f"{one.plain_at} {share} %")
     yield (
-        f"{MARK_NOTE} Not trained: {', '.join(parts)}. Such runs did less work than the others in their time."
+        f"{Mark.SHORT.note} Not trained: {', '.join(parts)}. Such runs did less work than the "
+        "others in their time."
     )
 
 
@@ -234,5 +235,5 @@ def _error(verdict: stats.Verdict, words: str = "final error differs by") -> str
 
 def _joined(one: Between, numbers: list[str], error: str) -> str:
     first, *rest = numbers
-    mark = f"{MARK} not all of the samples were trained" if one.is_short else ""
+    mark = f"{Mark.SHORT.symbol} not all of the samples were trained" if one.is_short else ""
     return "; ".join(filter(None, (f"({first})", *rest, error, mark)))

@@ -11,12 +11,13 @@ import polars as pl
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, NO_VALUE, RATIO, Metric
 from bakeoff.races.definitions import DIFFERENT, SAME, Certified
-from bakeoff.races.frames import MARK, marked, short_of_samples
+from bakeoff.races.frames import short_of_samples
+from bakeoff.races.marks import Label, Mark
 from bakeoff.report.cluster import published
 from bakeoff.report.cluster.budget import PARTS
 from bakeoff.report.cluster.contents import EXECUTORS, Between, Cluster, Entrant, without
 from bakeoff.report.cluster.measures import PART_COLUMNS
-from bakeoff.report.tables import UNCERTIFIED, Column, Table, interval_text, slug
+from bakeoff.report.tables import Column, Table, interval_text, slug
 
 # Seconds from which minutes read better; the study printed minutes.
 MINUTES_FROM_S = 120.0
@@ -29,7 +30,11 @@ def table_one(cluster: Cluster) -> Table:
     """The study's Table 1: means over simulations, with standard deviation and interval, by layout."""
     entrants = _by_layout(cluster)
     columns = [
-        (column, metric, [stats.summarize(cluster.values(one, column)) for one in entrants])
+        (
+            column,
+            metric,
+            [_summary(cluster.values(one, column), metric) for one in entrants],
+        )
         for column, metric in (
             ("total_s", METRICS["total_s"]),
             ("median_task_s", METRICS["median_task_s"]),
@@ -47,7 +52,7 @@ def table_one(cluster: Cluster) -> Table:
     rows = tuple(
         (
             one.layout,
-            marked(one.base, one.contestant.is_short),
+            one.contestant.label(one.base),
             str(len(cluster.of(one))),
             *(text for column in cells for text in column[index]),
         )
@@ -78,7 +83,7 @@ def brief(cluster: Cluster) -> Table:
         outside = stats.summarize([1 - share["training"] for share in cluster.shares(one)]).mean
         failed, lost = (int(sum(cluster.values(one, column))) for column in ("num_failed", "num_lost"))
         remarks = [f"{failed} attempts failed"] * bool(failed) + [f"{lost} executors lost"] * bool(lost)
-        remarks += [f"{MARK} some samples silently left out"] * one.contestant.is_short
+        remarks += [f"{Mark.SHORT.symbol} some samples silently left out"] * one.contestant.is_short
         cells = (METRICS["share"].text(outside), ", ".join(remarks))
         rows.append((one.at, str(len(cluster.of(one))), *(column[index] for column in columns), *cells))
     headings = (*(metric.heading for metric in metrics), "Not training (%)", "Remarks")
@@ -126,7 +131,7 @@ def task_times(cluster: Cluster) -> Table:
     shown = in_minutes(time, [value for values in quantiles for value in values])
     unit = {"s": "seconds", "min": "minutes"}[shown.unit]
     texts = iter(shown.texts([value for values in quantiles for value in values]))
-    collections = [stats.summarize(tasks["gc_s"].drop_nulls().to_list()) for _, tasks in every]
+    collections = [_summary(tasks["gc_s"].drop_nulls().to_list(), METRICS["gc_s"]) for _, tasks in every]
     collected = iter(
         collection.texts(
             [getattr(one, part) for one in collections for part in ("mean", "median", "maximum")]
@@ -163,9 +168,9 @@ def time_budget(cluster: Cluster) -> Table:
             continue
         totals = runs.select(pl.sum_horizontal(PART_COLUMNS.values())).to_series()
         parts = [part for part in PARTS if runs[PART_COLUMNS[part.name]].sum() > 0]
-        spent = [stats.summarize(runs[PART_COLUMNS[part.name]].to_list()) for part in parts]
+        spent = [_summary(runs[PART_COLUMNS[part.name]].to_list(), METRICS["core_s"]) for part in parts]
         of_all = cluster.shares(one)
-        shares = [stats.summarize([run[part.name] for run in of_all]) for part in parts]
+        shares = [_summary([run[part.name] for run in of_all], METRICS["share"]) for part in parts]
         core_s = _mean_and_interval(METRICS["core_s"], spent)
         share = _mean_and_interval(METRICS["share"], shares)
         rows += [(one.at, part.title, *core_s[index], *share[index]) for index, part in enumerate(parts)]
@@ -226,7 +231,7 @@ def beside(cluster: Cluster) -> Table:
     for column, heading, metric_name in _BESIDE:
         metric = _COUNT if metric_name == "count" else METRICS[metric_name]
         summaries = [
-            stats.summarize(runs.filter(trial_id=one.contestant.trial_id)[column].drop_nulls().to_list())
+            _summary(runs.filter(trial_id=one.contestant.trial_id)[column].drop_nulls().to_list(), metric)
             for one in entrants
         ]
         if not any(one.maximum for one in summaries):  # nothing known, or nothing but zeros
@@ -361,6 +366,7 @@ def cold_start(cluster: Cluster) -> Table:
 
 def data_scale(cluster: Cluster, table: pl.DataFrame) -> Table:
     """How training time grows with the training set; table: as `scaling` has it."""
+    of_trial = {one.contestant.trial_id: one.contestant for one in cluster.entrants}
     rows = []
     for (line,), group in table.group_by(["line"], maintain_order=True):
         base = group.filter(pl.col("data_scale") == group["data_scale"].min())
@@ -374,7 +380,7 @@ def data_scale(cluster: Cluster, table: pl.DataFrame) -> Table:
             work = f"{row['data_scale'] / least:g}"
             rows.append(
                 (
-                    marked(str(line), row["contestant"].endswith(MARK)),
+                    of_trial[row["trial_id"]].label(str(line)),
                     f"×{row['data_scale']}",
                     average,
                     interval_text(low, high),
@@ -409,14 +415,13 @@ def samples(cluster: Cluster) -> Table:
             samples_asked="num_asked", samples_trained="num_trained", samples_skipped="num_skipped"
         )
         short = set(short_of_samples(renamed)["run_id"])
-        layout = {one.contestant.trial_id: one.at for one in cluster.entrants}
+        layout = {one.contestant.trial_id: one.plain_at for one in cluster.entrants}
         grouped = renamed.group_by(["trial_id", *counts], maintain_order=True).agg("run_id", "repeat")
         for row in grouped.sort("trial_id", maintain_order=True).iter_rows(named=True):
             missing = row["run_id"][0] in short
-            name = layout[row["trial_id"]].removesuffix(f" {MARK}")
             repeats = ", ".join(str(number) for number in sorted(set(row["repeat"])))
             numbers = (_WHOLE.text(row[count]) for count in counts)
-            rows.append((marked(name, missing), repeats, *numbers))
+            rows.append((Label(layout[row["trial_id"]], [Mark.SHORT] * missing), repeats, *numbers))
     titles = (
         "Asked",
         "Trained",
@@ -470,7 +475,7 @@ def _verified(round_: Certified | None, mode: Any) -> str:
         return "can't be: what a round gives depends on which task comes first"
     if round_ is None:
         return "never: bakeoff verify would tell"
-    verdict = {SAME: "yes", DIFFERENT: f"{UNCERTIFIED} no"}.get(round_.verdict, "can't be")
+    verdict = {SAME: "yes", DIFFERENT: f"{Mark.UNCERTIFIED.symbol} no"}.get(round_.verdict, "can't be")
     return f"{verdict}: {round_.words}" if round_.words else verdict
 
 
@@ -480,12 +485,12 @@ def _verified(round_: Certified | None, mode: Any) -> str:
 def scaling(cluster: Cluster) -> pl.DataFrame:
     """Mean training time by contestant, layout and size of the training set, with its interval.
 
-    Columns: `line` (for people), `contestant`, `backend`, `layout` (null on one machine), `distribution`,
-    `data_scale`, `train_s`, `low`, `high`. Empty where no contestant has two sizes.
+    Columns: `line` (for people), `trial_id`, `contestant`, `backend`, `layout` (null on one machine),
+    `distribution`, `data_scale`, `train_s`, `low`, `high`. Empty where no contestant has two sizes.
     """
     rows = []
     for one in cluster.entrants:
-        summary = stats.summarize(cluster.values(one, "train_s"))
+        summary = stats.summarize(cluster.values(one, "train_s"), bounds=stats.POSITIVE)
         scale = int(one.settings.get(SCALE) or 1)
         if summary.mean is None:
             continue
@@ -493,7 +498,8 @@ def scaling(cluster: Cluster) -> pl.DataFrame:
         rows.append(
             {
                 "line": f"{name} · {one.layout or 'one machine'}",
-                "contestant": marked(name, one.contestant.is_short),
+                "trial_id": one.contestant.trial_id,
+                "contestant": str(one.contestant.label(name)),
                 "backend": one.contestant.backend,
                 "layout": one.layout or None,
                 "distribution": one.settings.get("distribution", "single"),
@@ -504,7 +510,7 @@ def scaling(cluster: Cluster) -> pl.DataFrame:
             }
         )
     schema: dict[str, Any] = dict.fromkeys(
-        ("line", "contestant", "backend", "layout", "distribution"), pl.String
+        ("line", "trial_id", "contestant", "backend", "layout", "distribution"), pl.String
     )
     schema |= {"data_scale": pl.Int64} | dict.fromkeys(("train_s", "low", "high"), pl.Float64)
     frame = pl.DataFrame(rows, schema=schema)
@@ -551,6 +557,11 @@ def _mean_and_interval(
 
 def _quantile(values: pl.Series, share: float) -> float | None:
     return values.quantile(share, "linear")
+
+
+def _summary(values: stats.Values, metric: Metric) -> stats.Summary:
+    """With an interval within what the metric can be."""
+    return stats.summarize(values, bounds=metric.bounds)
 
 
 def _ratio(ratio: stats.TimeRatio) -> tuple[str, str, str]:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import polars as pl
 
 from bakeoff.races import sentences
 from bakeoff.races.definitions import Race
-from bakeoff.races.frames import marked
+from bakeoff.races.marks import marks_of
 from bakeoff.races.sections import Section
+from bakeoff.report.drawn import Drawn
 from bakeoff.report.figures import Palette
 from bakeoff.report.opening import figures, statements, tables
 
 # Races of which the figure of time and error has a panel, and pairs whose break-even is drawn, at most.
 MAX_PANELS, MAX_CURVES = 12, 6
-
-# Name for files, chart, caption, description.
-Drawn = tuple[str, Any, str, str]
 
 
 def time_and_error(sections: Sequence[Section]) -> Iterator[Drawn]:
@@ -44,9 +41,8 @@ def time_and_error(sections: Sequence[Section]) -> Iterator[Drawn]:
     notes = {statements.note(race) for _, race in shown}
     note = notes.pop() if len(notes) == 1 else statements.SOME_NOTE
     some = f" {len(shown)} of {len(raced)} races." if len(raced) > len(shown) else ""
-    any_short = any(one.is_short for _, race in shown for one in race.contestants)
     level = statements.confidence(sections)
-    yield (
+    yield Drawn(
         "time-and-error",
         figures.time_and_error(runs, num_images, palette, level),
         f"Training time against final validation error: means over repeats.{some} Horizontal bars: "
@@ -54,8 +50,9 @@ def time_and_error(sections: Sequence[Section]) -> Iterator[Drawn]:
         "over seeds and the draw of test images. Bars are those of one contestant each; pairs are compared "
         "within blocks, and where possible image by image: bars may overlap where the verdict is clear."
         + (f" {note}" if note else ""),
-        f"Training time and final error of {marked(', '.join(palette.names), any_short)} on "
+        f"Training time and final error of {', '.join(palette.names)} on "
         f"{', '.join(titles)}; the values are in the tables of results.",
+        marks_of(one.short for _, race in shown for one in race.contestants),
     )
 
 
@@ -77,7 +74,7 @@ def break_even(section: Section, race: Race) -> Iterator[Drawn]:
     ]
     some = f" {len(shown)} of {len(known)} pairs." if len(known) > len(shown) else ""
     words = "; ".join(filter(None, (sentences.break_even_words(one) for one, _ in shown)))
-    yield (
+    yield Drawn(
         "break-even",
         figures.break_even(curves),
         f"Break-even on {statements.where(section, race)}: total time of a pair's first to that of its "
@@ -86,4 +83,5 @@ def break_even(section: Section, race: Race) -> Iterator[Drawn]:
         f"break-even points. Dashed: projected from the epochs that were run, by their mean after the "
         f"warm-up.{some}",
         f"Total times by number of epochs. {words}.",
+        marks_of(side for curve in curves for side in (curve.first, curve.second)),
     )

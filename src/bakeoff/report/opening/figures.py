@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 
 from bakeoff.metrics import METRICS, RATIO
-from bakeoff.report.figures import FAINT, HEIGHT, INK, MIN_INTERVAL, WIDTH, Figure, Palette, finish
-from bakeoff.stats import BreakEven, error_rate, summarize
+from bakeoff.report.figures import FAINT, HEIGHT, INK, WIDTH, Figure, Palette, finish
+from bakeoff.stats import POSITIVE, BreakEven, error_rate, summarize
 
 # Numbers of epochs at which a break-even curve is drawn, at most.
 MAX_POINTS = 60
@@ -113,36 +113,32 @@ def _points(
     for (panel, name, trial_id), mine in runs.group_by(
         ["panel", "contestant", "trial_id"], maintain_order=True
     ):
-        time = summarize(mine["train_s"].drop_nulls().to_numpy(), confidence)
+        time = summarize(mine["train_s"].drop_nulls().to_numpy(), confidence, POSITIVE)
         errors = mine["final_validation_error"].drop_nulls().to_numpy()
         error = error_rate(errors, num_images.get(str(trial_id)), confidence)
         if time.mean is None or error.rate is None:
             continue
-        enough = min(time.num, error.num_repeats) >= MIN_INTERVAL
         seeds, whole = (error.seed_low, error.seed_high), (error.low, error.high)
-        low = None if time.low is None else max(time.low, 0.0)
         rows.append(
             {
                 "panel": panel,
                 "contestant": name,
                 "time": _digits(time.mean),
-                **_ends("time", (low, time.high), 1.0, enough),
+                **_ends("time", (time.low, time.high), 1.0),
                 "error": _digits(percent * error.rate),
-                **_ends("seed", seeds, percent, enough),
-                **_ends("error", whole, percent, enough),
+                **_ends("seed", seeds, percent),
+                **_ends("error", whole, percent),
                 "num": time.num,
-                "shown_time": _with_interval("train_s", (time.mean, low, time.high)),
+                "shown_time": _with_interval("train_s", (time.mean, time.low, time.high)),
                 "shown_error": _with_interval("final_validation_error", (error.rate, *whole)),
             }
         )
     return sorted(rows, key=lambda row: order[str(row["contestant"])])
 
 
-def _ends(
-    name: str, ends: tuple[float | None, float | None], factor: float, drawn: bool
-) -> dict[str, float | None]:
+def _ends(name: str, ends: tuple[float | None, float | None], factor: float) -> dict[str, float | None]:
     return {
-        f"{name}_{side}": _digits(factor * end) if drawn and end is not None else None
+        f"{name}_{side}": None if end is None else _digits(factor * end)
         for side, end in zip(("low", "high"), ends, strict=True)
     }
 

@@ -15,12 +15,14 @@ from bakeoff.races.definitions import (
     UNCERTIFIED,
     Comparison,
     Race,
+    Unfit,
 )
+from bakeoff.races.marks import Label, Mark
 from bakeoff.races.sections import Section
 from bakeoff.report.opening import tables
-from bakeoff.report.tables import UNCERTIFIED as MARK
 
-SOME_NOTE = f"{MARK} Not certified of every pair that both train the same thing: see the verdicts."
+_MARK = Mark.UNCERTIFIED.symbol
+SOME_NOTE = f"{_MARK} Not certified of every pair that both train the same thing: see the verdicts."
 
 DECIDED, UNDECIDED, REFUSED, PLAIN = "decided", "undecided", "refused", ""
 
@@ -40,7 +42,8 @@ class Statement:
     anchor: its place in the page. claim, numbers: the sentence. state: `DECIDED`, `UNDECIDED`, `REFUSED`, or
     `PLAIN` where no verdict was asked for. badges: track, certificate, and doubts. remarks: sentences that
     every reader should see. measures: other ratios, name and value. runs: a contestant's name and the anchor
-    of its runs. command: what repeats them; empty if unknown.
+    of its runs. command: what repeats them; empty if unknown. is_warning: whether the claim is called out in
+    red: somebody learnt nothing.
     """
 
     claim: str
@@ -52,6 +55,7 @@ class Statement:
     measures: tuple[tuple[str, str], ...] = ()
     runs: tuple[tuple[str, str], ...] = ()
     command: str = ""
+    is_warning: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,11 @@ def statement(comparison: Comparison, anchor: str = "") -> Statement:
         more.append(f"what ran differs in {', '.join(comparison.differing)}")
     if comparison.certificate.verdict == DIFFERENT or comparison.certificate.words:
         more.append(sentences.certified(comparison))
-    more += [*sentences.warnings(comparison), *_exclusions(comparison)]
+    more += [
+        *sentences.warnings(comparison),
+        sentences.compiled_otherwise(comparison),
+        *_exclusions(comparison),
+    ]
     return Statement(
         claim=claim,
         numbers=numbers,
@@ -121,19 +129,24 @@ def statement(comparison: Comparison, anchor: str = "") -> Statement:
         measures=() if comparison.refusal else tuple(sentences.measure_words(comparison)),
         runs=tuple((one.short, tables.anchor(one)) for one in (comparison.first, comparison.second)),
         command=comparison.command,
+        is_warning=comparison.refusal is not None and comparison.refusal.kind is Unfit.NOTHING_LEARNT,
     )
 
 
 def _badges(comparison: Comparison) -> Iterable[Badge]:
     if not comparison.refusal:
         yield Badge("plain", comparison.track)
+    for one in (comparison.first, comparison.second):
+        if one.learning.is_partial:
+            some = f"{one.learning.num_nothing} of {one.learning.num_runs}"
+            yield Badge("bad", f"{one.plain_short} learnt nothing in {some} runs")
     certificate = comparison.certificate
     if certificate.verdict == SAME:
         yield Badge("good", "certified: same training")
     elif certificate.verdict == DIFFERENT:
-        yield Badge("bad", f"{MARK} train different things")
+        yield Badge("bad", f"{_MARK} train different things")
     else:
-        yield Badge("bad", f"{MARK} not certified")
+        yield Badge("bad", f"{_MARK} not certified")
     if comparison.hinges:
         yield Badge("bad", "hinges on which runs count")
 
@@ -197,9 +210,9 @@ def _founded(verdicts: Sequence[str]) -> str:
         return "All pairs are certified to train the same thing."
     words = {
         SAME: "certified to train the same thing",
-        DIFFERENT: f"known to differ in what they train ({MARK})",
-        NOT_COMPARED: f"not to be compared in what they train ({MARK})",
-        UNCERTIFIED: f"not verified to train the same thing ({MARK}): bakeoff verify would tell",
+        DIFFERENT: f"known to differ in what they train ({_MARK})",
+        NOT_COMPARED: f"not to be compared in what they train ({_MARK})",
+        UNCERTIFIED: f"not verified to train the same thing ({_MARK}): bakeoff verify would tell",
     }
     parts = [
         f"{'1 pair is' if counts[kind] == 1 else f'{counts[kind]} pairs are'} {said}"
@@ -239,10 +252,11 @@ def where(section: Section, race: Race) -> str:
     return section.title + (f" ({race.setting})" if race.setting else "")
 
 
-def marked(comparison: Comparison) -> str:
+def marked(comparison: Comparison) -> Label:
     """The second one's name, with the mark where the pair was not certified: ends the name of a pair."""
-    name = comparison.second.short
-    return name if comparison.certificate.is_same else f"{name} {MARK}"
+    second = comparison.second
+    uncertified = [] if comparison.certificate.is_same else [Mark.UNCERTIFIED]
+    return Label(second.plain_short, [*second.short.marks, *uncertified])
 
 
 def note(race: Race) -> str:
@@ -251,7 +265,7 @@ def note(race: Race) -> str:
     if not pairs:
         return ""
     if len(pairs) == len(race.comparisons):
-        return f"{MARK} Not certified that these contestants train the same thing."
+        return f"{_MARK} Not certified that these contestants train the same thing."
     shown = ", ".join(f"{one.first.short} and {one.second.short}" for one in pairs[:3])
     more = f" and {len(pairs) - 3} other pairs" if len(pairs) > 3 else ""
-    return f"{MARK} Not certified to train the same thing: {shown}{more}."
+    return f"{_MARK} Not certified to train the same thing: {shown}{more}."

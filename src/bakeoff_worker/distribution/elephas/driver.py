@@ -339,6 +339,7 @@ def _facts(run: Run, context: Any, properties: Dict[str, str]) -> Any:
         num_train_images=run.num_images,
         num_evaluation_images=len(run.evaluation[0]),
         input_shape=list(run.evaluation[0].shape[1:]),
+        **run.source.evaluation.facts(),
         elephas={
             "version": release.version,
             "mode": options["mode"],
