@@ -238,16 +238,6 @@ def test_a_test_set_too_small_for_the_margin_is_named() -> None:
     assert found.obstacle is stats.Obstacle.TEST_SET_TOO_SMALL
 
 
-def test_images_drawn_anew_for_each_block_are_no_obstacle_and_not_counted_twice() -> None:
-    """The same errors: what images have to do with them is in the differences already."""
-    a, b = [0.05, 0.052, 0.048] * 2, [0.05, 0.049, 0.051] * 2
-    anew = stats.error_difference(a, b, num_test_images=500, pairing=stats.Pairing.DRAWN_ANEW)
-    assert anew.test_set_se is None
-    found = judge(-0.5, 0.01, 6, Rules(), anew)
-    assert found.undecided_on is stats.Question.ERROR
-    assert found.obstacle is not stats.Obstacle.TEST_SET_TOO_SMALL
-
-
 def test_blocks_that_the_error_needs_are_projected_too() -> None:
     rules = Rules()
     seeds = errors(0.0, 0.003, rules, 20)  # the margin is 0.0025: more blocks shrink it
