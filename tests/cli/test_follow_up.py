@@ -14,8 +14,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bakeoff import session, study
+from bakeoff import identity, session, study
 from bakeoff.execute import Listener, Tally
+from bakeoff.launchers import fake
 from bakeoff.launchers.base import Launch
 from bakeoff.store.reader import Reader
 from bakeoff_worker.records import EpochRecord, Record, RunEnded, RunSpec
@@ -65,6 +66,9 @@ class Launcher:
 
     def __call__(self, request: Launch) -> Generator[Record, None, None]:
         spec = request.job.spec
+        if request.job.paths.looks:
+            yield from fake.launch(request)
+            return
         self.launched.append(spec)
         width = spec.settings.model_options.get("width", 0)
         train_s = self.seconds.get((width, spec.settings.global_batch_size))
@@ -209,7 +213,7 @@ def test_what_the_store_says_of_the_study(folder: Path) -> None:
     assert (
         set(branch["compared"])
         <= set(runs["trial_id"])
-        >= {study.load(folder / "then.toml").trials[0].trial_id}
+        >= {identity.known(study.load(folder / "then.toml")).trials[0].trial_id}
     )
 
 

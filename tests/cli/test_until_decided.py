@@ -14,6 +14,7 @@ import pytest
 
 from bakeoff import session, study
 from bakeoff.execute import Listener, Tally
+from bakeoff.launchers import fake
 from bakeoff.launchers.base import Launch
 from bakeoff.store.reader import Reader
 from bakeoff_worker.records import EpochRecord, Record, RunEnded, RunSpec
@@ -50,6 +51,9 @@ class Launcher:
 
     def __call__(self, request: Launch) -> Generator[Record, None, None]:
         spec = request.job.spec
+        if request.job.paths.looks:
+            yield from fake.launch(request)
+            return
         if len(self.launched) == self.stop_at:
             raise KeyboardInterrupt
         self.launched.append(spec)
