@@ -75,7 +75,7 @@ class Launcher:
         if train_s is None:
             yield RunEnded("failed", "told to")
             return
-        chance = random.Random(f"{spec.trial_id} {spec.seed}")
+        chance = random.Random(f"{spec.label} {spec.seed}")
         for epoch in range(1, spec.settings.epochs + 1):
             second_s = train_s * chance.lognormvariate(0.0, self.noise)
             yield EpochRecord(epoch, 40, second_s, 0.1, 1.0, 0.5, 1.0, 0.5, None, None, None)

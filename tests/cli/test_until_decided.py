@@ -61,7 +61,7 @@ class Launcher:
         if width not in self.seconds:
             yield RunEnded("failed", "told to")
             return
-        chance = random.Random(f"{spec.trial_id} {spec.seed}")
+        chance = random.Random(f"{spec.label} {spec.seed}")
         run_s = self.seconds[width] * chance.lognormvariate(0.0, self.noise)
         for epoch in range(1, spec.settings.epochs + 1):
             yield EpochRecord(epoch, 40, run_s, 0.1, 1.0, 0.5, 1.0, 0.5, None, None, None)
