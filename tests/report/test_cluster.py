@@ -154,12 +154,12 @@ def test_layout_against_layout(tmp_path: Path) -> None:
     first, second = sentences.layout_verdicts(found)
     assert first[0] == "theano: 2 × 1, which trains 1.18× faster than 1 × 2"
     assert "in total 2 × 1 is 1.09× as fast" in first[1]
-    assert second[0] == "tensorflow: 1 × 2 or 2 × 1: practically equal, ratio of training times 1.00"
+    assert second[0] == "tensorflow: 1 × 2 or 2 × 1: practically equal, ratio of times (1 × 2's over 2 × 1's) 1.00"
 
 
 def test_two_simulations_are_too_few(tmp_path: Path) -> None:
     claim, _ = next(iter(sentences.layout_verdicts(of(tmp_path, *LAYOUTS, repeats=2))))
-    assert claim == "theano: 2 × 1 or 1 × 2: too few repeats to say, ratio of training times 1.18"
+    assert claim == "theano: 2 × 1 or 1 × 2: too few repeats to say, ratio of times (2 × 1's over 1 × 2's) 0.85"
 
 
 def test_the_follow_up_is_chosen_from_the_results(tmp_path: Path) -> None:
@@ -483,12 +483,12 @@ def test_samples_that_vanish_without_being_skipped_count_as_left_out(tmp_path: P
 @pytest.mark.parametrize(
     ("interval", "num", "verdict"),
     [
-        ((3.0, 12.0), 3, conclusions.REPRODUCED),
-        ((5.0, 7.0), 2, conclusions.UNDECIDED),
+        ((3.0, 12.0), 6, conclusions.REPRODUCED),
+        ((5.0, 7.0), 5, conclusions.UNDECIDED),
         ((5.0, 13.0), 9, conclusions.UNDECIDED),
-        ((12.1, 13.0), 3, conclusions.CONTRADICTED),
-        ((1.0, 2.9), 3, conclusions.CONTRADICTED),
-        (None, 3, conclusions.UNDECIDED),
+        ((12.1, 13.0), 6, conclusions.CONTRADICTED),
+        ((1.0, 2.9), 6, conclusions.CONTRADICTED),
+        (None, 6, conclusions.UNDECIDED),
     ],
 )
 def test_an_interval_is_judged_by_the_stated_rule(interval: Any, num: int, verdict: str) -> None:
