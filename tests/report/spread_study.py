@@ -240,7 +240,7 @@ def _observed(trial: Trial) -> dict[str, Any]:
 
 
 def write(
-    path: Path, trials: Sequence[Trial], repeats: int = 3, document: Mapping[str, Any] | None = None
+    path: Path, trials: Sequence[Trial], repeats: int = 6, document: Mapping[str, Any] | None = None
 ) -> Path:
     """A store with a study of these trials. Repeat r is slower by r percent for all alike."""
     specs = tuple(

@@ -56,7 +56,7 @@ def cells(table: Table, *first: str) -> dict[str, str]:
 
 
 def test_table_one_has_the_study_s_columns(tmp_path: Path) -> None:
-    found = of(tmp_path, *TWO)
+    found = of(tmp_path, *TWO, repeats=3)
     row = cells(cluster_tables.table_one(found), "2 × 1", "theano")
     totals = [11 + 11 * (1 + 0.01 * repeat) for repeat in range(3)]
     summary = stats.summarize(totals)
@@ -128,7 +128,7 @@ def test_beside_the_tasks(tmp_path: Path) -> None:
 
 
 def test_task_times_show_the_whole_distribution(tmp_path: Path) -> None:
-    row = cells(cluster_tables.task_times(of(tmp_path, *TWO)), "theano · 2x1")
+    row = cells(cluster_tables.task_times(of(tmp_path, *TWO, repeats=3)), "theano · 2x1")
     assert (row["Tasks"], row["Stages per run"], row["Min"], row["Max"]) == ("6", "1", "10.00", "11.22")
 
 
@@ -155,12 +155,17 @@ def test_layout_against_layout(tmp_path: Path) -> None:
     first, second = sentences.layout_verdicts(found)
     assert first[0] == "theano: 2 × 1, which trains 1.18× faster than 1 × 2"
     assert "in total 2 × 1 is 1.09× as fast" in first[1]
-    assert second[0] == "tensorflow: 1 × 2 or 2 × 1: practically equal, ratio of training times 1.00"
+    assert (
+        second[0]
+        == "tensorflow: 1 × 2 or 2 × 1: practically equal, ratio of times (1 × 2's over 2 × 1's) 1.00"
+    )
 
 
 def test_two_simulations_are_too_few(tmp_path: Path) -> None:
     claim, _ = next(iter(sentences.layout_verdicts(of(tmp_path, *LAYOUTS, repeats=2))))
-    assert claim == "theano: 2 × 1 or 1 × 2: too few repeats to say, ratio of training times 1.18"
+    assert (
+        claim == "theano: 2 × 1 or 1 × 2: too few repeats to say, ratio of times (2 × 1's over 1 × 2's) 0.846"
+    )
 
 
 def test_the_follow_up_is_chosen_from_the_results(tmp_path: Path) -> None:
@@ -230,7 +235,7 @@ def test_should_it_be_distributed_at_all(tmp_path: Path, task_s: float, train_s:
     trials = Trial("theano", "2x1", task_s=task_s), Trial("theano", "", train_s=train_s)
     ((found, numbers),) = sentences.machine_verdicts(of(tmp_path, *trials))
     assert found == claim
-    assert re.match(r"\(95 % CI [\d.]+–[\d.]+, 3 paired blocks\); the whole job (is|takes) ", numbers)
+    assert re.match(r"\(95 % CI [\d.]+–[\d.]+, 6 paired blocks\); the whole job (is|takes) ", numbers)
     assert numbers.endswith("the error paid is 0.00 pp (95 % CI −0.03 to +0.03)")  # the test set's share
 
 
@@ -484,12 +489,12 @@ def test_samples_that_vanish_without_being_skipped_count_as_left_out(tmp_path: P
 @pytest.mark.parametrize(
     ("interval", "num", "verdict"),
     [
-        ((3.0, 12.0), 3, conclusions.REPRODUCED),
-        ((5.0, 7.0), 2, conclusions.UNDECIDED),
+        ((3.0, 12.0), 6, conclusions.REPRODUCED),
+        ((5.0, 7.0), 5, conclusions.UNDECIDED),
         ((5.0, 13.0), 9, conclusions.UNDECIDED),
-        ((12.1, 13.0), 3, conclusions.CONTRADICTED),
-        ((1.0, 2.9), 3, conclusions.CONTRADICTED),
-        (None, 3, conclusions.UNDECIDED),
+        ((12.1, 13.0), 6, conclusions.CONTRADICTED),
+        ((1.0, 2.9), 6, conclusions.CONTRADICTED),
+        (None, 6, conclusions.UNDECIDED),
     ],
 )
 def test_an_interval_is_judged_by_the_stated_rule(interval: Any, num: int, verdict: str) -> None:

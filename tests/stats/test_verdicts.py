@@ -223,9 +223,9 @@ def test_a_projection_is_silent_where_it_predicts_nothing() -> None:
 
 def test_more_noise_asks_for_more_blocks_and_a_fixed_number_is_no_help_afterwards() -> None:
     """Blocks that are added are judged at every look, so that both rules project the same."""
-    few, many = (judge(0.0, sd, 20, Rules()).more for sd in (0.04, 0.05))
+    few, many = (judge(0.0, sd, 8, Rules()).more for sd in (0.026, 0.03))
     assert few is not None and many is not None and few.num < many.num
-    assert judge(0.0, 0.05, 20, Rules(is_sequential=True)).more == many
+    assert judge(0.0, 0.03, 8, Rules(is_sequential=True)).more == many
 
 
 def test_a_test_set_too_small_for_the_margin_is_named() -> None:
