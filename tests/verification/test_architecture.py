@@ -107,3 +107,25 @@ def test_a_recurrent_layer_and_its_cell_say_one_thing():
 
     assert list(architecture._meaning(recurrent(True))) == ["units", "reset_after"]
     assert not architecture.declared_alike(recurrent(True), recurrent(False))
+
+
+def test_what_layers_draw_from_is_compared_though_it_is_switched_off(shown):
+    own, other, same = (
+        shown(Contestant(backend=name, draws=draws))
+        for name, draws in (
+            ("a", ("uniform(minval=-0.1)",)),
+            ("b", ("uniform(minval=-0.3)",)),
+            ("c", ("uniform(minval=-0.1)",)),
+        )
+    )
+    found = next(architecture.differences(own, other))
+    assert (found.key, found.own, found.others) == ("draws", "uniform(minval=-0.1)", "uniform(minval=-0.3)")
+    assert not list(architecture.differences(own, same))
+
+
+def test_ranges_in_a_configuration_are_compared():
+    def rotation(factor):
+        return LayerInfo("turned", "RandomRotation", True, {"factor": factor, "seed": None})
+
+    assert architecture.declared_alike(rotation([-0.1, 0.1]), rotation([-0.1, 0.1]))
+    assert not architecture.declared_alike(rotation([-0.1, 0.1]), rotation([-0.3, 0.3]))
