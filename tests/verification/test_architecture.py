@@ -89,13 +89,15 @@ def test_another_network_altogether(shown):
 
 
 def test_layers_within_a_layer_are_compared_by_their_paths():
-    def block(padding, kind="Conv2D", is_keras=False):
-        inner = LayerInfo("first", kind, True, {**CONV, "padding": padding})
+    def block(padding, kind="Conv2D", is_keras=False, penalty=None):
+        inner = LayerInfo("first", kind, True, {**CONV, "padding": padding, "kernel_regularizer": penalty})
         return LayerInfo("block", "Block", is_keras, {}, (inner,))
 
     assert architecture.declared_alike(block("same"), block("same"))
     assert not architecture.declared_alike(block("same"), block("valid"))
     assert not architecture.declared_alike(block("same"), block("same", "SeparableConv2D"))
+    penalized = block("same", penalty={"class_name": "L2", "config": {"l2": 0.001}})
+    assert not architecture.declared_alike(block("same"), penalized)
     # What Keras's own layers are made of is another matter in another Keras.
     assert architecture.declared_alike(block("same", is_keras=True), block("same", "Other", is_keras=True))
 

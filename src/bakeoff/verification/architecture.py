@@ -148,7 +148,7 @@ def _meaning(layer: LayerInfo) -> dict[str, Any]:
             found[key] = _penalty(config[key])
     for inner in layer.inner:
         for key, value in _meaning(inner).items():
-            if found.get(key) != value:  # a recurrent layer says what its cell says
+            if key not in found or found[key] != value:  # a recurrent layer says what its cell says
                 found[f"{inner.name}/{key}"] = value
     if layer.inner and not layer.is_keras:  # what Keras's own are made of is another matter in another Keras
         found["layers"] = ", ".join(f"{inner.name}: {inner.kind}" for inner in layer.inner)

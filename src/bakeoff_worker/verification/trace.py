@@ -31,10 +31,10 @@ class Trace:
         """Calls in their order, what each gave, and what it gave on shared inputs: arrays, channels last.
 
         A call has ``layer`` (its place), ``inputs`` (numbers of tensors, None for one from elsewhere),
-        ``output`` (the number of its tensor), ``draws`` (those that were switched off), and ``random`` where it gives something else each time on the
-        same inputs. Tensor 0 is the images. Shared inputs are noise that depends on a tensor's shape alone:
-        each contestant's layer is asked the same, whatever went wrong before it. None where a layer takes no
-        such inputs.
+        ``output`` (the number of its tensor), ``draws`` (those that were switched off), and ``random`` where
+        it gives something else each time on the same inputs. Tensor 0 is the images. Shared inputs are noise
+        that depends on a tensor's shape alone: each contestant's layer is asked the same, whatever went wrong
+        before it. None where a layer takes no such inputs.
         """
         first, again = (self._pass(x) for _ in range(2))
         is_random_before = False
