@@ -57,8 +57,8 @@ class Contestant:
     a loss and a batch's size to what it reports. late: by step, how far its step counter is ahead.
     is_single: its layers compute in single precision whatever it says. random: places of layers that draw at
     random. unknown: kinds of layers that are not Keras's, which the reference doesn't know. penalty: as a
-    weight named kernel declares it. added_loss: by layers of its own. extra_gradient: factor on all
-    gradients.
+    weight named kernel declares it. draws: of its first layer. added_loss: by layers of its own.
+    extra_gradient: factor on all gradients.
     """
 
     layers: Layers = PLAIN
@@ -73,6 +73,7 @@ class Contestant:
     reported: Callable[[float, int], float] = lambda value, size: value
     unknown: tuple[str, ...] = ()
     random: tuple[int, ...] = ()
+    draws: tuple[str, ...] = ()
     penalty: dict[str, Any] | None = None
     added_loss: float = 0.0
     extra_gradient: float = 1.0
@@ -113,6 +114,7 @@ class _Computed:
                 "inputs": list(call.inputs),
                 "output": call.output,
                 "random": call.layer in self.contestant.random,
+                "draws": self.contestant.draws if call.layer == 0 else (),
             }
             for call in self.calls
         ]

@@ -89,13 +89,15 @@ def test_another_network_altogether(shown):
 
 
 def test_layers_within_a_layer_are_compared_by_their_paths():
-    def block(padding, kind="Conv2D", is_keras=False):
-        inner = LayerInfo("first", kind, True, {**CONV, "padding": padding})
+    def block(padding, kind="Conv2D", is_keras=False, penalty=None):
+        inner = LayerInfo("first", kind, True, {**CONV, "padding": padding, "kernel_regularizer": penalty})
         return LayerInfo("block", "Block", is_keras, {}, (inner,))
 
     assert architecture.declared_alike(block("same"), block("same"))
     assert not architecture.declared_alike(block("same"), block("valid"))
     assert not architecture.declared_alike(block("same"), block("same", "SeparableConv2D"))
+    penalized = block("same", penalty={"class_name": "L2", "config": {"l2": 0.001}})
+    assert not architecture.declared_alike(block("same"), penalized)
     # What Keras's own layers are made of is another matter in another Keras.
     assert architecture.declared_alike(block("same", is_keras=True), block("same", "Other", is_keras=True))
 
@@ -107,3 +109,25 @@ def test_a_recurrent_layer_and_its_cell_say_one_thing():
 
     assert list(architecture._meaning(recurrent(True))) == ["units", "reset_after"]
     assert not architecture.declared_alike(recurrent(True), recurrent(False))
+
+
+def test_what_layers_draw_from_is_compared_though_it_is_switched_off(shown):
+    own, other, same = (
+        shown(Contestant(backend=name, draws=draws))
+        for name, draws in (
+            ("a", ("uniform(minval=-0.1)",)),
+            ("b", ("uniform(minval=-0.3)",)),
+            ("c", ("uniform(minval=-0.1)",)),
+        )
+    )
+    found = next(architecture.differences(own, other))
+    assert (found.key, found.own, found.others) == ("draws", "uniform(minval=-0.1)", "uniform(minval=-0.3)")
+    assert not list(architecture.differences(own, same))
+
+
+def test_ranges_in_a_configuration_are_compared():
+    def rotation(factor):
+        return LayerInfo("turned", "RandomRotation", True, {"factor": factor, "seed": None})
+
+    assert architecture.declared_alike(rotation([-0.1, 0.1]), rotation([-0.1, 0.1]))
+    assert not architecture.declared_alike(rotation([-0.1, 0.1]), rotation([-0.3, 0.3]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,8 @@ def differences(own: Evidence, others: Evidence) -> Iterator[Difference]:
         return
     for index, (call, other) in enumerate(zip(own.calls, others.calls, strict=True)):
         layer, twin = own.layers[call.layer], others.layers[other.layer]
+        if call.draws != other.draws:
+            yield Difference(index, layer.name, "draws", _listed(call.draws), _listed(other.draws))
         if call.inputs != other.inputs:
             yield Difference(index, layer.name, "inputs", str(call.inputs), str(other.inputs))
         mine, theirs = _meaning(layer), _meaning(twin)
@@ -126,7 +128,7 @@ def _kinds(evidence: Evidence) -> list[str]:
     return [evidence.layers[call.layer].kind for call in evidence.calls]
 
 
-def _listed(kinds: list[str]) -> str:
+def _listed(kinds: Sequence[str]) -> str:
     return ", ".join(kinds) or "nothing"
 
 
@@ -139,20 +141,24 @@ def _meaning(layer: LayerInfo) -> dict[str, Any]:
             found["strides"] = found.get("pool_size")
     else:
         found = {
-            key: _plain(value)
-            for key, value in config.items()
-            if key not in _NO_MATTER and isinstance(value, int | float | str | bool)
+            key: _plain(value) for key, value in config.items() if key not in _NO_MATTER and _is_plain(value)
         }
     for key in config:
         if key.endswith(("_regularizer", "_constraint")):
             found[key] = _penalty(config[key])
     for inner in layer.inner:
         for key, value in _meaning(inner).items():
-            if found.get(key) != value:  # a recurrent layer says what its cell says
+            if key not in found or found[key] != value:  # a recurrent layer says what its cell says
                 found[f"{inner.name}/{key}"] = value
     if layer.inner and not layer.is_keras:  # what Keras's own are made of is another matter in another Keras
         found["layers"] = ", ".join(f"{inner.name}: {inner.kind}" for inner in layer.inner)
     return found
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return isinstance(value, int | float | str | bool)
 
 
 def _penalty(given: Any) -> Any:

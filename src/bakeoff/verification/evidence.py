@@ -54,13 +54,14 @@ class WeightInfo:
 class Call:
     """One call of a layer: its place, tensors in (0: the images; None: from elsewhere), and the tensor out.
 
-    is_random: it gives something else each time.
+    is_random: it gives something else each time. draws: what it drew through Keras, which was switched off.
     """
 
     layer: int
     inputs: tuple[int | None, ...]
     output: int
     is_random: bool = False
+    draws: tuple[str, ...] = ()
 
 
 class Evidence:
@@ -103,7 +104,9 @@ class Evidence:
     def calls(self) -> tuple[Call, ...]:
         """The layers' calls, in order; the same in every scene."""
         return tuple(
-            Call(one["layer"], tuple(one["inputs"]), one["output"], one["random"])
+            Call(
+                one["layer"], tuple(one["inputs"]), one["output"], one["random"], tuple(one.get("draws", ()))
+            )
             for one in self._json(f"{GENERAL}/calls")
         )
 

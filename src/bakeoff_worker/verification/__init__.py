@@ -50,8 +50,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     silence.random_layers(backend.keras)
     first = Batches(source, settings, "as_trained")
     backend.build(loop.model_builder(job), first.input_shape, source.num_classes, seed)
-    if not isinstance(backend, Keras2):
-        silence.draws(backend.keras)
+    draws = [] if isinstance(backend, Keras2) else silence.draws(backend.keras)
     loop.end_phase(channel, "build", watch.stop())
 
     with Evidence(job.paths.evidence) as evidence:
@@ -69,7 +68,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
         channel.emit(loop.facts(settings, backend, input_shape=list(first.input_shape)))
         # What follows compiles the model anew: the study's optimizer has had its say.
         watch = Stopwatch()
-        trace, gradients = Trace(backend), Gradients(backend, weights)
+        trace, gradients = Trace(backend, draws), Gradients(backend, weights)
         for scene in SCENES:
             batches = Batches(source, settings, scene)
             weights.write(points[scene])

@@ -1,7 +1,10 @@
 """Dropout, noise and augmentation switched off without changing the network otherwise."""
 
 import functools
-from typing import Any, Callable, Dict
+import inspect
+from typing import Any, Callable, Dict, List
+
+import numpy as np
 
 # Layers that draw random numbers while they train, here and in every subclass; what RNN stands for lies in
 # their cells.
@@ -36,18 +39,40 @@ def random_layers(keras: Any) -> None:
     keras.layers.Layer.__call__ = silenced
 
 
-def draws(keras: Any) -> None:
+def draws(keras: Any) -> List[str]:
     """From now on whatever Keras 3 draws is the middle of its distribution, in this whole process.
 
     Augmentation then turns by no angle and zooms by nothing; a layer of the user's that draws through
     `keras.random` does the same in every framework. To be asked for once the model is built: initializers
     draw, too. Keras 2 has written its draws into the graph by then: a layer that draws there is found out by
     drawing.
+
+    Gives the list that each draw adds itself to: what contestants draw from is compared by that.
     """
-    random = keras.src.backend.random
+    random, made = keras.src.backend.random, []  # type: Any, List[str]
     for name, middle in _middles(keras).items():
         if hasattr(random, name):
-            setattr(random, name, functools.wraps(getattr(random, name))(middle))
+            setattr(random, name, _noted(getattr(random, name), middle, made))
+    return made
+
+
+def _noted(draw: Any, middle: Any, made: List[str]) -> Any:
+    """The middle in place of a draw, which is written down with what numbers it was asked for."""
+    signature = inspect.signature(middle)
+
+    @functools.wraps(draw)
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        asked = signature.bind(*args, **kwargs)
+        asked.apply_defaults()
+        numbers = [
+            "{}={:.6g}".format(key, float(value))
+            for key, value in asked.arguments.items()
+            if key != "seed" and isinstance(value, (int, float, np.number))
+        ]
+        made.append("{}({})".format(draw.__name__, ", ".join(numbers)))
+        return middle(*args, **kwargs)
+
+    return noted
 
 
 def _middles(keras: Any) -> Dict[str, Callable[..., Any]]:

@@ -18,10 +18,12 @@ class Trace:
 
     Keras 3 computes as it goes, so that the calls are overheard on arrays. Keras 2 is asked for a new
     graph on a placeholder, whose tensors are computed afterwards.
+
+    draws: see `silence.draws`.
     """
 
-    def __init__(self, backend: Any) -> None:
-        self._backend = backend
+    def __init__(self, backend: Any, draws: List[str]) -> None:
+        self._backend, self._draws = backend, draws
         self._channels_first = backend.settings.data_layout == "channels_first"
         self._graph: Any = None
 
@@ -29,10 +31,10 @@ class Trace:
         """Calls in their order, what each gave, and what it gave on shared inputs: arrays, channels last.
 
         A call has ``layer`` (its place), ``inputs`` (numbers of tensors, None for one from elsewhere),
-        ``output`` (the number of its tensor), and ``random`` where it gives something else each time on the
-        same inputs. Tensor 0 is the images. Shared inputs are noise that depends on a tensor's shape alone:
-        each contestant's layer is asked the same, whatever went wrong before it. None where a layer takes no
-        such inputs.
+        ``output`` (the number of its tensor), ``draws`` (those that were switched off), and ``random`` where
+        it gives something else each time on the same inputs. Tensor 0 is the images. Shared inputs are noise
+        that depends on a tensor's shape alone: each contestant's layer is asked the same, whatever went wrong
+        before it. None where a layer takes no such inputs.
         """
         first, again = (self._pass(x) for _ in range(2))
         is_random_before = False
@@ -60,7 +62,7 @@ class Trace:
         keras = self._backend.keras
         if not isinstance(self._backend, Keras2):
             images = keras.ops.convert_to_tensor(x)
-            heard, end = _listen(self._backend.model, images, self._shared_tensor, training=True)
+            heard, end = _listen(self._backend.model, images, self._shared_tensor, self._draws, training=True)
             calls, heard = _numbered(heard, end, images)
             return _Pass(calls, [one.computed(keras.ops.convert_to_numpy) for one in heard])
         if self._graph is None:
@@ -74,7 +76,7 @@ class Trace:
                 given.append((keras.layers.Input(batch_shape=shape), self._noise(shape, number)))
                 return given[-1][0]
 
-            calls, heard = _numbered(*_listen(self._backend.model, images, placeholder), images=images)
+            calls, heard = _numbered(*_listen(self._backend.model, images, placeholder, []), images=images)
             # A layer that gives its input back, such as silenced dropout, may give a placeholder itself.
             tensors = [
                 keras.backend.identity(tensor)
@@ -114,13 +116,13 @@ class _Heard(NamedTuple):
     inputs: List[Any]
     output: Any
     shared: Any
+    draws: List[str]
 
     def computed(self, compute: Callable[[Any], Any]) -> "_Heard":
         """The same in arrays."""
         output, inputs = np.array(compute(self.output)), [np.array(compute(one)) for one in self.inputs]
-        return _Heard(
-            self.layer, inputs, output, None if self.shared is None else np.array(compute(self.shared))
-        )
+        shared = None if self.shared is None else np.array(compute(self.shared))
+        return self._replace(output=output, inputs=inputs, shared=shared)
 
 
 class _Pass(NamedTuple):
@@ -129,7 +131,7 @@ class _Pass(NamedTuple):
 
 
 def _listen(
-    model: Any, images: Any, share: Callable[[Any, int], Any], **options: Any
+    model: Any, images: Any, share: Callable[[Any, int], Any], draws: List[str], **options: Any
 ) -> Tuple[List[_Heard], Any]:
     """Each call of a layer; the model's output. share: from a tensor to what is put in its place."""
     heard: List[_Heard] = []
@@ -141,11 +143,13 @@ def _listen(
             if within:
                 return call(*args, **kwargs)
             within.append(place)
+            before = len(draws)
             try:
                 output = call(*args, **kwargs)
+                drawn = draws[before:]
                 if not isinstance(output, (list, tuple, dict)):
                     shared = _on_shared_inputs(call, args, kwargs, share)
-                    heard.append(_Heard(place, list(_tensors((args, kwargs))), output, shared))
+                    heard.append(_Heard(place, list(_tensors((args, kwargs))), output, shared, drawn))
             finally:
                 within.pop()
             return output
@@ -215,7 +219,7 @@ def _numbered(heard: List[_Heard], end: Any, images: Any) -> Tuple[List[Dict[str
         if not used and numbers == [None]:
             continue  # a layer of Keras 2 that was only tried for the shape of what it gives
         known.append(one.output)
-        calls.append({"layer": one.layer, "inputs": numbers, "output": len(known) - 1})
+        calls.append({"layer": one.layer, "inputs": numbers, "output": len(known) - 1, "draws": one.draws})
         kept.append(one)
     return calls, kept
 
