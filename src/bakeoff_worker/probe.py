@@ -13,7 +13,7 @@ def versions() -> Dict[str, str]:
     try:
         from importlib import metadata
     except ImportError:  # Python 3.7
-        import pkg_resources  # type: ignore[import-untyped,unused-ignore]
+        import pkg_resources  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
         return {item.project_name: item.version for item in pkg_resources.working_set}
     return {
