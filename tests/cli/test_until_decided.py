@@ -186,7 +186,7 @@ def test_blocks_are_whole_and_interleaved(folder: Path) -> None:
 def test_equal_contestants_are_called_so(folder: Path) -> None:
     tally, told = run(folder, Launcher({1: 1.0, 2: 1.0, 3: 1.0}, noise=0.003))
     assert tally.num_undecided == 0
-    assert "width 1 and width 2 take practically the same time" in "".join(told)
+    assert "".join(told).count("take practically the same time") == 3
 
 
 def test_a_spent_budget_of_blocks_leaves_it_undecided_and_a_raised_one_goes_on(folder: Path) -> None:
