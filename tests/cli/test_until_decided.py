@@ -64,7 +64,7 @@ class Launcher:
         chance = random.Random(f"{spec.label} {spec.seed}")
         run_s = self.seconds[width] * chance.lognormvariate(0.0, self.noise)
         for epoch in range(1, spec.settings.epochs + 1):
-            yield EpochRecord(epoch, 40, run_s, 0.1, 1.0, 0.5, 1.0, 0.5, None, None, None)
+            yield EpochRecord(epoch, 40, run_s, 0.1, 1.0 / epoch, 0.5, 1.0, 0.5, None, None, None)
         yield RunEnded("ok")
 
     @property

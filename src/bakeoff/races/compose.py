@@ -168,13 +168,15 @@ def _ranking(members: Sequence[Contestant], comparisons: Sequence[Comparison], r
 
 
 def _ranked(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
-    """Those that the fastest contestant wins come first, close ones before clear ones."""
+    """Those that the fastest contestant wins come first, close ones before clear ones; refused ones last."""
     ratios = {id(one): one.verdict.time.ratio for one in comparisons}
-    wins = Counter(one.first.trial_id for one in comparisons if ratios[id(one)] is not None)
+    asked = [one for one in comparisons if one.refusal is None]
+    wins = Counter(one.first.trial_id for one in asked if ratios[id(one)] is not None)
     return tuple(
         sorted(
             comparisons,
             key=lambda one: (
+                one.refusal is not None,
                 ratios[id(one)] is None,
                 -wins[one.first.trial_id],
                 -(ratios[id(one)] or 0.0),
