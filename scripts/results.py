@@ -58,6 +58,7 @@ DRAWINGS = (
     Drawing("verdicts/cost.bundle.zip", "closest-today", "closest-today"),
     Drawing("memory/memory.bundle.zip", "memory-torch", "torch", has_tables=False),
     Drawing("memory/memory.bundle.zip", "memory-jax", "jax", has_tables=False),
+    Drawing("gpu/gpu.bundle.zip", "gpu", "gpu"),
 )
 
 

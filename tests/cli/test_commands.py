@@ -35,8 +35,8 @@ def test_plan_before_any_run_knows_nothing_and_makes_nothing(program: Any) -> No
 def test_plan_lists_the_order_in_which_runs_then_start(program: Any) -> None:
     planned = json.loads(program("plan", "tiny.toml", "--json").stdout)
     program("run", "tiny.toml", "--quiet", "--no-report")
-    order = [(run["trial_id"], run["repeat"]) for run in planned["runs"]]
-    assert program.runs().select("trial_id", "repeat").rows() == order
+    order = [(run["label"], run["repeat"]) for run in planned["runs"]]
+    assert program.runs().select("label", "repeat").rows() == order
 
 
 def test_plan_after_a_run_estimates(done: Any) -> None:

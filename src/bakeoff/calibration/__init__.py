@@ -11,11 +11,12 @@
     assessment.py       all of it, and whether the machine passes
 """
 
-from bakeoff.calibration.assessment import MIN_BLOCKS, STUDY, Calibration, assess, latest
+from bakeoff.calibration.assessment import STUDY, Calibration, assess, latest
 from bakeoff.calibration.false_positives import FalsePositives
 from bakeoff.calibration.handicaps import MAX_PROJECTED, Found
 from bakeoff.calibration.noise import Noise, NoiseSource
 from bakeoff.calibration.words import percent
+from bakeoff.stats import MIN_BLOCKS
 
 __all__ = [
     "MAX_PROJECTED",

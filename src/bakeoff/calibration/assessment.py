@@ -16,14 +16,14 @@ from bakeoff.calibration.false_positives import FalsePositives, differ_by_chance
 from bakeoff.calibration.handicaps import Found
 from bakeoff.calibration.noise import Noise, NoiseSource, noise, sources
 from bakeoff.calibration.words import percent
-from bakeoff.stats import Rules
+from bakeoff.stats import MIN_BLOCKS, Rules
 from bakeoff.study import racing
 from bakeoff.study.naming import text
 
 # Name of the built-in study whose runs are a calibration.
 STUDY = "calibration"
-# Fewer plain entries or blocks than this say nothing.
-MIN_ENTRIES, MIN_BLOCKS = 3, 3
+# Fewer plain entries than this say nothing.
+MIN_ENTRIES = 3
 # The rules by which a machine passes; docs/calibration.md has the reasons.
 MIN_CHANCE = 0.01  # of identical entries differing as much as they do, all together
 MUST_FIND = 0.1  # a handicap of this fraction is to be found ...

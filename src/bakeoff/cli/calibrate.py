@@ -21,6 +21,7 @@ from bakeoff.cli.console import console, table, tell
 from bakeoff.cli.stores import store_path
 from bakeoff.errors import MachineError, UsageError
 from bakeoff.execute import Listener
+from bakeoff.identity import known
 from bakeoff.store.reader import Reader
 
 # A calibration that was stopped goes on within this time; later, another one begins.
@@ -46,7 +47,7 @@ def main(arguments: argparse.Namespace) -> int:
             verify=False,  # of one contestant there is nothing to compare
         )
     with Reader(store) as reader:
-        found = calibration.assess(reader.runs(chosen.digest), machine.identity()["machine_id"])
+        found = calibration.assess(reader.runs(known(chosen).digest), machine.identity()["machine_id"])
     if found is None:
         raise MachineError(
             f"too few runs ended well: expected {calibration.MIN_BLOCKS} blocks with all plain entries",
