@@ -413,7 +413,7 @@ def test_layouts_hold_each_run_its_mean_and_an_interval_from_three_runs_on() -> 
     rows = data_of(figures.layouts(runs_of(*three, *two)), "line", "kind")
     means = {row["line"]: row for row in rows if row["kind"] == "mean"}
     assert list(means) == ["theano · 5 × 4", "theano · 4 × 5"]
-    expected = stats.summarize(np.array([50.0, 52.0, 55.0]))
+    expected = stats.summarize(np.array([50.0, 52.0, 55.0]), bounds=stats.POSITIVE)
     first = means["theano · 5 × 4"]
     assert (first["value"], first["low"], first["high"]) == pytest.approx(
         (expected.mean, expected.low, expected.high), rel=1e-4
