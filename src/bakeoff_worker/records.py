@@ -20,6 +20,8 @@ from typing import Any, Dict, List, Mapping, Optional, Type, Union
 #      once, with all compilation) timed apart.
 #   2  `evaluation_images` = N draws a random subset, each class with its share, the same in every run.
 #      Before, errors were measured on the first N images: of data sorted by class, a class or two.
+#      Layers within layers and recurrent ones start from weights drawn here, not by the framework. Epochs
+#      that are too short for the driver's samples have no device seconds.
 MEASUREMENT_VERSION = 2
 
 # What neither the network nor a single step of it depends on: see `TrialSettings.reduced`.
