@@ -198,7 +198,8 @@ def test_a_real_store(tmp_path: Path) -> None:
             )
             for epoch in (1, 2):
                 time = slow * (1 + 0.01 * spec.repeat)
-                record = EpochRecord(epoch, 100, time, 0.1, 0.5 / epoch, 0.9, 0.6, 0.1 / epoch, time, 0.1, 2**28)
+                losses = 0.5 / epoch, 0.9, 0.6, 0.1 / epoch
+                record = EpochRecord(epoch, 100, time, 0.1, *losses, time, 0.1, 2**28)
                 writer.append(run, 1 + epoch, record)
             writer.end_run(run, RunEnded("ok"), disturbance={"disturbed": False}, wall_s=3 * slow)
     with Reader(store) as reader:
