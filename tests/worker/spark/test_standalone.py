@@ -14,7 +14,7 @@ import pytest
 from bakeoff_worker.distribution.spark import standalone
 from bakeoff_worker.distribution.spark.standalone import Node, Watch, first_error, remedy
 
-HEAD = """==== Bytes 0-4096 of 4096 of /work/app-1/0/stderr ====
+HEAD = """==== Bytes 0-4096 of 4096 of /spark/app-1/0/stderr ====
 Spark Executor Command: "/usr/bin/java" "-cp" "/conf:/jars/*" "-Xmx1024M"
 ========================================
 26/11/26 10:50:03 INFO SecurityManager: authentication enabled; ui acls disabled
