@@ -18,7 +18,7 @@ quick-distributed: $(VENV)/.installed
 
 test: $(VENV)/.installed-test lint
 	scripts/system-packages chromium g++ python3-dev npm
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: $(VENV)/.installed-test lint
 	$(BIN)/python -m pytest -m "not slow"
