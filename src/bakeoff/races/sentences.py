@@ -93,9 +93,9 @@ def noise_words(comparisons: Iterable[Comparison]) -> str:
     low, high = min(lent), max(lent)
     degrees = f"{low}" if low == high else f"{low} to {high}"
     return (
-        f"Intervals from fewer than {stats.MIN_BLOCKS} blocks borrow their noise from the study's other races "
-        f"and contestants ({degrees} degrees of freedom). Whether a contestant takes one of two times by "
-        "chance, so few blocks may not show."
+        f"Intervals from fewer than {stats.MIN_BLOCKS} blocks borrow their noise from the study's other "
+        f"races and contestants ({degrees} degrees of freedom). So few blocks may not show that a contestant "
+        "takes one of two times by chance."
     )
 
 

@@ -59,9 +59,10 @@ def project(
     they are judged by the sequential rule, whatever rule the blocks so far were planned by.
 
     Futures are drawn from the predictive distribution: mean and variance of the blocks to come from their
-    posterior given those seen (the variance's with what was borrowed), with no opinion before (Jeffreys's prior: variance from an inverse chi-square,
-    mean from a normal about the one seen, so that the next block is Student's t: Box and Tiao 1973, Bayesian
-    inference in statistical analysis, section 2.4), then block after block until a look decides. So
+    posterior given those seen (the variance's with what was borrowed), with no opinion before (Jeffreys's
+    prior: variance from an inverse chi-square, mean from a normal about the one seen, so that the next block
+    is Student's t: Box and Tiao 1973, Bayesian inference in statistical analysis, section 2.4), then block
+    after block until a look decides. So
     predictive power (Spiegelhalter, Freedman and Blackburn 1986, Control. Clin. Trials 7) integrates over the
     unknown standard deviation as well. Seeded: the same blocks always have the same projection.
     """
