@@ -70,8 +70,8 @@ def project(
         return None, Obstacle.TOO_FEW_BLOCKS
     if error is not None and (error.difference is None or error.seed_se is None):
         return None, Obstacle.TOO_FEW_BLOCKS
-    differs = abs(math.log(ratio.ratio)) > ratio.half_width(rules)
-    if error is not None and differs and error.num_blocks < MIN_BLOCKS:  # nothing is known of its seeds yet
+    is_told = abs(math.log(ratio.ratio)) > ratio.half_width(rules)
+    if error is not None and is_told and error.num_blocks < MIN_BLOCKS:  # nothing is known of its seeds yet
         is_stuck = _is_stuck(error if ratio.ratio < 1 else error.inverse, replace(rules, is_sequential=True))
         return None, Obstacle.TEST_SET_TOO_SMALL if is_stuck else Obstacle.TOO_FEW_BLOCKS
     if ratio.ratio > 1:  # so that a pair seen from either side has the same futures
