@@ -78,6 +78,12 @@ def _said(comparison: Comparison) -> tuple[str, str]:
     return claim, f"({of_times}; {error}): {decides}"
 
 
+def answer(verdict: stats.Verdict) -> str:
+    """``faster``; ``faster, error undecided`` where only the error is open."""
+    is_open = verdict.on_error is stats.OnError.OPEN
+    return f"{verdict.on_time}, error undecided" if is_open else verdict.kind
+
+
 def noise_words(comparisons: Iterable[Comparison]) -> str:
     """What intervals of few blocks rest on, in two sentences, once for all; empty where there are none."""
     lent = [
