@@ -109,6 +109,8 @@ def test_two_blocks_may_tell_the_time_and_leave_the_error_open(
         assert (one.on_time, one.on_error, one.kind) == (on_time, OnError.OPEN, stats.UNDECIDED)
         assert one.is_decided_on_time and not one.is_decided and one.undecided_on is stats.Question.ERROR
     assert (found.more, found.obstacle) == (None, obstacle)
+    close = stats.judge([1.0, 1.1], [1.1, 1.15], error, lent=Lent(0.02, 2, 0.04, 6))
+    assert (close.undecided_on, close.obstacle) == (stats.Question.TIME, Obstacle.TOO_FEW_BLOCKS)
 
 
 def test_a_projection_from_two_blocks_rests_on_what_the_verdict_does() -> None:
