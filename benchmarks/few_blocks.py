@@ -23,6 +23,8 @@ Draw = Callable[[np.random.Generator, tuple[int, int, int, int]], Array]
 
 DATA_SETS, CONTESTANTS = 3, 4
 BLOCKS = (2, 3, 4, 5, 6)
+# Data sets and blocks of each; from six blocks on, a pair speaks for itself.
+DESIGNS = ((1, 4), *((DATA_SETS, blocks) for blocks in BLOCKS))
 PAIRS = list(itertools.combinations(range(CONTESTANTS), 2))
 # Seconds that `quick` took on a machine with two cores, by data set and backend, and the noise of its runs.
 QUICK = ((0.87, 2.17, 4.17, 5.55), (0.96, 2.65, 4.03, 5.69), (1.35, 3.61, 11.2, 8.42))
@@ -203,19 +205,18 @@ def few_blocks(random: np.random.Generator, num: int) -> list[Figure]:
     """Coverage, wrong verdicts and power of intervals that borrow, and the design of `quick`."""
     agree(random)
     alternatives(random, num)
-    shape = DATA_SETS, CONTESTANTS
-    print(f"\nmisses from few blocks, noise borrowed: of all comparisons, of the worst pair{'':<12}", end="")
-    print("".join(f"{blocks:>14}" for blocks in BLOCKS))
+    print("\nmisses, noise borrowed, by data sets x blocks: of all comparisons, of the worst pair")
+    print(" " * 34 + "".join(f"{f'{num_sets} x {blocks}':>14}" for num_sets, blocks in DESIGNS))
     misses: dict[str, Array] = {}
     for name, draw in {**EQUAL, **TENFOLD, **OF_ONE}.items():
         rows = list[tuple[float, float]]()
-        for blocks in BLOCKS:
-            mean, half, _ = judged(draw(random, (num, *shape, blocks)))
+        for num_sets, blocks in DESIGNS:
+            mean, half, _ = judged(draw(random, (num, num_sets, CONTESTANTS, blocks)))
             missed = (np.abs(mean) > half).mean(axis=0)
             rows.append((float(missed.mean()), float(missed.max())))
         misses[name] = np.array(rows)
-        print(f"  {name:<87}" + "".join(f"{100 * all_:7.1f}{100 * worst:7.1f}" for all_, worst in rows))
-    below = slice(0, BLOCKS.index(stats.MIN_BLOCKS))  # from six on, a pair speaks for itself
+        print(f"  {name:<32}" + "".join(f"{100 * all_:7.1f}{100 * worst:7.1f}" for all_, worst in rows))
+    below = [index for index, (_, blocks) in enumerate(DESIGNS) if blocks < stats.MIN_BLOCKS]
     plain = misses["equally noisy"][below, 0]
     noisy = max(float(one[below].max()) for one in (misses[name] for name in TENFOLD))
     of_one = max(float(misses[name][below, 0].max()) for name in OF_ONE if name not in LIMITS)
