@@ -26,6 +26,7 @@ def verdict(
     rules: stats.Rules | None = None,
     *,
     is_finished: bool = True,
+    lent: stats.Lent | None = None,
 ) -> stats.Verdict:
     """The verdict on trial `a` against trial `b`, from the blocks in which both ended well.
 
@@ -35,6 +36,7 @@ def verdict(
     as the store has it; errors are compared image by image where all runs that are paired have theirs, on the
     same images. evaluated: by run_id, on what errors were measured; where it is unknown, the test set's share
     of chance is left out. is_finished: whether all blocks that the study planned have run.
+    lent: what other runs of the study show of the noise.
 
     A number of blocks is fixed beforehand only if every run was begun for as many as the study plans now, and
     all have run. If not, somebody may have looked at the runs before settling how many there are, and the
@@ -47,7 +49,7 @@ def verdict(
         rules = dataclasses.replace(rules, is_sequential=True)
     times = paired(mine[a], mine[b], "train_s")
     error = _error(mine[a], mine[b], outcomes, evaluated or {}, rules)
-    return dataclasses.replace(stats.judge(*times, error, rules), schedule=schedule)
+    return dataclasses.replace(stats.judge(*times, error, rules, lent), schedule=schedule)
 
 
 def _schedule(runs: pl.DataFrame, rules: stats.Rules, is_finished: bool) -> stats.Schedule:
@@ -59,14 +61,6 @@ def _schedule(runs: pl.DataFrame, rules: stats.Rules, is_finished: bool) -> stat
         if len(changed):
             return stats.Schedule.CHANGED
     return stats.Schedule.FIXED if is_finished else stats.Schedule.UNFINISHED
-
-
-def on_time(found: stats.Verdict) -> stats.Kind:
-    """The kind of a verdict if nobody asked about the error: who is faster, if anybody is."""
-    kinds = {stats.FASTER_AT_WORSE_ERROR: stats.FASTER, stats.SLOWER_AT_BETTER_ERROR: stats.SLOWER}
-    if found.undecided_on is stats.Question.ERROR and found.time.ratio is not None:
-        return stats.FASTER if found.time.ratio < 1 else stats.SLOWER
-    return kinds.get(found.kind, found.kind)
 
 
 def paired(a: pl.DataFrame, b: pl.DataFrame, column: str) -> tuple[Array, Array]:

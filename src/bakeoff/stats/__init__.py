@@ -22,6 +22,7 @@ from bakeoff.stats.error_difference import (
     error_difference_of_splits,
 )
 from bakeoff.stats.error_rate import ErrorRate, error_rate
+from bakeoff.stats.noise import MIN_DF, Lent, Noise, lend
 from bakeoff.stats.plateau import Plateau, plateau
 from bakeoff.stats.projection import MAX_PROJECTED, MoreBlocks, Obstacle
 from bakeoff.stats.ranking import Ranking, rank
@@ -39,7 +40,7 @@ from bakeoff.stats.summary import (
     summarize,
 )
 from bakeoff.stats.target import TargetComparison, compare_to_target, time_to_target
-from bakeoff.stats.verdicts import Question, Schedule, Verdict, judge
+from bakeoff.stats.verdicts import OnError, Question, Schedule, Verdict, judge
 from bakeoff.stats.warm_up import WarmUp, warm_up
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "FASTER_AT_WORSE_ERROR",
     "MAX_PROJECTED",
     "MIN_BLOCKS",
+    "MIN_DF",
     "MIN_INTERVAL",
     "POSITIVE",
     "PRACTICALLY_EQUAL",
@@ -63,8 +65,11 @@ __all__ = [
     "ErrorRate",
     "Finding",
     "Kind",
+    "Lent",
     "MoreBlocks",
+    "Noise",
     "Obstacle",
+    "OnError",
     "Pairing",
     "Plateau",
     "Question",
@@ -84,6 +89,7 @@ __all__ = [
     "error_difference_of_splits",
     "error_rate",
     "judge",
+    "lend",
     "mean_interval",
     "pair",
     "plateau",
