@@ -138,7 +138,7 @@ def _slower(one: Found) -> tuple[str, ...]:
 def _projected(one: Found) -> str:
     if one.handicap <= stats.Rules().margin:
         return "within the margin"
-    return f"{one.projected} blocks" if one.projected else f"more than {calibration.MAX_PROJECTED} blocks"
+    return f"{one.projected} blocks" if one.projected else f"more than {stats.MAX_PROJECTED} blocks"
 
 
 def _table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:

@@ -13,6 +13,8 @@ from bakeoff.stats.comparison import (
     Kind,
     pair,
 )
+from bakeoff.stats.components import Components, components
+from bakeoff.stats.design import Cost, Design, cheapest, finest, optimal_epochs, resolution
 from bakeoff.stats.doubts import Doubt, Finding
 from bakeoff.stats.error_difference import (
     ErrorDifference,
@@ -23,6 +25,7 @@ from bakeoff.stats.error_difference import (
 )
 from bakeoff.stats.error_rate import ErrorRate, error_rate
 from bakeoff.stats.plateau import Plateau, plateau
+from bakeoff.stats.power import POWER, blocks_needed, least_signal
 from bakeoff.stats.projection import MAX_PROJECTED, MoreBlocks, Obstacle
 from bakeoff.stats.ranking import Ranking, rank
 from bakeoff.stats.ratio import TimeRatio, time_ratio
@@ -49,6 +52,7 @@ __all__ = [
     "MIN_BLOCKS",
     "MIN_INTERVAL",
     "POSITIVE",
+    "POWER",
     "PRACTICALLY_EQUAL",
     "REAL",
     "SHARE",
@@ -57,7 +61,10 @@ __all__ = [
     "TOO_FEW",
     "UNDECIDED",
     "BreakEven",
+    "Components",
+    "Cost",
     "Costs",
+    "Design",
     "Doubt",
     "ErrorDifference",
     "ErrorRate",
@@ -77,17 +84,24 @@ __all__ = [
     "Values",
     "Verdict",
     "WarmUp",
+    "blocks_needed",
     "break_even",
+    "cheapest",
     "compare_to_target",
+    "components",
     "error_difference",
     "error_difference_by_image",
     "error_difference_of_splits",
     "error_rate",
+    "finest",
     "judge",
+    "least_signal",
     "mean_interval",
+    "optimal_epochs",
     "pair",
     "plateau",
     "rank",
+    "resolution",
     "summarize",
     "time_ratio",
     "time_to_target",
