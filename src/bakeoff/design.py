@@ -32,8 +32,8 @@ class Projection:
     """What shows a difference (0.03: times 3 % longer) in the least time.
 
     num_blocks, num_epochs, train_images: what to set; the latter two None where they stay as the study has
-    them. num_runs, time_s, low_s, high_s: of all blocks, as the noise may be given what was seen of it. high_s
-    is None where that may take more blocks than are planned for, all but `difference` where it surely does.
+    them. num_runs, time_s, low_s, high_s: of all blocks, as the noise may be, by what was seen of it; high_s
+    is None where that may take more blocks than are planned for. All but `difference` None where it does.
     """
 
     difference: float
@@ -52,8 +52,8 @@ class Outlook:
 
     noise: what was seen of it; is_calibrated: with a calibration's contestant, not the study's own. cost: of
     a block. num_blocks, num_epochs: as the study is written, the most where blocks are added until all is
-    decided; epochs are None where trials differ in them. resolution: the least difference that these show;
-    None where they are too few for an interval. projections: by difference, ascending.
+    decided; epochs are None where trials differ in them. resolution: what these show; None where they are
+    too few for an interval. projections: by difference, ascending.
     """
 
     noise: stats.Components
@@ -61,7 +61,7 @@ class Outlook:
     cost: stats.Cost
     num_blocks: int
     num_epochs: int | None
-    resolution: float | None
+    resolution: stats.Resolution | None
     projections: tuple[Projection, ...]
 
 

@@ -41,7 +41,7 @@ def layouts(runs: pl.DataFrame, epochs: pl.DataFrame, races: Sequence[Sequence[s
 
 
 def components(runs: pl.DataFrame, epochs: pl.DataFrame) -> stats.Components | None:
-    """Variance components of a calibration's plain entries, from its runs that ended well; None if too few."""
+    """Variance components of a calibration's plain entries, from runs that ended well; None if too few."""
     plain = runs.filter(pl.col("settings.handicap") == 0)
     return stats.components(layouts(plain, epochs, [plain["trial_id"].unique().to_list()]))
 

@@ -18,7 +18,7 @@ from bakeoff.design import Outlook, Projection
 def lines(
     outlook: Outlook, rules: stats.Rules, arguments: argparse.Namespace
 ) -> Iterator[str | Text | Table]:
-    """What the terminal shows: the designs, how to run the one asked for, and what the study sees as it is."""
+    """What the terminal shows: the designs, the command for the one asked for, the study as written."""
     noise, num = outlook.noise, outlook.noise.num_epochs
     source = "the last calibration" if outlook.is_calibrated else "this study's contestants"
     yield (
@@ -32,18 +32,20 @@ def lines(
         shown.add_row(*_cells(one, outlook), style="bold" if one is asked else None)
     yield shown
     if asked.num_blocks is not None:
-        yield Text.assemble((f"to see {_percent(asked.difference)}: ", "bold"), _command(asked, rules, arguments))
+        yield Text.assemble(
+            (f"to see {_percent(asked.difference)}: ", "bold"), _command(asked, rules, arguments)
+        )
     if math.log1p(asked.difference) <= rules.log_margin:
         yield (
-            f"  {_percent(asked.difference)} lies within the margin of {_percent(rules.margin)}, where times are "
-            f"called practically equal: add --set verdicts.margin={asked.difference / 2:g}"
+            f"  {_percent(asked.difference)} lies within the margin of {_percent(rules.margin)}, where times "
+            f"are called practically equal: add --set verdicts.margin={asked.difference / 2:g}"
         )
     if asked.train_images is not None:
         yield "  fewer images are another question: what an epoch costs beside its images weighs more"
     yield _as_written(outlook, rules)
     yield (
-        f"{100 * stats.POWER:g} % power, {100 * rules.confidence:g} % intervals; ranges: 8 of 10 estimates of "
-        "the noise. Of times only: errors need epochs of their own, or a certificate (`bakeoff verify`)."
+        f"{100 * stats.POWER:g} % power, {100 * rules.confidence:g} % intervals; ranges: 8 of 10 estimates "
+        "of the noise. Of times only: errors need epochs of their own, or a certificate (`bakeoff verify`)."
     )
 
 
@@ -73,7 +75,9 @@ def _cells(one: Projection, outlook: Outlook) -> tuple[str, ...]:
 
 def _command(one: Projection, rules: stats.Rules, arguments: argparse.Namespace) -> str:
     """The command that runs a design: what was typed, then what the design sets."""
-    blocks = [f"--max-blocks={one.num_blocks}"] if rules.is_sequential else ["--set", f"repeats={one.num_blocks}"]
+    blocks = (
+        [f"--max-blocks={one.num_blocks}"] if rules.is_sequential else ["--set", f"repeats={one.num_blocks}"]
+    )
     typed = [word for override in arguments.overrides for word in ("--set", override)]
     typed += ["--until-decided"] if arguments.until_decided else []
     typed += ["--master", arguments.master] if arguments.master else []
@@ -89,8 +93,10 @@ def _as_written(outlook: Outlook, rules: stats.Rules) -> str:
     epochs = "" if outlook.num_epochs is None else f" of {_count(outlook.num_epochs, 'epoch')}"
     if outlook.resolution is None:
         return f"as written, {num}{epochs}: too few for any verdict; expected {stats.MIN_BLOCKS} or more"
+    seen = outlook.resolution
     return (
-        f"as written, {num}{epochs}: can tell apart differences of {_percent(outlook.resolution)} or more"
+        f"as written, {num}{epochs}: can tell apart differences of {_percent(seen.difference)} or more "
+        f"({_percent(seen.low)} to {_percent(seen.high)})"
     )
 
 

@@ -14,7 +14,7 @@ from bakeoff.stats.comparison import (
     pair,
 )
 from bakeoff.stats.components import Components, components
-from bakeoff.stats.design import Cost, Design, cheapest, finest, optimal_epochs, resolution
+from bakeoff.stats.design import Cost, Design, Resolution, cheapest, finest, optimal_epochs, resolution
 from bakeoff.stats.doubts import Doubt, Finding
 from bakeoff.stats.error_difference import (
     ErrorDifference,
@@ -76,6 +76,7 @@ __all__ = [
     "Plateau",
     "Question",
     "Ranking",
+    "Resolution",
     "Rules",
     "Schedule",
     "Summary",

@@ -71,7 +71,7 @@ def _fixed(num_blocks: NDArray[np.int64], critical: Array) -> Array:
 
 
 def _until_decided(num_blocks: NDArray[np.int64], critical: Array) -> Array:
-    """By simulation: noise alone has a least signal at each look, and is decided once the signal exceeds it."""
+    """By simulation: at each look of each study a signal has to exceed this to be seen by then."""
     noise = np.random.default_rng(_SEED).normal(size=(_NUM_SIMULATED, MAX_PROJECTED))
     sums, squares = (table.cumsum(axis=1)[:, num_blocks - 1] for table in (noise, noise**2))
     mean = sums / num_blocks
