@@ -95,3 +95,21 @@ def test_show_has_certificates_and_warnings(program: Any) -> None:
     )
     assert "tensorflow1" in line
     assert "Warnings" not in program("show", "closest-today").stdout
+
+
+def test_what_it_takes_to_see_a_difference(program: Any) -> None:
+    refused = program("plan", "tiny.toml", "--to-see", "3%", code=8).stderr
+    assert "too few runs to plan from" in refused and "bakeoff calibrate" in refused
+    options = ("--set", "repeats=6", "--set", "model_options.epoch_s=0.01")
+    program("run", "tiny.toml", *options, "--no-report")
+    found = json.loads(program("plan", "tiny.toml", *options, "--to-see", "3", "--json").stdout)
+    assert found["noise"]["run_freedom"] == 5 and found["noise"]["num_epochs"] == 3
+    (asked,) = (one for one in found["projections"] if one["difference"] == 0.03)
+    assert asked["num_runs"] == 2 * asked["num_blocks"]
+    shown = program("plan", "tiny.toml", *options, "--to-see", "0.03").stdout
+    command = f"--set repeats={asked['num_blocks']} --set epochs={asked['num_epochs']}"
+    assert f"bakeoff run tiny.toml --set repeats=6 --set model_options.epoch_s=0.01 {command}" in shown
+    assert "as written, 6 repeats of 3 epochs: can tell apart differences of" in shown
+    for wrong in ("x", "0", "-3%", "nan", "5000%"):
+        error = program("plan", "tiny.toml", f"--to-see={wrong}", code=2).stderr
+        assert "such as 3%, 0.03 or 3" in error

@@ -1,4 +1,4 @@
-"""Variance components, what so many blocks show, and the cheapest design: against simulation and brute force."""
+"""Variance components, what so many blocks show, and the cheapest design: by simulation and brute force."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ def test_components_are_those_that_were_put_in() -> None:
 def test_a_negative_component_is_none_and_one_epoch_tells_nothing_of_epochs() -> None:
     found = stats.Components(run=0.001, epoch=0.01, num_epochs=5, run_freedom=9, epoch_freedom=40)
     assert found.process == 0 and found.log_sd(5) == pytest.approx(math.sqrt(2 * 0.01 / 5))
+    longer = found.scaled(4)
+    assert (longer.process, longer.epoch) == (0, 0.0025)
     single = stats.components([invented(0.06, 0.12, (4, 10, 1))])
     assert single is not None and single.epoch is None
     assert single.log_sd(1) == single.log_sd(9)
