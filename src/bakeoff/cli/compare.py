@@ -169,6 +169,7 @@ def _contestant(one: races.Contestant) -> dict[str, Any]:
 
 def _comparison(one: Comparison) -> dict[str, Any]:
     verdict = {key: value for key, value in asdict(one.verdict).items() if key != "rules"}
+    verdict |= {"kind": one.verdict.kind, "undecided_on": one.verdict.undecided_on}
     return {
         "first": one.first.trial_id,
         "second": one.second.trial_id,

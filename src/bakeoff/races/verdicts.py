@@ -61,14 +61,6 @@ def _schedule(runs: pl.DataFrame, rules: stats.Rules, is_finished: bool) -> stat
     return stats.Schedule.FIXED if is_finished else stats.Schedule.UNFINISHED
 
 
-def on_time(found: stats.Verdict) -> stats.Kind:
-    """The kind of a verdict if nobody asked about the error: who is faster, if anybody is."""
-    kinds = {stats.FASTER_AT_WORSE_ERROR: stats.FASTER, stats.SLOWER_AT_BETTER_ERROR: stats.SLOWER}
-    if found.undecided_on is stats.Question.ERROR and found.time.ratio is not None:
-        return stats.FASTER if found.time.ratio < 1 else stats.SLOWER
-    return kinds.get(found.kind, found.kind)
-
-
 def paired(a: pl.DataFrame, b: pl.DataFrame, column: str) -> tuple[Array, Array]:
     """Values of a column of the blocks that both have runs in, in the order of the blocks."""
     of_a, of_b = by_block(a, column), by_block(b, column)

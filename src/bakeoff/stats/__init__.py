@@ -42,7 +42,7 @@ from bakeoff.stats.summary import (
     summarize,
 )
 from bakeoff.stats.target import TargetComparison, compare_to_target, time_to_target
-from bakeoff.stats.verdicts import Question, Schedule, Verdict, judge
+from bakeoff.stats.verdicts import OnError, Question, Schedule, Verdict, judge
 from bakeoff.stats.warm_up import WarmUp, warm_up
 
 __all__ = [
@@ -72,6 +72,7 @@ __all__ = [
     "Kind",
     "MoreBlocks",
     "Obstacle",
+    "OnError",
     "Pairing",
     "Plateau",
     "Question",

@@ -14,12 +14,8 @@ from bakeoff.stats.ratio import TimeRatio, time_ratio, usable_logs
 from bakeoff.stats.rules import Rules
 from bakeoff.stats.summary import Values
 
-_INVERSE = {
-    Kind.FASTER: Kind.SLOWER,
-    Kind.SLOWER: Kind.FASTER,
-    Kind.FASTER_AT_WORSE_ERROR: Kind.SLOWER_AT_BETTER_ERROR,
-    Kind.SLOWER_AT_BETTER_ERROR: Kind.FASTER_AT_WORSE_ERROR,
-}
+_INVERSE = {Kind.FASTER: Kind.SLOWER, Kind.SLOWER: Kind.FASTER}
+_AT_WORSE = {Kind.FASTER: Kind.FASTER_AT_WORSE_ERROR, Kind.SLOWER: Kind.SLOWER_AT_BETTER_ERROR}
 
 
 class Question(StrEnum):
@@ -27,6 +23,15 @@ class Question(StrEnum):
 
     TIME = "time"
     ERROR = "error"
+
+
+class OnError(StrEnum):
+    """What is known of the faster contestant's error against the other's."""
+
+    NOT_ASKED = "not asked"
+    NON_INFERIOR = "non-inferior"
+    WORSE = "worse"
+    OPEN = "open"
 
 
 class Schedule(StrEnum):
@@ -40,31 +45,49 @@ class Schedule(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What may be said of a against b.
+    """What may be said of a against b: on time, and on the error of whoever is faster.
 
-    kind: a is faster or slower, with the faster one's error non-inferior (or not asked about); faster at
-    worse error, or slower at better; practically equal in time, whether or not the interval excludes 1;
-    undecided; or too few blocks. time, error: the figures; `error` is None if it was not asked about. rules:
-    what it was judged by. undecided_on: whichever keeps it from being decided; None if it is. more: how many
-    more blocks would decide it; None if it is decided, or if `obstacle` says why no number can be given.
-    doubts: what the blocks show that the interval does not allow for. schedule: how the number of blocks was
-    settled.
+    on_time: faster, slower, practically equal (whether or not the interval excludes 1), undecided, or too few
+    repeats. on_error: what is known of the faster one's error; `OnError.NOT_ASKED` where nobody is faster, or
+    errors were not to be compared. time, error: the figures; `error` is None if it was not asked about. rules:
+    what it was judged by. more: how many more blocks would decide it; None if it is decided, or if `obstacle`
+    says why no number can be given. doubts: what the blocks show that the interval does not allow for.
+    schedule: how the number of blocks was settled.
     """
 
-    kind: Kind
+    on_time: Kind
+    on_error: OnError
     time: TimeRatio
     error: ErrorDifference | None
     rules: Rules
-    undecided_on: Question | None = None
     more: MoreBlocks | None = None
     obstacle: Obstacle | None = None
     doubts: tuple[Doubt, ...] = ()
     schedule: Schedule = Schedule.FIXED
 
     @property
+    def kind(self) -> Kind:
+        """Both answers in one: undecided as long as one of them is open."""
+        if self.on_error is OnError.OPEN:
+            return Kind.UNDECIDED
+        return _AT_WORSE[self.on_time] if self.on_error is OnError.WORSE else self.on_time
+
+    @property
+    def is_decided_on_time(self) -> bool:
+        """Whether it is known who is faster, or that nobody is by more than the margin."""
+        return self.on_time not in (Kind.UNDECIDED, Kind.TOO_FEW)
+
+    @property
     def is_decided(self) -> bool:
-        """Whether the question has an answer, so that no more blocks are needed for it."""
-        return self.kind not in (Kind.UNDECIDED, Kind.TOO_FEW)
+        """Whether both questions have an answer, so that no more blocks are needed."""
+        return self.undecided_on is None
+
+    @property
+    def undecided_on(self) -> Question | None:
+        """Whichever keeps it from being decided; None if it is."""
+        if not self.is_decided_on_time:
+            return Question.TIME
+        return Question.ERROR if self.on_error is OnError.OPEN else None
 
     @property
     def median_disagrees(self) -> bool:
@@ -85,7 +108,7 @@ class Verdict:
         """The same, seen from b."""
         return replace(
             self,
-            kind=_INVERSE.get(self.kind, self.kind),
+            on_time=_INVERSE.get(self.on_time, self.on_time),
             time=self.time.inverse,
             error=None if self.error is None else self.error.inverse,
             doubts=tuple(one.inverse for one in self.doubts),
@@ -107,45 +130,42 @@ def judge(
     """
     rules = rules or Rules()
     ratio = time_ratio(times_a, times_b, rules)
-    kind, undecided_on = _kind(ratio, error, rules)
-    more, obstacle = (None, None) if undecided_on is None else project(ratio, error, rules)
-    return Verdict(
-        kind,
+    on_time = _on_time(ratio, rules)
+    on_error = OnError.NOT_ASKED
+    if error is not None and on_time in _INVERSE:
+        on_error = _on_error(error if on_time is Kind.FASTER else error.inverse, rules)
+    known = Verdict(
+        on_time,
+        on_error,
         ratio,
         error,
         rules,
-        undecided_on,
-        more,
-        obstacle,
-        doubts(*usable_logs(times_a, times_b)),
-        Schedule.UNTIL_DECIDED if rules.is_sequential else Schedule.FIXED,
+        doubts=doubts(*usable_logs(times_a, times_b)),
+        schedule=Schedule.UNTIL_DECIDED if rules.is_sequential else Schedule.FIXED,
     )
+    if known.is_decided:
+        return known
+    more, obstacle = project(ratio, error, rules)
+    return replace(known, more=more, obstacle=obstacle)
 
 
-def _kind(ratio: TimeRatio, error: ErrorDifference | None, rules: Rules) -> tuple[Kind, Question | None]:
-    """The verdict, and what keeps it open."""
+def _on_time(ratio: TimeRatio, rules: Rules) -> Kind:
     half = ratio.half_width(rules)
     if ratio.ratio is None or math.isinf(half):
-        return Kind.TOO_FEW, Question.TIME
+        return Kind.TOO_FEW
     mean = math.log(ratio.ratio)
     if abs(mean) + half < rules.log_margin:
-        return Kind.PRACTICALLY_EQUAL, None
+        return Kind.PRACTICALLY_EQUAL
     if abs(mean) <= half:
-        return Kind.UNDECIDED, Question.TIME
-    sign = 1 if mean < 0 else -1  # 1: a is the faster one
-    kind = _of_error(error, rules, sign)
-    if kind is Kind.UNDECIDED:
-        return kind, Question.ERROR
-    return (kind if sign > 0 else _INVERSE[kind]), None
-
-
-def _of_error(error: ErrorDifference | None, rules: Rules, sign: int) -> Kind:
-    """What the error leaves of "faster"; `sign` is -1 if the faster one is b."""
-    if error is None:
-        return Kind.FASTER
-    if error.difference is None:
         return Kind.UNDECIDED
+    return Kind.FASTER if mean < 0 else Kind.SLOWER
+
+
+def _on_error(error: ErrorDifference, rules: Rules) -> OnError:
+    """What an error difference, the faster one's less the other's, says."""
+    if error.difference is None:
+        return OnError.OPEN
     half = error.half_width(rules)
-    if sign * error.difference + half < rules.error_margin:
-        return Kind.FASTER
-    return Kind.FASTER_AT_WORSE_ERROR if sign * error.difference - half > 0 else Kind.UNDECIDED
+    if error.difference + half < rules.error_margin:
+        return OnError.NON_INFERIOR
+    return OnError.WORSE if error.difference - half > 0 else OnError.OPEN

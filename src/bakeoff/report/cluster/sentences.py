@@ -8,7 +8,6 @@ from bakeoff import stats
 from bakeoff.metrics import METRICS, RATIO
 from bakeoff.races.marks import Mark
 from bakeoff.races.sentences import blocks, confidence, signed
-from bakeoff.races.verdicts import on_time
 from bakeoff.report.cluster import budget
 from bakeoff.report.cluster.contents import Between, Cluster, FollowUp
 
@@ -23,7 +22,7 @@ def layout_verdicts(cluster: Cluster) -> Iterator[Verdict]:
         times = RATIO.text(ratio.ratio)
         if ratio.ratio is None:
             claim = f"{one.first.base}: {first} or {second}: {stats.TOO_FEW}"
-        elif on_time(one.verdict) == stats.FASTER:
+        elif one.verdict.on_time == stats.FASTER:
             claim = f"{one.first.base}: {first}, which trains {times}× faster than {second}"
             claim += _at_what_error(one.verdict)
         else:
@@ -54,7 +53,7 @@ def machine_verdicts(cluster: Cluster) -> Iterator[Verdict]:
 def _answer(one: Between) -> str:
     """The first is one machine, the second the cluster: is the first slower?"""
     where = f"{one.second.base} on {one.second.placed}"
-    ratio, kind = one.verdict.time, on_time(one.verdict)
+    ratio, kind = one.verdict.time, one.verdict.on_time
     if ratio.ratio is None:
         return f"Distribute {where}? {stats.TOO_FEW}"
     times = RATIO.text(_above_one(ratio).ratio)
@@ -158,7 +157,7 @@ def retries(cluster: Cluster) -> Iterator[str]:
 def warmth(cluster: Cluster) -> Iterator[str]:
     """Cold executors against warm ones."""
     for one in cluster.warmth:
-        train, total, kind = one.verdict.time, one.total.time, on_time(one.verdict)
+        train, total, kind = one.verdict.time, one.total.time, one.verdict.on_time
         if train.ratio is None:
             continue
         words = {stats.SLOWER: "warming up helps", stats.FASTER: "warming up harms"}
