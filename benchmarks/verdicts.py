@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from bakeoff import stats, stopping
 from bakeoff.stats import doubts
-from benchmarks.goals import Figure, conclude
+from benchmarks.few_blocks import few_blocks
+from benchmarks.goals import Figure, at_least, at_most, conclude, forgiven, percent, within
 
 Array = NDArray[np.float64]
 
@@ -664,32 +665,6 @@ def mser(times: Array, size: int) -> int:
     return size * int(np.argmin([one.var() / len(one) if len(one) > 1 else math.inf for one in rest]))
 
 
-def percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def at_most(what: str, share: float, goal: float, num: int) -> Figure:
-    """A share with its goal; two standard errors of the simulation are forgiven."""
-    return Figure(f"{what} {percent(share)}", f"≤ {100 * goal:g} %", share <= goal + forgiven(goal, num))
-
-
-def at_least(what: str, share: float, goal: float, num: int) -> Figure:
-    """As `at_most`, the other way round."""
-    return Figure(f"{what} {percent(share)}", f"≥ {100 * goal:g} %", share >= goal - forgiven(goal, num))
-
-
-def within(text: str, shares: list[float], goal: tuple[float, float], num: int) -> Figure:
-    """Shares that are all to lie between two goals."""
-    low, high = goal
-    met = min(shares) >= low - forgiven(low, num) and max(shares) <= high + forgiven(high, num)
-    return Figure(text, f"{100 * low:.0f}–{100 * high:.0f} %", met)
-
-
-def forgiven(goal: float, num: int) -> float:
-    """Two standard errors of a share among so many simulated studies: 0.2 points of 5 % among 40,000."""
-    return 2 * math.sqrt(goal * (1 - goal) / num)
-
-
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -711,6 +686,7 @@ def main(arguments: list[str] | None = None) -> int:
         *equality(random, num),
         *power(random, num),
         *rankings(random, few),
+        *few_blocks(random, num),
         *whole_studies(random, max(options.studies // 100, 20)),
         *errors(random, few),
         *error_intervals(random, num),

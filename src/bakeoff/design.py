@@ -106,6 +106,7 @@ def outlook(
         each = zip(trials, costs, strict=True)
         cost = stats.Cost(sum(one.of(trial.settings.epochs) for trial, one in each), 0.0)
         choice = [noise.num_epochs]
+    field = _field(races, trials)
     num_blocks = study.budget.max_blocks if rules.is_sequential else study.repeats
     num_epochs = lengths.pop() if len(lengths) == 1 else None
     return Outlook(
@@ -114,9 +115,9 @@ def outlook(
         cost=cost,
         num_blocks=num_blocks,
         num_epochs=num_epochs,
-        resolution=stats.resolution(num_blocks, num_epochs or noise.num_epochs, noise, rules),
+        resolution=stats.resolution(num_blocks, num_epochs or noise.num_epochs, noise, rules, field),
         projections=tuple(
-            _projection(one, noise, cost, rules, choice, trials, may_vary)
+            _projection(one, noise, cost, rules, choice, trials, may_vary, field)
             for one in sorted({*USUAL, *differences})
         ),
     )
@@ -130,8 +131,9 @@ def _projection(
     choice: Sequence[float],
     trials: Sequence[Trial],
     may_vary: bool,
+    field: stats.Field,
 ) -> Projection:
-    found = stats.cheapest(difference, noise, cost, rules, choice)
+    found = stats.cheapest(difference, noise, cost, rules, choice, field)
     if found is None:
         return Projection(difference)
     block_s = cost.of(found.num_epochs)
@@ -158,6 +160,13 @@ def _races(study: Study) -> list[list[str]]:
             met = [race for race in races if race & set(pair)]
             races = [race for race in races if race not in met] + [set(pair).union(*met)]
     return [sorted(race) for race in races]
+
+
+def _field(races: Sequence[Sequence[str]], trials: Sequence[Trial]) -> stats.Field:
+    """Who lends noise to whom: all races, where they have the same contestants."""
+    of = {trial.trial_id: (trial.settings.backend, trial.settings.environment) for trial in trials}
+    fields = {tuple(sorted(of[one] for one in race)) for race in races}
+    return stats.Field(len(races) if len(fields) == 1 else 1, min(map(len, races)))
 
 
 def _costs(study: Study, trials: Sequence[Trial], history: Sequence[plan.PastRun]) -> list[stats.Cost]:

@@ -62,6 +62,9 @@ def _lines(sections: tuple[Section, ...], stored: stats.Rules, rules: stats.Rule
     yield _of_rules(rules)
     if rules != stored:
         yield f"Chosen after the runs: the study itself was to be judged with {_margins(stored)}."
+    compared = (one for section in sections for race in section.races for one in race.comparisons)
+    if words := sentences.noise_words(compared):
+        yield words
     for section in sections:
         for race in section.races:
             if not race.comparisons:

@@ -53,10 +53,12 @@ def compose(
         target_error=target_error,
         certificates=_certificates(frames.certificates, selection.ok),
     )
-    return tuple(
-        _section(titles[str(dataset), str(model)], (str(dataset), str(model)), attempts, shared)
+    sections = [
+        _rows(titles[str(dataset), str(model)], (str(dataset), str(model)), attempts, shared)
         for (dataset, model), attempts in selection.chosen.group_by(["dataset", "model"], maintain_order=True)
-    )
+    ]
+    lent = _lent(sections)
+    return tuple(_section(rows, lent) for rows in sections)
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,19 @@ class _Shared:
     certificates: Mapping[frozenset[str], Certified]
 
 
+_Lent = Mapping[frozenset[str], stats.Lent]
+
+
 @dataclass(frozen=True)
 class _Rows:
-    """What a section's comparisons rest on. by_trial: good runs, by trial_id."""
+    """A section before its races are judged. by_trial: good runs, by trial_id; ok: all of them."""
 
+    title: str
     shared: _Shared
+    groups: Sequence[tuple[str, Sequence[Contestant]]]
+    axes: Mapping[str, tuple[Any, ...]]
+    ok: pl.DataFrame
+    epochs: pl.DataFrame
     by_trial: Mapping[str, pl.DataFrame]
     attempts: pl.DataFrame
     courses: timed.Courses
@@ -83,7 +93,7 @@ class _Rows:
     target: Target | None
 
 
-def _section(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _Shared) -> Section:
+def _rows(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _Shared) -> _Rows:
     frames = shared.frames
     trials = attempts.select("trial_id").unique()
     ok = shared.selection.ok.join(trials, on="trial_id", how="semi", maintain_order="left")
@@ -107,10 +117,15 @@ def _section(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _S
     cache = [observed.get(run_id, {}).get("compile_cache") for run_id in ok["run_id"]]
     ok = ok.with_columns(cache=pl.Series(cache, dtype=pl.String))
     epochs = frames.epochs.join(ok.select("run_id", "contestant"), on="run_id", maintain_order="left")
-    rows = _Rows(
+    return _Rows(
+        title=title,
         shared=shared,
+        groups=entering.groups(contestants, axes),
+        axes=axes,
+        ok=ok,
+        epochs=epochs,
         by_trial={one.trial_id: ok.filter(trial_id=one.trial_id) for one in contestants},
-        attempts=attempts,
+        attempts=attempts.join(naming, on="trial_id", maintain_order="left"),
         courses=timed.courses(ok, epochs, frames.phases),
         evaluated=evaluated,
         target=target_of(
@@ -120,13 +135,31 @@ def _section(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _S
             asked=shared.target_error,
         ),
     )
+
+
+def _lent(sections: Sequence[_Rows]) -> _Lent:
+    """By pair of trial_ids, what other runs of the study show of the noise of its training times."""
+    races = [(rows, members) for rows in sections for _, members in rows.groups]
+    times = [{one.plain_short: _times(one, rows) for one in members} for rows, members in races]
+    return {
+        frozenset((a.trial_id, b.trial_id)): lent[frozenset((a.plain_short, b.plain_short))]
+        for (_, members), lent in zip(races, stats.lend(times), strict=True)
+        for a, b in itertools.combinations(members, 2)
+    }
+
+
+def _times(contestant: Contestant, rows: _Rows) -> dict[int, float]:
+    return dict(rows.by_trial[contestant.trial_id].select("block", "train_s").iter_rows())
+
+
+def _section(rows: _Rows, lent: _Lent) -> Section:
     return Section(
-        title=title,
-        races=tuple(_race(setting, members, rows) for setting, members in entering.groups(contestants, axes)),
-        axes=axes,
-        runs=ok,
-        epochs=epochs,
-        attempts=attempts.join(naming, on="trial_id", maintain_order="left"),
+        title=rows.title,
+        races=tuple(_race(setting, members, rows, lent) for setting, members in rows.groups),
+        axes=rows.axes,
+        runs=rows.ok,
+        epochs=rows.epochs,
+        attempts=rows.attempts,
         target=rows.target,
     )
 
@@ -140,18 +173,20 @@ def _on_all_images(settings: Iterable[Mapping[str, Any]]) -> bool:
     )
 
 
-def _race(setting: str, members: Sequence[Contestant], rows: _Rows) -> Race:
-    comparisons = [_compare(a, b, rows) for a, b in itertools.combinations(members, 2)]
+def _race(setting: str, members: Sequence[Contestant], rows: _Rows, lent: _Lent) -> Race:
+    comparisons = [_compare(a, b, rows, lent) for a, b in itertools.combinations(members, 2)]
     may_be_ranked = all(one.is_asked for one in comparisons)
     return Race(
         setting=setting,
         contestants=tuple(members),
         comparisons=_ranked(comparisons),
-        ranking=_ranking(members, comparisons, rows) if may_be_ranked and len(members) > 1 else None,
+        ranking=_ranking(members, comparisons, rows, lent) if may_be_ranked and len(members) > 1 else None,
     )
 
 
-def _ranking(members: Sequence[Contestant], comparisons: Sequence[Comparison], rows: _Rows) -> stats.Ranking:
+def _ranking(
+    members: Sequence[Contestant], comparisons: Sequence[Comparison], rows: _Rows, lent: _Lent
+) -> stats.Ranking:
     """By training time; the error rate is that of the race, whatever else the study compares.
 
     It holds at every look where one of the comparisons has to.
@@ -161,10 +196,14 @@ def _ranking(members: Sequence[Contestant], comparisons: Sequence[Comparison], r
         num_comparisons=1,
         is_sequential=any(one.verdict.rules.is_sequential for one in comparisons),
     )
-    times = [dict(rows.by_trial[one.trial_id].select("block", "train_s").iter_rows()) for one in members]
+    times = [_times(one, rows) for one in members]
     blocks = sorted({block for one in times for block in one})
     table = np.array([[one.get(block) for block in blocks] for one in times], dtype=float)
-    return stats.rank(table.reshape(len(members), len(blocks)), rules)
+    of_pairs = {
+        (a, b): lent[frozenset((members[a].trial_id, members[b].trial_id))]
+        for a, b in itertools.combinations(range(len(members)), 2)
+    }
+    return stats.rank(table.reshape(len(members), len(blocks)), rules, of_pairs)
 
 
 def _ranked(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
@@ -185,8 +224,9 @@ def _ranked(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
     )
 
 
-def _compare(a: Contestant, b: Contestant, rows: _Rows) -> Comparison:
+def _compare(a: Contestant, b: Contestant, rows: _Rows, lent: _Lent) -> Comparison:
     shared = rows.shared
+    of_pair = lent[frozenset((a.trial_id, b.trial_id))]
     runs = pl.concat([rows.by_trial[a.trial_id], rows.by_trial[b.trial_id]]).sort(
         "block", maintain_order=True
     )
@@ -200,6 +240,7 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows) -> Comparison:
             rows.evaluated,
             shared.rules,
             is_finished=_is_finished((first, second), rows.attempts),
+            lent=of_pair,
         )
 
     found = judge(a, b, runs)

@@ -69,7 +69,7 @@ def hinge(
     said = []
     for words, others in _alternatives(mine, _of(attempts, names)):
         found = judge(others)
-        if found.kind != verdict.kind and found.time.num_blocks >= stats.MIN_BLOCKS:
+        if found.kind != verdict.kind and found.on_time is not stats.TOO_FEW:
             said.append(f"{words}: {in_short(found, pair)}")
     return "; ".join(said)
 

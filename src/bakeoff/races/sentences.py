@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, RATIO
@@ -76,6 +76,27 @@ def _said(comparison: Comparison) -> tuple[str, str]:
         return claim, f"({of_speed}; {error}): {decides}"
     claim = f"{first} against {second}: {verdict.kind}, {ratio_words(comparison)}"
     return claim, f"({of_times}; {error}): {decides}"
+
+
+def noise_words(comparisons: Iterable[Comparison]) -> str:
+    """What intervals of few blocks rest on, in two sentences, once for all; empty where there are none."""
+    lent = [
+        one.verdict.time.noise.df
+        for one in comparisons
+        if one.is_asked
+        and one.verdict.on_time is not stats.TOO_FEW
+        and one.verdict.time.noise is not None
+        and one.verdict.time.noise.df > one.verdict.time.noise.own_df
+    ]
+    if not lent:
+        return ""
+    low, high = min(lent), max(lent)
+    degrees = f"{low}" if low == high else f"{low} to {high}"
+    return (
+        f"Intervals from fewer than {stats.MIN_BLOCKS} blocks borrow their noise from the study's other races "
+        f"and contestants ({degrees} degrees of freedom). Whether a contestant takes one of two times by "
+        "chance, so few blocks may not show."
+    )
 
 
 def ratio_words(comparison: Comparison) -> str:

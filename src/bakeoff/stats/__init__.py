@@ -24,8 +24,9 @@ from bakeoff.stats.error_difference import (
     error_difference_of_splits,
 )
 from bakeoff.stats.error_rate import ErrorRate, error_rate
+from bakeoff.stats.noise import MIN_DF, Lent, Noise, lend
 from bakeoff.stats.plateau import Plateau, plateau
-from bakeoff.stats.power import POWER, blocks_needed, least_signal
+from bakeoff.stats.power import POWER, Field, blocks_needed, least_signal
 from bakeoff.stats.projection import MAX_PROJECTED, MoreBlocks, Obstacle
 from bakeoff.stats.ranking import Ranking, rank
 from bakeoff.stats.ratio import TimeRatio, time_ratio
@@ -50,6 +51,7 @@ __all__ = [
     "FASTER_AT_WORSE_ERROR",
     "MAX_PROJECTED",
     "MIN_BLOCKS",
+    "MIN_DF",
     "MIN_INTERVAL",
     "POSITIVE",
     "POWER",
@@ -68,9 +70,12 @@ __all__ = [
     "Doubt",
     "ErrorDifference",
     "ErrorRate",
+    "Field",
     "Finding",
     "Kind",
+    "Lent",
     "MoreBlocks",
+    "Noise",
     "Obstacle",
     "OnError",
     "Pairing",
@@ -98,6 +103,7 @@ __all__ = [
     "finest",
     "judge",
     "least_signal",
+    "lend",
     "mean_interval",
     "optimal_epochs",
     "pair",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bakeoff.stats.components import Components
-from bakeoff.stats.power import blocks_needed, least_signal
+from bakeoff.stats.power import ALONE, Field, blocks_needed, least_signal
 from bakeoff.stats.rules import Rules
 
 # Of a hundred estimates of the noise, so many allow at most the lower and the upper end of a range.
@@ -69,7 +69,12 @@ def optimal_epochs(seen: Components, cost: Cost) -> float:
 
 
 def cheapest(
-    difference: float, seen: Components, cost: Cost, rules: Rules, epochs: Iterable[float]
+    difference: float,
+    seen: Components,
+    cost: Cost,
+    rules: Rules,
+    epochs: Iterable[float],
+    field: Field = ALONE,
 ) -> Design | None:
     """What shows a difference (0.03: times 3 % longer) with 90 % power in the least time; None if nothing.
 
@@ -80,19 +85,23 @@ def cheapest(
     found = [
         (blocks * cost.of(num), blocks, num)
         for num in epochs
-        if (blocks := blocks_needed(asked / seen.log_sd(num), rules)) is not None
+        if (blocks := blocks_needed(asked / seen.log_sd(num), rules, field)) is not None
     ]
     if not found:
         return None
     time_s, blocks, num = min(found)
     low, high = np.quantile(seen.plausible_log_sds(num), _RANGE)
-    fewest = blocks_needed(asked / low, rules)
-    return Design(blocks, num, time_s, min(fewest or blocks, blocks), blocks_needed(asked / high, rules))
+    fewest = blocks_needed(asked / low, rules, field)
+    return Design(
+        blocks, num, time_s, min(fewest or blocks, blocks), blocks_needed(asked / high, rules, field)
+    )
 
 
-def resolution(num_blocks: int, num_epochs: float, seen: Components, rules: Rules) -> Resolution | None:
+def resolution(
+    num_blocks: int, num_epochs: float, seen: Components, rules: Rules, field: Field = ALONE
+) -> Resolution | None:
     """What so many blocks, of runs with so many epochs, can tell apart; None if they are too few for it."""
-    signal = least_signal(num_blocks, rules)
+    signal = least_signal(num_blocks, rules, field)
     if math.isinf(signal):
         return None
     low, high = np.quantile(seen.plausible_log_sds(num_epochs), _RANGE)

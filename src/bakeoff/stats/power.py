@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.stats.comparison import MIN_BLOCKS
+from bakeoff.stats.noise import Lent, borrowed_df
 from bakeoff.stats.projection import MAX_PROJECTED
 from bakeoff.stats.rules import Rules
 
@@ -15,31 +18,42 @@ Array = NDArray[np.float64]
 
 # Of studies, the share that finds the difference that they were planned for.
 POWER = 0.9
-# Studies until decided that are simulated; seeded, so that the same question has the same answer.
+# Studies that are simulated; seeded, so that the same question has the same answer.
 _NUM_SIMULATED = 2000
 _SEED = 20261125
 
 
-def least_signal(num_blocks: int, rules: Rules) -> float:
+@dataclass(frozen=True)
+class Field:
+    """Who lends noise where blocks are few (`noise.lend`): races with the same contestants, and how many."""
+
+    num_races: int = 1
+    num_contestants: int = 2
+
+
+ALONE = Field()
+
+
+def least_signal(num_blocks: int, rules: Rules, field: Field = ALONE) -> float:
     """The least difference of log times that so many blocks show, in standard deviations of a log ratio.
 
     With a power of 90 %: the interval excludes 1 in nine of ten studies; where blocks are added until all is
-    decided, within so many. Infinite for fewer blocks than have an interval. Noise is normal. Beyond
-    `MAX_PROJECTED` blocks fixed beforehand it falls with their square root; of more that are added one by
-    one, what the last of these show.
+    decided, within so many. Infinite for fewer blocks than have an interval. Noise is normal, and as large
+    everywhere. Beyond `MAX_PROJECTED` blocks fixed beforehand it falls with their square root; of more that
+    are added one by one, what the last of these show.
     """
-    known = _least_signals(rules)
+    known = _least_signals(rules, field)
     if num_blocks <= MAX_PROJECTED:
         return float(known[num_blocks])
     return float(known[-1]) * (1.0 if rules.is_sequential else math.sqrt(MAX_PROJECTED / num_blocks))
 
 
-def blocks_needed(signal: float, rules: Rules) -> int | None:
+def blocks_needed(signal: float, rules: Rules, field: Field = ALONE) -> int | None:
     """The fewest blocks that show a difference, in the unit of `least_signal`.
 
     None where blocks are added until all is decided, and it takes more than `MAX_PROJECTED`.
     """
-    known = _least_signals(rules)
+    known = _least_signals(rules, field)
     enough = np.flatnonzero(known <= signal)
     if len(enough):
         return int(enough[0])
@@ -47,14 +61,30 @@ def blocks_needed(signal: float, rules: Rules) -> int | None:
 
 
 @lru_cache(maxsize=16)
-def _least_signals(rules: Rules) -> Array:
-    """By number of blocks from 0 to `MAX_PROJECTED`; it never grows."""
-    critical = np.array([rules.critical_value(num) for num in range(MAX_PROJECTED + 1)])
-    possible = np.flatnonzero(np.isfinite(critical))
+def _least_signals(rules: Rules, field: Field) -> Array:
+    """By number of blocks from 0 to `MAX_PROJECTED`."""
     found = np.full(MAX_PROJECTED + 1, np.inf)
-    of_number = _until_decided if rules.is_sequential else _fixed
-    found[possible] = of_number(possible, critical[possible])
+    num_blocks = np.arange(MIN_BLOCKS, MAX_PROJECTED + 1)
+    critical = np.array([rules.critical_value(int(num)) for num in num_blocks])
+    found[MIN_BLOCKS:] = (_until_decided if rules.is_sequential else _fixed)(num_blocks, critical)
+    if not rules.is_sequential:
+        found[2:MIN_BLOCKS] = [_borrowing(num, rules, field) for num in range(2, MIN_BLOCKS)]
     return found
+
+
+def _borrowing(num_blocks: int, rules: Rules, field: Field) -> float:
+    """By simulation of the sums of squares that `noise.noise` compares: independent, each a chi-square."""
+    own_df = num_blocks - 1
+    lent = Lent(pair_df=own_df * (field.num_races - 1), race_df=max(own_df * (field.num_contestants - 2), 0))
+    random = np.random.default_rng(_SEED)
+    own, pair, race = (
+        random.chisquare(df, _NUM_SIMULATED) if df else np.zeros(_NUM_SIMULATED)
+        for df in (own_df, lent.pair_df, lent.race_df)
+    )
+    variance = np.maximum((own + pair) / (own_df + lent.pair_df), (own + race) / (own_df + lent.race_df))
+    critical = rules.student(borrowed_df(own_df, lent))
+    least = critical * np.sqrt(variance) - random.normal(size=_NUM_SIMULATED)
+    return float(np.quantile(least, POWER, method="higher")) / math.sqrt(num_blocks)
 
 
 def _fixed(num_blocks: NDArray[np.int64], critical: Array) -> Array:

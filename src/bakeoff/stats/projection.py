@@ -10,7 +10,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.stats.comparison import MIN_BLOCKS
 from bakeoff.stats.error_difference import ErrorDifference
+from bakeoff.stats.noise import Noise
 from bakeoff.stats.ratio import TimeRatio
 from bakeoff.stats.rules import Rules
 
@@ -57,7 +59,7 @@ def project(
     they are judged by the sequential rule, whatever rule the blocks so far were planned by.
 
     Futures are drawn from the predictive distribution: mean and variance of the blocks to come from their
-    posterior given those seen, with no opinion before (Jeffreys's prior: variance from an inverse chi-square,
+    posterior given those seen (the variance's with what was borrowed), with no opinion before (Jeffreys's prior: variance from an inverse chi-square,
     mean from a normal about the one seen, so that the next block is Student's t: Box and Tiao 1973, Bayesian
     inference in statistical analysis, section 2.4), then block after block until a look decides. So
     predictive power (Spiegelhalter, Freedman and Blackburn 1986, Control. Clin. Trials 7) integrates over the
@@ -67,11 +69,15 @@ def project(
         return None, Obstacle.TOO_FEW_BLOCKS
     if error is not None and (error.difference is None or error.seed_se is None):
         return None, Obstacle.TOO_FEW_BLOCKS
+    differs = abs(math.log(ratio.ratio)) > ratio.half_width(rules)
+    if error is not None and differs and error.num_blocks < MIN_BLOCKS:  # nothing is known of its seeds yet
+        is_stuck = _is_stuck(error if ratio.ratio < 1 else error.inverse, replace(rules, is_sequential=True))
+        return None, Obstacle.TEST_SET_TOO_SMALL if is_stuck else Obstacle.TOO_FEW_BLOCKS
     if ratio.ratio > 1:  # so that a pair seen from either side has the same futures
         ratio, error = ratio.inverse, error.inverse if error is not None else None
     then = replace(rules, is_sequential=True)
     looks = _looks(ratio.num_blocks)
-    times = _futures(math.log(ratio.ratio or 1.0), ratio.log_sd or 0.0, ratio.num_blocks, 0)
+    times = _futures(math.log(ratio.ratio or 1.0), ratio.log_sd or 0.0, ratio.num_blocks, 0, ratio.noise)
     critical = np.array([then.critical_value(int(num)) for num in looks])
     half = critical * ratio.widening * times.standard_error
     is_equal = np.abs(times.mean) + half < rules.log_margin
@@ -90,6 +96,13 @@ def project(
     if high > _TOO_WIDE * middle:
         return None, Obstacle.UNPREDICTABLE
     return MoreBlocks(int(middle), int(low), int(high)), None
+
+
+def _is_stuck(error: ErrorDifference, rules: Rules) -> bool:
+    """Whether the test set's share alone keeps the faster one's error open, if the difference is as seen."""
+    of_test_set = rules.test_set_quantile * (error.test_set_se or 0.0)
+    difference = error.difference or 0.0
+    return difference + of_test_set >= rules.error_margin and difference - of_test_set <= 0
 
 
 def _on_error(
@@ -122,19 +135,24 @@ class _Futures:
 
 def _looks(num_blocks: int) -> NDArray[np.int64]:
     """Blocks in all at which a future is looked at: each of the next 40, then every twentieth part more."""
-    looks = list(range(num_blocks + 1, num_blocks + 41))
+    first = max(num_blocks + 1, MIN_BLOCKS)
+    looks = list(range(first, first + 40))
     while looks[-1] < MAX_PROJECTED:
         looks.append(math.ceil(looks[-1] * 1.05))
     return np.array([num for num in looks if num <= MAX_PROJECTED] or looks[:1])
 
 
-def _futures(mean: float, sd: float, num_blocks: int, stream: int) -> _Futures:
-    """Futures of a mean over blocks; those of times and errors are drawn from streams of their own."""
+def _futures(mean: float, sd: float, num_blocks: int, stream: int, noise: Noise | None = None) -> _Futures:
+    """Futures of a mean over blocks; those of times and errors are drawn from streams of their own.
+
+    sd: of the blocks so far. noise: what is known of that of the blocks to come; None: these blocks alone.
+    """
+    noise = noise or Noise(sd, num_blocks - 1, num_blocks - 1)
     looks = _looks(num_blocks)
     added = np.diff(looks, prepend=num_blocks)
-    noise, deviates, squares = _draws(num_blocks, stream)
-    sigma = sd * noise[0]
-    shift = sigma * noise[1] / math.sqrt(num_blocks)
+    of_all, deviates, squares = _draws(num_blocks, noise.df, stream)
+    sigma = noise.log_sd * of_all[0]
+    shift = sigma * of_all[1] / math.sqrt(num_blocks)
     # Each look's blocks about the mean seen: their own mean, and with it the sums of all and of squares.
     means = shift[:, None] + sigma[:, None] * deviates / np.sqrt(added)
     sums = np.cumsum(added * means, axis=1)
@@ -144,13 +162,13 @@ def _futures(mean: float, sd: float, num_blocks: int, stream: int) -> _Futures:
 
 
 @lru_cache(maxsize=256)
-def _draws(num_blocks: int, stream: int) -> tuple[Array, Array, Array]:
+def _draws(num_blocks: int, df: int, stream: int) -> tuple[Array, Array, Array]:
     """What is random in futures: of their standard deviation and mean, then of each look's blocks."""
     random = np.random.default_rng((_SEED, stream, num_blocks))
     added = np.diff(_looks(num_blocks), prepend=num_blocks)
     of_all = np.stack(
         [
-            np.sqrt((num_blocks - 1) / random.chisquare(num_blocks - 1, _NUM_FUTURES)),
+            np.sqrt(df / random.chisquare(df, _NUM_FUTURES)),
             random.normal(size=_NUM_FUTURES),
         ]
     )

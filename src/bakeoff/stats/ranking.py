@@ -10,6 +10,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bakeoff.stats.noise import Lent
 from bakeoff.stats.ratio import TimeRatio, time_ratio
 from bakeoff.stats.rules import Rules
 
@@ -32,10 +33,12 @@ class Ranking:
     ratios: Mapping[tuple[int, int], TimeRatio]
 
 
-def rank(times: ArrayLike, rules: Rules | None = None) -> Ranking:
+def rank(
+    times: ArrayLike, rules: Rules | None = None, lent: Mapping[tuple[int, int], Lent] | None = None
+) -> Ranking:
     """Rank contestants by their times: seconds, shape (num_contestants, num_blocks), NaN where one has none.
 
-    Each pair is compared over the blocks that both have, by its own noise, so that contestants need not be
+    lent: by pair (a, b) with a < b, what other runs show of its noise. Each pair is compared over the blocks that both have, by its own noise, so that contestants need not be
     equally noisy. Who may be called faster follows Holm (1979), A simple sequentially rejective multiple test
     procedure, Scand. J. Statist. 6: the level is divided by the number of pairs not yet told apart, and so is
     that of the stopping rule, which keeps it at every look. The intervals divide it by the number of pairs
@@ -50,7 +53,7 @@ def rank(times: ArrayLike, rules: Rules | None = None) -> Ranking:
     count = len(table)
     pairs = list(combinations(range(count), 2))
     at_once = replace(rules, num_comparisons=rules.num_comparisons * max(len(pairs), 1))
-    ratios = {(a, b): time_ratio(table[a], table[b], at_once) for a, b in pairs}
+    ratios = {(a, b): time_ratio(table[a], table[b], at_once, (lent or {}).get((a, b))) for a, b in pairs}
     faster = _holm(ratios, rules)
     order = _order(table, ratios)
     ranks = tuple(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.stats.doubts import widening
+from bakeoff.stats.noise import Lent, Noise, noise
 from bakeoff.stats.rules import Rules
 from bakeoff.stats.summary import Values
 
@@ -17,10 +18,11 @@ from bakeoff.stats.summary import Values
 class TimeRatio:
     """Ratio of a's times to b's: geometric mean over blocks, each a process of both; below 1, a is faster.
 
-    ratio: None without a block. low, high: interval; None below `MIN_BLOCKS` blocks. num_blocks: blocks that
-    counted. log_sd: standard deviation of the log ratios, the noise that a projection rests on (0.06: about
-    6 %); None below two blocks. median: of the blocks' ratios. widening: the factor by which the interval is
-    wider because blocks depend on the ones before; 1 where they were not found to.
+    ratio: None without a block. low, high: interval; None where too little is known of the noise. num_blocks:
+    blocks that counted. log_sd: standard deviation of these blocks' log ratios (0.06: about 6 %); None below
+    two. median: of the blocks' ratios. widening: the factor by which the interval is wider because blocks
+    depend on the ones before; 1 where they were not found to. noise: what the interval of a number of blocks
+    fixed beforehand rests on, and projections; None below two blocks.
     """
 
     ratio: float | None
@@ -30,33 +32,41 @@ class TimeRatio:
     log_sd: float | None
     median: float | None = None
     widening: float = 1.0
+    noise: Noise | None = None
 
     @property
     def inverse(self) -> TimeRatio:
         """The same, seen from b."""
-        return TimeRatio(
+        return replace(
+            self,
             ratio=None if self.ratio is None else 1 / self.ratio,
             low=None if self.high is None else 1 / self.high,
             high=None if self.low is None else 1 / self.low,
-            num_blocks=self.num_blocks,
-            log_sd=self.log_sd,
             median=None if self.median is None else 1 / self.median,
-            widening=self.widening,
         )
 
     def half_width(self, rules: Rules) -> float:
         """Half of the interval's width on the scale of log ratios; infinite where there is none."""
-        critical = rules.critical_value(self.num_blocks)
-        if self.log_sd is None or math.isinf(critical):
+        if self.noise is None or self.log_sd is None:
             return math.inf
-        return critical * self.widening * self.log_sd / math.sqrt(self.num_blocks)
+        if rules.is_sequential:
+            critical, log_sd = rules.critical_value(self.num_blocks), self.log_sd
+        else:
+            critical, log_sd = rules.student(self.noise.df), self.noise.log_sd
+        if math.isinf(critical):
+            return math.inf
+        return critical * self.widening * log_sd / math.sqrt(self.num_blocks)
 
 
-def time_ratio(times_a: Values, times_b: Values, rules: Rules | None = None) -> TimeRatio:
+def time_ratio(
+    times_a: Values, times_b: Values, rules: Rules | None = None, lent: Lent | None = None
+) -> TimeRatio:
     """How a's times compare with b's, block by block: seconds, shape (num_blocks,), in the blocks' order.
 
+    lent: what other runs show of the noise (`noise.lend`), for where blocks are few.
+
     The interval is that of the mean log ratio: Student's for a number of blocks fixed beforehand, otherwise
-    the one that holds at every look; wider where neighbouring blocks are found to depend on one another
+    the one that holds at every look, for which nothing is borrowed; wider where neighbouring blocks are found to depend on one another
     (`doubts.widening`). Logarithms, because noise of times is multiplicative and a/b should be the inverse of
     b/a. Blocks with a time that is not finite and positive do not count.
     """
@@ -76,6 +86,7 @@ def time_ratio(times_a: Values, times_b: Values, rules: Rules | None = None) -> 
         log_sd=float(logs.std(ddof=1)) if num > 1 else None,
         median=math.exp(float(np.median(logs))),
         widening=float(widening(in_order)),
+        noise=noise(logs, None if rules.is_sequential else lent),
     )
     half = known.half_width(rules)
     if math.isinf(half):

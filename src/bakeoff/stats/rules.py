@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from bakeoff.stats import sequential
-from bakeoff.stats.comparison import MIN_BLOCKS
+from bakeoff.stats.noise import MIN_DF
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,14 @@ class Rules:
 
         Student's quantile for a number of blocks fixed beforehand, else `sequential.critical_value`.
         """
-        if num_blocks < MIN_BLOCKS:
-            return math.inf
         if self.is_sequential:
             return sequential.critical_value(num_blocks, self.alpha)
+        return self.student(num_blocks - 1)
+
+    def student(self, df: int) -> float:
+        """Student's quantile, for a number of blocks fixed beforehand; infinite below `MIN_DF`."""
+        if df < MIN_DF:
+            return math.inf
         from scipy.special import stdtrit  # a tenth of the start-up time of scipy.stats
 
-        return float(-stdtrit(num_blocks - 1, self.alpha / 2))
+        return float(-stdtrit(df, self.alpha / 2))

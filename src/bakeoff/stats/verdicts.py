@@ -9,6 +9,7 @@ from enum import StrEnum
 from bakeoff.stats.comparison import Kind
 from bakeoff.stats.doubts import Doubt, Finding, doubts
 from bakeoff.stats.error_difference import ErrorDifference
+from bakeoff.stats.noise import Lent
 from bakeoff.stats.projection import MoreBlocks, Obstacle, project
 from bakeoff.stats.ratio import TimeRatio, time_ratio, usable_logs
 from bakeoff.stats.rules import Rules
@@ -116,12 +117,17 @@ class Verdict:
 
 
 def judge(
-    times_a: Values, times_b: Values, error: ErrorDifference | None = None, rules: Rules | None = None
+    times_a: Values,
+    times_b: Values,
+    error: ErrorDifference | None = None,
+    rules: Rules | None = None,
+    lent: Lent | None = None,
 ) -> Verdict:
     """The verdict on a against b; see `Verdict`.
 
     times_a, times_b: seconds by block, shape (num_blocks,), in the blocks' order, NaN where a run has none.
     error: difference of a's and b's error rates, made with the same rules; without one, only time is judged.
+    lent: what other runs of the study show of the noise (`noise.lend`).
 
     Non-inferior means that the interval's upper end lies below the margin (ICH E9, Statistical principles
     for clinical trials, 1998); worse, that it is not, and the interval excludes 0. Practically equal means
@@ -129,7 +135,7 @@ def judge(
     1987, J. Pharmacokinet. Biopharm. 15).
     """
     rules = rules or Rules()
-    ratio = time_ratio(times_a, times_b, rules)
+    ratio = time_ratio(times_a, times_b, rules, lent)
     on_time = _on_time(ratio, rules)
     on_error = OnError.NOT_ASKED
     if error is not None and on_time in _INVERSE:

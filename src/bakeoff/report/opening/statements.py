@@ -183,21 +183,21 @@ def _sentence(words: str) -> str:
 
 def overview(sections: Sequence[Section]) -> str:
     """How many comparisons are decided and how well founded they are, in one or two sentences."""
-    every = [one for section in sections for race in section.races for one in race.comparisons]
+    every = _every(sections)
     if not every:
         return ""
     asked = [one for one in every if one.is_asked]
     open_ones = [one.verdict for one in asked if not one.verdict.is_decided]
+    on_error = sum(one.is_decided_on_time for one in open_ones)
     counts = {
         "decided": len(asked) - len(open_ones),
-        "undecided": len(open_ones),
+        "decided on time, not on error": on_error,
+        "undecided": len(open_ones) - on_error,
         "of how cost grows": sum(bool(one.growth) for one in every),
         "refused": sum(bool(one.refusal) for one in every),
         "hinging on which runs count": sum(one.hinges for one in asked),
     }
-    on_error = sum(one.undecided_on is stats.Question.ERROR for one in open_ones)
-    extra = {"undecided": f" ({on_error} on the error alone)"} if on_error else {}
-    parts = [f"{number} {word}{extra.get(word, '')}" for word, number in counts.items() if number]
+    parts = [f"{number} {word}" for word, number in counts.items() if number]
     founded = _founded([one.certificate.verdict for one in every])
     plural = "" if len(every) == 1 else "s"
     return f"{len(every)} comparison{plural}: {', '.join(parts)}. {founded}"
@@ -223,7 +223,7 @@ def _founded(verdicts: Sequence[str]) -> str:
 
 
 def rules(sections: Sequence[Section]) -> str:
-    """By what rules the verdicts were reached, in one sentence; empty without a comparison."""
+    """By what rules the verdicts were reached, and what they rest on; empty without a comparison."""
     found = _rules(sections)
     if found is None:
         return ""
@@ -231,8 +231,9 @@ def rules(sections: Sequence[Section]) -> str:
     when = "until decided" if found.is_sequential else "number of blocks fixed"
     return (
         f"Judged with a margin of ±{100 * found.margin:g} % in time and {100 * found.error_margin:g} "
-        f"percentage points in error, at {100 * found.confidence:g} %{together}; {when}."
-    )
+        f"percentage points in error, at {100 * found.confidence:g} %{together}; {when}. "
+        f"{sentences.noise_words(_every(sections))}"
+    ).rstrip()
 
 
 def confidence(sections: Sequence[Section]) -> float:
@@ -243,8 +244,11 @@ def confidence(sections: Sequence[Section]) -> float:
 
 def _rules(sections: Sequence[Section]) -> stats.Rules | None:
     """Those of the study, which all comparisons share."""
-    every = (one for section in sections for race in section.races for one in race.comparisons)
-    return next((one.verdict.rules for one in every), None)
+    return next((one.verdict.rules for one in _every(sections)), None)
+
+
+def _every(sections: Sequence[Section]) -> list[Comparison]:
+    return [one for section in sections for race in section.races for one in race.comparisons]
 
 
 def where(section: Section, race: Race) -> str:
