@@ -118,3 +118,21 @@ def test_what_can_be_told_apart_is_what_was_planned_for() -> None:
     assert best is not None and best.difference <= now.difference
     assert stats.resolution(2, 2, seen, FIXED) is None
     assert stats.finest(10.0, seen, stats.Cost(8.0, 2.0), FIXED, range(1, 61)) is None
+
+
+def test_few_blocks_with_borrowed_noise_show_what_is_promised() -> None:
+    """Two blocks of four contestants in three races, judged as a study's verdicts are."""
+    sd, num = 0.1, 300
+    field = stats.Field(num_races=3, num_contestants=4)
+    signal = stats.least_signal(2, FIXED, field)
+    assert math.isfinite(signal) and math.isinf(stats.least_signal(2, FIXED))
+    random = np.random.default_rng(11)
+    logs = random.normal(0, sd / math.sqrt(2), (num, 3, 4, 2))
+    logs[:, :, 1] += signal * sd
+    found = 0
+    for study in np.exp(logs):
+        races = [{str(name): dict(enumerate(row)) for name, row in enumerate(race)} for race in study]
+        for race, lent in zip(study, stats.lend(races), strict=True):
+            low = stats.time_ratio(race[1], race[0], FIXED, lent[frozenset("01")]).low
+            found += low is not None and low > 1
+    assert found / (3 * num) == pytest.approx(0.9, abs=0.035)
