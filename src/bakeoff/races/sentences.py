@@ -231,8 +231,8 @@ def certified(comparison: Comparison) -> str:
     if certificate.verdict == SAME:
         answers = comparison.verdict.on_error is stats.OnError.CERTIFIED
         limits = (
-            ", which answers for the error where the runs don't (verdicts.errors); its limits: some steps of few "
-            "images, to within rounding, without dropout and evaluation"
+            ", which answers for the error where the runs don't (verdicts.errors); its limits: some steps of "
+            "few images, to within rounding, without dropout and evaluation"
         )
         return f"certified: both train the same thing{limits if answers else ''}"
     if certificate.verdict == DIFFERENT:
