@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import digamma, polygamma, stdtrit
 
 from bakeoff import stats
 from bakeoff.stats.noise import MAX_LENT
@@ -23,6 +23,8 @@ Draw = Callable[[np.random.Generator, tuple[int, int, int, int]], Array]
 
 DATA_SETS, CONTESTANTS = 3, 4
 BLOCKS = (2, 3, 4, 5, 6)
+# Data sets and blocks of each; from six blocks on, a pair speaks for itself.
+DESIGNS = ((1, 4), *((DATA_SETS, blocks) for blocks in BLOCKS))
 PAIRS = list(itertools.combinations(range(CONTESTANTS), 2))
 # Seconds that `quick` took on a machine with two cores, by data set and backend, and the noise of its runs.
 QUICK = ((0.87, 2.17, 4.17, 5.55), (0.96, 2.65, 4.03, 5.69), (1.35, 3.61, 11.2, 8.42))
@@ -94,16 +96,21 @@ OF_ONE: Mapping[str, Draw] = {
 LIMITS = ("one: skewed", "one: two-valued, sticky, 0.7")
 
 
+def squares(logs: Array) -> tuple[Array, Array]:
+    """Mean log ratios by study, data set and pair, and sums of squares about them."""
+    first, second = np.array(list(itertools.combinations(range(logs.shape[2]), 2))).T
+    ratios = logs[:, :, first] - logs[:, :, second]
+    mean = ratios.mean(axis=-1)
+    return mean, ((ratios - mean[..., None]) ** 2).sum(axis=-1)
+
+
 def judged(logs: Array) -> tuple[Array, Array, Array]:
     """Mean log ratios by study, data set and pair; half of their intervals, borrowed; half without borrowing.
 
     The first as `stats.time_ratio` has them below six blocks; the second for own blocks alone, six or not.
     """
     num_sets, num_contestants, blocks = logs.shape[1:]
-    first, second = np.array(list(itertools.combinations(range(num_contestants), 2))).T
-    ratios = logs[:, :, first] - logs[:, :, second]
-    mean = ratios.mean(axis=-1)
-    own = ((ratios - mean[..., None]) ** 2).sum(axis=-1)
+    mean, own = squares(logs)
     df = blocks - 1
     of_pair = own.sum(axis=1, keepdims=True) / (df * num_sets)
     of_race = 2 / num_contestants * own.sum(axis=2, keepdims=True) / (df * (num_contestants - 1))
@@ -112,8 +119,68 @@ def judged(logs: Array) -> tuple[Array, Array, Array]:
     return mean, half, quantile(df) * np.sqrt(own / df / blocks)
 
 
+def one_variance(logs: Array) -> tuple[Array, Array]:
+    """Mean log ratios, and half of their intervals with one variance for all pairs and data sets."""
+    num_sets, num_contestants, blocks = logs.shape[1:]
+    mean, own = squares(logs)
+    df = (blocks - 1) * (num_contestants - 1) * num_sets
+    variance = 2 / num_contestants * own.sum(axis=(1, 2), keepdims=True) / df
+    return mean, quantile(df) * np.sqrt(variance / blocks) * np.ones_like(mean)
+
+
+def averaged(logs: Array, most: int = 4) -> tuple[Array, Array]:
+    """As a moderated t whose prior is what all else shows, with `most` degrees of freedom."""
+    num_sets, num_contestants, blocks = logs.shape[1:]
+    mean, own = squares(logs)
+    df = blocks - 1
+    rest_df = df * (num_contestants - 1) * num_sets - df
+    rest = 2 / num_contestants * own.sum(axis=(1, 2), keepdims=True) - own
+    lent = min(most, rest_df)
+    variance = (own + lent * rest / rest_df) / (df + lent)
+    return mean, quantile(df + lent) * np.sqrt(variance / blocks)
+
+
+def estimated(logs: Array) -> tuple[Array, Array]:
+    """As a moderated t whose prior is estimated from the pairs' variances, see Smyth (2004), section 6.2."""
+    num_sets, num_contestants, blocks = logs.shape[1:]
+    mean, own = squares(logs)
+    df = blocks - 1
+    total = df * (num_contestants - 1) * num_sets
+    logged = np.log(own / df).reshape(len(own), -1) - digamma(df / 2) + math.log(df / 2)
+    excess = logged.var(axis=1, ddof=1) - polygamma(1, df / 2)
+    prior_df = 2 * inverse_trigamma(np.maximum(excess, 1e-6))
+    prior = np.exp(logged.mean(axis=1) + digamma(prior_df / 2) - np.log(prior_df / 2))
+    weight, prior = prior_df[:, None, None], prior[:, None, None]
+    variance = (weight * prior + own) / (weight + df)
+    return mean, -stdtrit(np.minimum(weight + df, total), 0.025) * np.sqrt(variance / blocks)
+
+
+def inverse_trigamma(values: Array) -> Array:
+    """By Newton's method on its reciprocal, as in Smyth's appendix."""
+    found = 0.5 + 1 / values
+    for _ in range(20):
+        trigamma = polygamma(1, found)
+        found += trigamma * (1 - trigamma / values) / polygamma(2, found)
+    return np.asarray(found)
+
+
 def quantile(df: int) -> float:
     return float(-stdtrit(df, 0.025))
+
+
+def alternatives(random: np.random.Generator, num: int) -> None:
+    """Coverage of the worst pair by other ways to borrow, from 2 blocks."""
+    methods: Mapping[str, Callable[[Array], tuple[Array, ...]]] = {
+        "larger of two": judged,
+        "one variance": one_variance,
+        "average, 4 df": averaged,
+        "prior estimated": estimated,
+    }
+    print(f"\n{'coverage of the worst pair, 2 blocks':<40}" + "".join(f"{one:>18}" for one in methods))
+    for name, draw in {"equally noisy": EQUAL["equally noisy"], **TENFOLD}.items():
+        logs = draw(random, (num, DATA_SETS, CONTESTANTS, 2))
+        covers = [(np.abs(one(logs)[0]) <= one(logs)[1]).mean(axis=0).min() for one in methods.values()]
+        print(f"  {name:<38}" + "".join(f"{100 * share:18.1f}" for share in covers))
 
 
 def agree(random: np.random.Generator) -> None:
@@ -137,19 +204,19 @@ def agree(random: np.random.Generator) -> None:
 def few_blocks(random: np.random.Generator, num: int) -> list[Figure]:
     """Coverage, wrong verdicts and power of intervals that borrow, and the design of `quick`."""
     agree(random)
-    shape = DATA_SETS, CONTESTANTS
-    print(f"\nmisses from few blocks, noise borrowed: of all comparisons, of the worst pair{'':<12}", end="")
-    print("".join(f"{blocks:>14}" for blocks in BLOCKS))
+    alternatives(random, num)
+    print("\nmisses, noise borrowed, by data sets x blocks: of all comparisons, of the worst pair")
+    print(" " * 34 + "".join(f"{f'{num_sets} x {blocks}':>14}" for num_sets, blocks in DESIGNS))
     misses: dict[str, Array] = {}
     for name, draw in {**EQUAL, **TENFOLD, **OF_ONE}.items():
         rows = list[tuple[float, float]]()
-        for blocks in BLOCKS:
-            mean, half, _ = judged(draw(random, (num, *shape, blocks)))
+        for num_sets, blocks in DESIGNS:
+            mean, half, _ = judged(draw(random, (num, num_sets, CONTESTANTS, blocks)))
             missed = (np.abs(mean) > half).mean(axis=0)
             rows.append((float(missed.mean()), float(missed.max())))
         misses[name] = np.array(rows)
-        print(f"  {name:<87}" + "".join(f"{100 * all_:7.1f}{100 * worst:7.1f}" for all_, worst in rows))
-    below = slice(0, BLOCKS.index(stats.MIN_BLOCKS))  # from six on, a pair speaks for itself
+        print(f"  {name:<32}" + "".join(f"{100 * all_:7.1f}{100 * worst:7.1f}" for all_, worst in rows))
+    below = [index for index, (_, blocks) in enumerate(DESIGNS) if blocks < stats.MIN_BLOCKS]
     plain = misses["equally noisy"][below, 0]
     noisy = max(float(one[below].max()) for one in (misses[name] for name in TENFOLD))
     of_one = max(float(misses[name][below, 0].max()) for name in OF_ONE if name not in LIMITS)
@@ -166,8 +233,10 @@ def few_blocks(random: np.random.Generator, num: int) -> list[Figure]:
 
 
 def powers(random: np.random.Generator, num: int) -> list[Figure]:
-    """How often a difference is found, noise of the log ratio 6 %; beside it by own blocks alone, six or not."""
-    print("\nfound from few blocks, noise 6 %: borrowed, own blocks alone (which the rule allows from six on)")
+    """How often a difference is found, noise of a ratio 6 %; beside it by own blocks alone, six or not."""
+    print(
+        "\nfound from few blocks, noise 6 %: borrowed, own blocks alone (which the rule allows from six on)"
+    )
     words = ""
     for percents in (10, 20, 50):
         row = ""
@@ -193,7 +262,7 @@ def as_quick(random: np.random.Generator, num: int) -> list[Figure]:
     decided = np.abs(mean + truth) > half
     reversed_ = decided & (np.sign(mean + truth) != np.sign(truth))
     number = np.quantile(decided.sum(axis=(1, 2)), (0.1, 0.5))
-    print(f"\nas `quick`: of 18 comparisons decided {number[1]:.0f}, in nine of ten studies {number[0]:.0f} or more")
+    print(f"\nas `quick`: of 18 decided {number[1]:.0f}, in nine of ten studies {number[0]:.0f} or more")
     return [
         at_most("as quick: equals told apart", wrong, 0.05, num),
         at_most("the slower one called faster", float(reversed_.mean()), 0.001, num),

@@ -686,7 +686,7 @@ def main(arguments: list[str] | None = None) -> int:
         *equality(random, num),
         *power(random, num),
         *rankings(random, few),
-        *few_blocks(random, num),
+        *few_blocks(np.random.default_rng((options.seed, 1)), max(num, 10_000)),
         *whole_studies(random, max(options.studies // 100, 20)),
         *errors(random, few),
         *error_intervals(random, num),

@@ -129,6 +129,41 @@ def test_a_verdict_needs_six_blocks(invented: Callable[..., Frames], entry: Any,
     assert "no interval, 4 paired blocks" in races.sentence(found)
 
 
+def test_a_quick_study_is_decided_by_the_noise_of_all_its_races(
+    invented: Callable[..., Frames], entry: Any
+) -> None:
+    """Two blocks on three data sets: factors of 2 are told, 20 % are not; one data set lends nothing."""
+    seconds = {"tensorflow": 10.0, "jax": 20.0, "torch": 24.0, "theano": 60.0}
+    wobbles = [(1.0, 1.15), (1.12, 1.0), (1.0, 0.93), (1.05, 1.0)]
+
+    def study(*datasets: str, **document: Any) -> tuple[races.Section, ...]:
+        entries = [
+            entry(backend, [one * first, one * second], changes={"dataset": dataset})
+            for dataset in datasets
+            for (backend, one), (first, second) in zip(seconds.items(), wobbles, strict=True)
+        ]
+        return races.compose(invented(*entries, document=document))
+
+    sections = study("mnist", "fashion_mnist", "cifar10")
+    for section in sections:
+        (race,) = section.races
+        kinds = {(one.first.backend, one.second.backend): one.verdict.on_time for one in race.comparisons}
+        assert kinds.pop(("jax", "torch")) is stats.UNDECIDED
+        assert set(kinds.values()) == {stats.FASTER}
+        assert race.ranking is not None and len(race.ranking.faster) <= len(kinds)
+        first = race.comparisons[0]
+        assert first.verdict.undecided_on is stats.Question.ERROR
+        assert races.sentence(first).startswith("tensorflow trains ")
+        assert "but whether at non-inferior error is undecided (95 % CI" in races.sentence(first)
+    words = races.sentences.noise_words(one for section in sections for one in section.races[0].comparisons)
+    assert "borrow their noise" in words and "(5 degrees of freedom)" in words
+    alone = study("mnist")[0].races[0].comparisons + study("mnist", "cifar10")[1].races[0].comparisons
+    until = study("mnist", "fashion_mnist", "cifar10", rules={"is_sequential": True})[0].races[0].comparisons
+    for comparison in (*alone, *until):
+        assert comparison.verdict.on_time is stats.TOO_FEW
+    assert not races.sentences.noise_words(alone)
+
+
 def planned(frames: Frames, now: int, before: list[int]) -> Frames:
     """The frames of a study that plans so many blocks; run block by block for studies that planned others."""
     begun_for = pl.col("block").replace_strict(dict(enumerate(before)), return_dtype=pl.Int64)

@@ -21,8 +21,11 @@ def test_a_small_simulation_meets_the_goals() -> None:
     last = done.stdout.splitlines()[-1]
     met, known = last.split("of one that is skewed, sticky, autocorrelated or rarely slow: ")
     known, rest = known.split(", coverage ", 1)
+    rest, of_few = rest.split("one alone skewed or sticky: ")
+    of_few, last_ones = of_few.split(", 20 % at noise")
+    rest += last_ones
     assert met.startswith("bench-verdicts: ") and "MISSED" not in met + rest
-    assert "MISSED" in known
+    assert "MISSED" in known and "MISSED" in of_few
     assert "blocks added after a look" in rest and "error's interval misses" in rest
     assert "wrong in whole studies" in last and "sitting out spares" in last
     assert "at the worst look" in last and "(goal ≤ 5 %)" in last and "(goal ≥ 88 %)" in last

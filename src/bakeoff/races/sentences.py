@@ -80,6 +80,12 @@ def _said(comparison: Comparison) -> tuple[str, str]:
     return claim, f"({of_times}; {error}): {decides}"
 
 
+def answer(verdict: stats.Verdict) -> str:
+    """``faster``; ``faster, error undecided`` where only the error is open."""
+    is_open = verdict.on_error is stats.OnError.OPEN
+    return f"{verdict.on_time}, error undecided" if is_open else verdict.kind
+
+
 def noise_words(comparisons: Iterable[Comparison]) -> str:
     """What intervals of few blocks rest on, in two sentences, once for all; empty where there are none."""
     lent = [
@@ -95,9 +101,9 @@ def noise_words(comparisons: Iterable[Comparison]) -> str:
     low, high = min(lent), max(lent)
     degrees = f"{low}" if low == high else f"{low} to {high}"
     return (
-        f"Intervals from fewer than {stats.MIN_BLOCKS} blocks borrow their noise from the study's other races "
-        f"and contestants ({degrees} degrees of freedom). Whether a contestant takes one of two times by "
-        "chance, so few blocks may not show."
+        f"Intervals from fewer than {stats.MIN_BLOCKS} blocks borrow their noise from the study's other "
+        f"races and contestants ({degrees} degrees of freedom). So few blocks may not show that a contestant "
+        "takes one of two times by chance."
     )
 
 

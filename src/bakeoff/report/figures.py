@@ -21,6 +21,7 @@ import polars as pl
 
 from bakeoff.metrics import METRICS, RATIO, Metric
 from bakeoff.races.frames import backend_rank
+from bakeoff.races.sentences import answer
 from bakeoff.stats import Plateau, Verdict, summarize
 
 Figure = alt.LayerChart | alt.FacetChart
@@ -443,7 +444,7 @@ def time_ratios(comparisons: Iterable[tuple[str, str, Verdict]]) -> Figure:
                 "ratio": _short(times.ratio),
                 "low": None if times.low is None else _short(times.low),
                 "high": None if times.high is None else _short(times.high),
-                "verdict": verdict.kind,
+                "verdict": answer(verdict),
                 "shown": RATIO.text(times.ratio),
                 "interval": " to ".join(RATIO.texts([times.low, times.high])),
                 "pairs": times.num_blocks,

@@ -15,6 +15,7 @@ from bakeoff.races.definitions import DIFFERENT, Comparison, Contestant
 from bakeoff.races.frames import parsed, plain, short_of_samples
 from bakeoff.races.marks import Label, Mark, marks_of
 from bakeoff.races.sections import Section, error_table
+from bakeoff.races.sentences import answer
 from bakeoff.report.contents import FAILED, Contents
 from bakeoff.report.drawn import notes
 
@@ -128,7 +129,7 @@ def summary(section: Section) -> Table:
 def _kind(comparison: Comparison) -> str:
     if comparison.refusal:
         return "not compared"
-    return "growth of cost" if comparison.growth else comparison.verdict.kind
+    return "growth of cost" if comparison.growth else answer(comparison.verdict)
 
 
 def verdicts(section: Section) -> Table:

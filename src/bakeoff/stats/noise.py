@@ -14,11 +14,11 @@ from bakeoff.stats.comparison import MIN_BLOCKS
 
 Array = NDArray[np.float64]
 
-# Degrees of freedom of the noise below which there is neither an interval nor a verdict: those of a pair's own
-# `MIN_BLOCKS` blocks.
+# Degrees of freedom of the noise below which there is neither an interval nor a verdict: those of a pair's
+# own `MIN_BLOCKS` blocks.
 MIN_DF = MIN_BLOCKS - 1
-# Degrees of freedom that a race's other contestants lend at most, however many they are. With more, a contestant
-# that is much noisier than the others has intervals that are too narrow: by simulation, docs/statistics.md.
+# Degrees of freedom that a race's other contestants lend at most, however many they are. With more, intervals
+# of a contestant that is much noisier than the others are too narrow: by simulation, docs/statistics.md.
 MAX_LENT = 2
 
 

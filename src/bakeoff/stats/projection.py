@@ -59,19 +59,21 @@ def project(
     they are judged by the sequential rule, whatever rule the blocks so far were planned by.
 
     Futures are drawn from the predictive distribution: mean and variance of the blocks to come from their
-    posterior given those seen (the variance's with what was borrowed), with no opinion before (Jeffreys's prior: variance from an inverse chi-square,
-    mean from a normal about the one seen, so that the next block is Student's t: Box and Tiao 1973, Bayesian
-    inference in statistical analysis, section 2.4), then block after block until a look decides. So
-    predictive power (Spiegelhalter, Freedman and Blackburn 1986, Control. Clin. Trials 7) integrates over the
-    unknown standard deviation as well. Seeded: the same blocks always have the same projection.
+    posterior given those seen (the variance's with what was borrowed), with no opinion before (Jeffreys's
+    prior: variance from an inverse chi-square, mean from a normal about the one seen, so that the next block
+    is Student's t: Box and Tiao 1973, Bayesian inference in statistical analysis, section 2.4), then block
+    after block until a look decides. So predictive power (Spiegelhalter, Freedman and Blackburn 1986,
+    Control. Clin. Trials 7) integrates over the unknown standard deviation as well. Seeded: the same blocks
+    always have the same projection. Nothing is projected from errors of fewer than `MIN_BLOCKS` blocks.
     """
     if ratio.ratio is None or ratio.log_sd is None or math.isinf(ratio.half_width(rules)):
         return None, Obstacle.TOO_FEW_BLOCKS
     if error is not None and (error.difference is None or error.seed_se is None):
         return None, Obstacle.TOO_FEW_BLOCKS
-    differs = abs(math.log(ratio.ratio)) > ratio.half_width(rules)
-    if error is not None and differs and error.num_blocks < MIN_BLOCKS:  # nothing is known of its seeds yet
-        is_stuck = _is_stuck(error if ratio.ratio < 1 else error.inverse, replace(rules, is_sequential=True))
+    if error is not None and error.num_blocks < MIN_BLOCKS:  # too little is known of its seeds
+        is_told = abs(math.log(ratio.ratio)) > ratio.half_width(rules)
+        mine = error if ratio.ratio < 1 else error.inverse
+        is_stuck = is_told and _is_stuck(mine, replace(rules, is_sequential=True))
         return None, Obstacle.TEST_SET_TOO_SMALL if is_stuck else Obstacle.TOO_FEW_BLOCKS
     if ratio.ratio > 1:  # so that a pair seen from either side has the same futures
         ratio, error = ratio.inverse, error.inverse if error is not None else None

@@ -38,7 +38,9 @@ def rank(
 ) -> Ranking:
     """Rank contestants by their times: seconds, shape (num_contestants, num_blocks), NaN where one has none.
 
-    lent: by pair (a, b) with a < b, what other runs show of its noise. Each pair is compared over the blocks that both have, by its own noise, so that contestants need not be
+    lent: by pair (a, b) with a < b, what other runs show of its noise.
+
+    Each pair is compared over the blocks that both have, by its own noise, so that contestants need not be
     equally noisy. Who may be called faster follows Holm (1979), A simple sequentially rejective multiple test
     procedure, Scand. J. Statist. 6: the level is divided by the number of pairs not yet told apart, and so is
     that of the stopping rule, which keeps it at every look. The intervals divide it by the number of pairs

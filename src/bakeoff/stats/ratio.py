@@ -66,9 +66,9 @@ def time_ratio(
     lent: what other runs show of the noise (`noise.lend`), for where blocks are few.
 
     The interval is that of the mean log ratio: Student's for a number of blocks fixed beforehand, otherwise
-    the one that holds at every look, for which nothing is borrowed; wider where neighbouring blocks are found to depend on one another
-    (`doubts.widening`). Logarithms, because noise of times is multiplicative and a/b should be the inverse of
-    b/a. Blocks with a time that is not finite and positive do not count.
+    the one that holds at every look, for which nothing is borrowed; wider where neighbouring blocks are found
+    to depend on one another (`doubts.widening`). Logarithms, because noise of times is multiplicative and a/b
+    should be the inverse of b/a. Blocks with a time that is not finite and positive do not count.
     """
     rules = rules or Rules()
     a, b = usable_logs(times_a, times_b)

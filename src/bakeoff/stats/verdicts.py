@@ -54,10 +54,10 @@ class Verdict:
 
     on_time: faster, slower, practically equal (whether or not the interval excludes 1), undecided, or too few
     repeats. on_error: what is known of the faster one's error; `OnError.NOT_ASKED` where nobody is faster, or
-    errors were not to be compared. time, error: the figures; `error` is None if it was not asked about. rules:
-    what it was judged by. more: how many more blocks would decide it; None if it is decided, or if `obstacle`
-    says why no number can be given. doubts: what the blocks show that the interval does not allow for.
-    schedule: how the number of blocks was settled.
+    errors were not to be compared. time, error: the figures; `error` is None if it was not asked about.
+    rules: what it was judged by. more: how many more blocks would decide it; None if it is decided, or if
+    `obstacle` says why no number can be given. doubts: what the blocks show that the interval does not allow
+    for. schedule: how the number of blocks was settled.
     """
 
     on_time: Kind

@@ -13,6 +13,7 @@ from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, NO_VALUE, RATIO, Metric
 from bakeoff.races.definitions import DIFFERENT, SAME, Certified
 from bakeoff.races.frames import short_of_samples
 from bakeoff.races.marks import Label, Mark
+from bakeoff.races.sentences import answer
 from bakeoff.report.cluster import published
 from bakeoff.report.cluster.budget import PARTS
 from bakeoff.report.cluster.contents import EXECUTORS, Between, Cluster, Entrant, without
@@ -269,7 +270,9 @@ def layouts(cluster: Cluster) -> Table:
     for one in cluster.layouts:
         train, total = one.verdict.time.inverse, one.total.time.inverse
         cells = (one.first.base, one.first.placed, one.second.placed)
-        rows.append((*cells, one.verdict.kind, *_ratio(train), one.total.kind, *_ratio(total), *_error(one)))
+        rows.append(
+            (*cells, answer(one.verdict), *_ratio(train), one.total.kind, *_ratio(total), *_error(one))
+        )
     columns = (
         *(Column(title, False) for title in ("Contestant", "Layout", "Against", "Training is")),
         *map(Column, ("Times faster", "95 % interval", "Pairs")),
