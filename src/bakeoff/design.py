@@ -12,6 +12,7 @@ import dataclasses
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from bakeoff import calibration, plan, stats
@@ -212,8 +213,10 @@ def _noise(
 
 
 def _alike(settings: TrialSettings) -> TrialSettings:
-    usual = {"epochs": 1, "evaluation_images": None, "learning_rate": 0.0, "time_limit_s": None}
-    return dataclasses.replace(settings, **usual)
+    """Settings without those that leave an epoch's time as it is."""
+    return dataclasses.replace(
+        settings, epochs=1, evaluation_images=None, learning_rate=0.0, time_limit_s=None
+    )
 
 
 def _calibrated(epoch_s: float, runs: pl.DataFrame, epochs: pl.DataFrame) -> stats.Components | None:
@@ -224,7 +227,7 @@ def _calibrated(epoch_s: float, runs: pl.DataFrame, epochs: pl.DataFrame) -> sta
         found = calibration.components(mine, epochs)
         if found is not None:
             own_s = (mine["train_s"] + mine["evaluation_s"]) / mine["num_epochs"]
-            return found.scaled(epoch_s / float(own_s.median()))
+            return found.scaled(epoch_s / float(np.median(own_s)))
     return None
 
 
