@@ -12,6 +12,7 @@ import polars as pl
 
 from bakeoff import stats
 from bakeoff.races.definitions import Contestant, Exclusion
+from bakeoff.races.sentences import answer
 
 # The verdict of the pair on other runs than those that count.
 Judge = Callable[[pl.DataFrame], stats.Verdict]
@@ -69,18 +70,18 @@ def hinge(
     said = []
     for words, others in _alternatives(mine, _of(attempts, names)):
         found = judge(others)
-        if found.kind != verdict.kind and found.on_time is not stats.TOO_FEW:
+        # With too few blocks for the error, as with too few for the time, nothing was found out about it.
+        is_told = found.on_time is not stats.TOO_FEW and found.on_time != verdict.on_time
+        if is_told or (found.kind != verdict.kind and found.time.num_blocks >= stats.MIN_BLOCKS):
             said.append(f"{words}: {in_short(found, pair)}")
     return "; ".join(said)
 
 
 def in_short(verdict: stats.Verdict, pair: tuple[Contestant, Contestant]) -> str:
     """A verdict on a pair in a few words."""
-    if verdict.kind in (stats.FASTER, stats.FASTER_AT_WORSE_ERROR):
-        return f"{pair[0].short} is {verdict.kind}"
-    inverse = verdict.inverse.kind
-    if inverse in (stats.FASTER, stats.FASTER_AT_WORSE_ERROR):
-        return f"{pair[1].short} is {inverse}"
+    for who, seen in zip(pair, (verdict, verdict.inverse), strict=True):
+        if seen.on_time is stats.FASTER:
+            return f"{who.short} is {answer(seen)}"
     return verdict.kind
 
 
