@@ -8,7 +8,7 @@
     ├── ModelFailure                     1    the user's model can't be built
     ├── StoreError                       6    the store can't be opened, written or understood
     ├── MachineError                     7    this machine lacks what was asked (GPU, disk, compiler)
-    └── ReportError                      8    nothing to report, or it can't be written
+    └── ReportError                      8    nothing to report or to plan from, or it can't be written
 
 Exit code 0: all runs of the plan are in the store and ended well. 1: finished, but some runs failed
 or were skipped. 130: interrupted by the user; the same command goes on. Anything that is not a

@@ -21,9 +21,10 @@ from bakeoff.launchers.base import Launcher
 from bakeoff.prepare import prepare
 from bakeoff.races import evaluations, learnings, verdicts
 from bakeoff.races.choice import Choice, choose_fastest
+from bakeoff.races.compose import answered
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import StudyRow, Writer
-from bakeoff.study import FollowUp, Study, Trial, comparisons
+from bakeoff.study import Errors, FollowUp, Study, Trial, comparisons
 from bakeoff.study.naming import key_name, text
 from bakeoff.verification import Beforehand
 from bakeoff_worker.records import Record, RunEnded, RunSpec
@@ -227,11 +228,14 @@ class _Now:
         with Reader(self.writer.path) as reader:
             runs, facts = reader.runs(self.study.digest), reader.facts(self.study.digest)
             outcomes, epochs = reader.outcomes(self.study.digest), reader.epochs(self.study.digest)
+            certificates = reader.certificates(self.study.digest)
         present = pl.col("trial_id").replace_strict(self.conditions, default=None, return_dtype=pl.String)
         runs = runs.filter(pl.col("condition_id") == present)
         evaluated = evaluations(facts, runs)
-        learnt = learnings(runs.filter(status="ok"), epochs, evaluated)
-        return stopping.Evidence(runs, outcomes, evaluated, learnt)
+        good = runs.filter(status="ok")
+        learnt = learnings(good, epochs, evaluated)
+        certified = answered(certificates, good) if self.study.rules.errors is Errors.CERTIFIED else ()
+        return stopping.Evidence(runs, outcomes, evaluated, learnt, certified)
 
     def _missing(self, specs: Sequence[RunSpec]) -> tuple[RunSpec, ...]:
         with Reader(self.writer.path) as reader:

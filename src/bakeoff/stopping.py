@@ -7,7 +7,7 @@ had not been.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -33,13 +33,14 @@ class Evidence:
 
     runs: those under the conditions that a run started now would have, however they ended. outcomes: what
     each got wrong. evaluated: by run_id, on what images errors were measured. learnings: by trial_id, whether
-    it learnt anything.
+    it learnt anything. certified: pairs of trial_ids whose errors a certificate answers for.
     """
 
     runs: pl.DataFrame
     outcomes: pl.DataFrame
     evaluated: Evaluations
     learnings: Mapping[str, Learning] = field(default_factory=dict)
+    certified: Collection[frozenset[str]] = ()
 
     @property
     def hours(self) -> float:
@@ -112,7 +113,7 @@ class Look:
 def rules_of(study: Study) -> stats.Rules:
     """The study's rules, for the statistics."""
     rules = dataclasses.asdict(study.rules)
-    del rules["comparisons"]
+    del rules["comparisons"], rules["errors"]
     return stats.Rules(**rules)
 
 
@@ -125,7 +126,16 @@ def look(pairs: Sequence[Pair], num_blocks: int, evidence: Evidence, rules: stat
     runs = evidence.runs.filter(pl.col("block") < num_blocks)
     good = runs.filter(status="ok")
     found = {
-        (a, b): verdicts.verdict(a, b, good, evidence.outcomes, evidence.evaluated, rules) for a, b in pairs
+        (a, b): verdicts.verdict(
+            a,
+            b,
+            good,
+            evidence.outcomes,
+            evidence.evaluated,
+            rules,
+            is_certified=frozenset((a, b)) in evidence.certified,
+        )
+        for a, b in pairs
     }
     failing: dict[str, Failing | Idle] = {**_failing(runs), **_idle(good, evidence.learnings)}
     idle = {trial_id: one for trial_id, one in evidence.learnings.items() if one.is_nothing}

@@ -41,6 +41,10 @@ def test_a_calibration_says_what_it_found_and_another_measures_anew(program, cal
     _, out = calibrate("--quiet")
     assert "calibrated on" in out and "identical entries told apart" in out
     assert "repeat 1" not in out
+    words = " ".join(out.split())
+    assert (
+        "it can tell apart in ten minutes differences of" in words and ", in an hour differences of" in words
+    )
     with Reader(program.store) as reader:
         studies = reader.studies()
         seeds = reader.runs()["seed"].n_unique()

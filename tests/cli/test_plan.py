@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from bakeoff import machine
+from bakeoff.cli import plan as plan_command
+from bakeoff.cli.arguments import parser
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -95,3 +99,45 @@ def test_show_has_certificates_and_warnings(program: Any) -> None:
     )
     assert "tensorflow1" in line
     assert "Warnings" not in program("show", "closest-today").stdout
+
+
+def test_nothing_to_plan_from_and_a_difference_that_is_none(program: Any) -> None:
+    refused = program("plan", "tiny.toml", "--to-see", "3%", code=8).stderr
+    assert "too few runs to plan from" in refused and "bakeoff calibrate" in refused
+    error = program("plan", "tiny.toml", "--to-see=-3%", code=2).stderr
+    assert "such as 3%, 0.03 or 3" in error
+
+
+def test_what_it_takes_to_see_a_difference(
+    program: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Planned from runs that are kept, as if this machine had made them."""
+    program("import", ROOT / "results" / "verdicts" / "cost.bundle.zip")
+    machine_id = program.runs()["machine_id"][0]
+    monkeypatch.setattr(machine, "identity", lambda: {"machine_id": machine_id})
+    path = str(ROOT / "results" / "verdicts" / "closest-today.toml")
+    asked = ("plan", path, "--set", "seed=3", "--to-see", "5", "--store", str(program.store))
+    typed = parser().parse_args(asked)
+    assert typed.to_see == 0.05
+    assert plan_command.main(typed) == 0
+    shown = capsys.readouterr().out
+    typed.json = True
+    assert plan_command.main(typed) == 0
+    found = json.loads(capsys.readouterr().out)
+    (projection,) = (one for one in found["projections"] if one["difference"] == 0.05)
+    assert projection["num_runs"] == 2 * projection["num_blocks"]
+    command = f"--set seed=3 --max-blocks={projection['num_blocks']}"
+    assert f"to see 5 %: bakeoff run {path} {command}" in shown.replace("\n", " ")
+    assert "(9 degrees of freedom)" in shown and "as written, within 30 blocks" in shown
+
+
+@pytest.mark.parametrize("wrong", ["x", "0", "-3%", "nan", "inf", "5000%"])
+def test_what_is_no_difference(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(["plan", "quick", f"--to-see={wrong}"])
+    assert "such as 3%, 0.03 or 3" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("typed", ["3%", "0.03", "3", " 3 %"])
+def test_what_is_one(typed: str) -> None:
+    assert parser().parse_args(["plan", "quick", f"--to-see={typed}"]).to_see == pytest.approx(0.03)

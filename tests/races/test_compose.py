@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import polars as pl
@@ -273,6 +273,48 @@ def test_certificates_hold_in_the_environments_that_they_were_made_in(pair: Fram
     assert (found.certificate.verdict, found.certificate.words) == ("different", "tensorflow: optimizer")
     elsewhere = pl.DataFrame([row | {"one_environment_digest": "another"}, older])
     assert only(dataclasses.replace(pair, certificates=elsewhere)).certificate.is_same
+
+
+def certificate(frames: Frames, verdict: str, **other: str) -> pl.DataFrame:
+    """Of the two trials of these frames, in the environments that they ran in."""
+    (one, of_one), (two, of_two) = (
+        frames.runs.select("trial_id", "environment_digest").unique().sort("trial_id").rows()
+    )
+    row = {"one_trial": one, "other_trial": two, "verdict": verdict, "words": ""}
+    digests = {"one_environment_digest": of_one, "other_environment_digest": of_two}
+    return pl.DataFrame([{**row, **digests, **other}])
+
+
+def test_a_certificate_answers_for_the_error_that_runs_leave_open(
+    invented: Callable[..., Frames], entry: Any
+) -> None:
+    """Only a full one, of these environments, of equal batches, and if the study lets it; runs come first."""
+    asked = {"rules": {"errors": "certified"}}
+
+    def on_error(
+        other: Mapping[str, Any], row: Mapping[str, str], document: Mapping[str, Any] = asked
+    ) -> Any:
+        frames = invented(entry(), entry("jax", SLOW, **other), document=document)
+        frames = dataclasses.replace(frames, outcomes=frames.outcomes.clear())  # not image by image
+        found = only(dataclasses.replace(frames, certificates=certificate(frames, **row)))
+        return found.verdict.on_error, races.sentence(found), list(remarks(found))
+
+    same = {"verdict": "same"}
+    answer, words, said = on_error({}, same)
+    assert answer is stats.OnError.CERTIFIED and "training the same thing by certificate" in words
+    assert any("its limits: some steps of few images" in one for one in said)
+    open_ones = [
+        on_error({}, {"verdict": "different"}),
+        on_error({}, {"verdict": "not compared"}),
+        on_error({}, same | {"one_environment_digest": "another"}),
+        on_error({}, same, {"rules": {"errors": "measured"}}),
+        on_error({}, same, {"rules": {}}),  # of a study that was fixed before certificates could answer
+        on_error({"changes": {"global_batch_size": 100}}, same),
+        on_error({"changes": {"precision": "mixed_bfloat16"}}, same),
+    ]
+    assert {one[0] for one in open_ones} == {stats.OnError.OPEN}
+    assert on_error({"changes": {"threads": 1}}, same)[0] is stats.OnError.CERTIFIED
+    assert on_error({"error": 0.002}, same)[0] is stats.OnError.WORSE, "what was measured comes first"
 
 
 @pytest.mark.parametrize(

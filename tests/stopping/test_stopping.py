@@ -74,6 +74,15 @@ def test_a_verdict_is_that_of_the_statistics() -> None:
     assert look.verdicts["a", "b"] == stats.judge(CLEAR["a"], CLEAR["b"], error, RULES)
 
 
+def test_a_certified_pair_needs_no_race_for_its_error() -> None:
+    known = dataclasses.replace(evidence(CLEAR), evaluated=of_images(100))
+    assert set(stopping.look(PAIRS, 6, known, RULES).undecided) == set(PAIRS)
+    certified = dataclasses.replace(known, certified=[frozenset("ab")])
+    look = stopping.look(PAIRS, 6, certified, RULES)
+    assert look.verdicts["a", "b"].on_error is stats.OnError.CERTIFIED
+    assert set(look.undecided) == set(PAIRS) - {("a", "b")}
+
+
 def test_only_contestants_of_open_pairs_go_on() -> None:
     close = {**CLEAR, "b": around(1.0, noise=0.05, seed=1)}
     look = stopping.look(PAIRS, 6, evidence(close), RULES)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from bakeoff import stats
-from bakeoff.study import FEWEST_BLOCKS, Rules, Study, builtin_names, comparisons, load
+from bakeoff.errors import StudyError
+from bakeoff.study import FEWEST_BLOCKS, Errors, Rules, Study, builtin_names, comparisons, load
 
 Load = Callable[..., Study]
 Mistakes = Callable[..., list[str]]
@@ -39,7 +40,11 @@ def labels(study: Study) -> set[tuple[str, str]]:
 
 
 def test_the_rules_are_those_of_the_statistics() -> None:
-    ours = {field.name: field.default for field in dataclasses.fields(Rules) if field.name != "comparisons"}
+    ours = {
+        field.name: field.default
+        for field in dataclasses.fields(Rules)
+        if field.name not in ("comparisons", "errors")
+    }
     theirs = {field.name: field.default for field in dataclasses.fields(stats.Rules)}
     assert ours == theirs
     assert FEWEST_BLOCKS == stats.MIN_BLOCKS
@@ -83,6 +88,7 @@ def test_the_document_has_rules_and_comparisons(load_text: Load) -> None:
     study = load_text(RACE + "[verdicts]\nmargin = 0.03\nuntil_decided = true")
     rules = json.loads(json.dumps(study.document()))["rules"]
     pairs = rules.pop("comparisons")
+    assert rules.pop("errors") == "certified"
     assert stats.Rules(**rules) == stats.Rules(margin=0.03, is_sequential=True)
     assert pairs == [list(pair) for pair in study.rules.comparisons]
 
@@ -256,3 +262,14 @@ def test_rounds_follow_the_epochs(load_text: Load) -> None:
     )
     for study, rounds in ((load_text(text), 4), (load_text(text, "epochs=3"), 3)):
         assert study.trials[0].settings.distribution_options["rounds"] == rounds
+
+
+def test_errors_are_answered_by_certificate_unless_they_are_to_be_measured() -> None:
+    """A study that says nothing of it keeps the digest that it had before it could."""
+    plain, measured = (load("quick", [f"verdicts.errors={one!r}"]) for one in ("certified", "measured"))
+    assert (plain.rules.errors, measured.rules.errors) == (Errors.CERTIFIED, Errors.MEASURED)
+    assert plain.digest == load("quick").digest != measured.digest
+    before = "71192ed7a7ac30ca649d85022c1b11f69c03241f5ad13935c034294d56a16ee5"
+    assert load("smoke", ["verdicts.margin=0.05"]).digest == before
+    with pytest.raises(StudyError, match=r"verdicts\.errors"):
+        load("quick", ["verdicts.errors='guessed'"])

@@ -8,18 +8,19 @@
     handicaps.py        entries that were made slower: whether and when they were found
     noise.py            what varied, by how much, and what can be done about it
     words.py            shares as people read them
+    layouts.py          any race's runs, epoch by epoch: what designs are planned from
     assessment.py       all of it, and whether the machine passes
 """
 
 from bakeoff.calibration.assessment import STUDY, Calibration, assess, latest
 from bakeoff.calibration.false_positives import FalsePositives
-from bakeoff.calibration.handicaps import MAX_PROJECTED, Found
+from bakeoff.calibration.handicaps import Found
+from bakeoff.calibration.layouts import components, layouts
 from bakeoff.calibration.noise import Noise, NoiseSource
 from bakeoff.calibration.words import percent
 from bakeoff.stats import MIN_BLOCKS
 
 __all__ = [
-    "MAX_PROJECTED",
     "MIN_BLOCKS",
     "STUDY",
     "Calibration",
@@ -28,6 +29,8 @@ __all__ = [
     "Noise",
     "NoiseSource",
     "assess",
+    "components",
     "latest",
+    "layouts",
     "percent",
 ]

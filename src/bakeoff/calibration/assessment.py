@@ -10,10 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 import polars as pl
 
+from bakeoff import stats
 from bakeoff.calibration import handicaps
 from bakeoff.calibration.entries import entries
 from bakeoff.calibration.false_positives import FalsePositives, differ_by_chance, false_positives
 from bakeoff.calibration.handicaps import Found
+from bakeoff.calibration.layouts import components
 from bakeoff.calibration.noise import Noise, NoiseSource, noise, sources
 from bakeoff.calibration.words import percent
 from bakeoff.stats import MIN_BLOCKS, Rules
@@ -29,6 +31,10 @@ MIN_CHANCE = 0.01  # of identical entries differing as much as they do, all toge
 MUST_FIND = 0.1  # a handicap of this fraction is to be found ...
 MUST_FIND_SHARE = 0.9  # ... in this share of comparisons ...
 MUST_FIND_BLOCKS = 6  # ... given this many blocks
+
+# What is said of: how long a race of two would run, in words and in seconds; and the epochs of its runs.
+REACH_S = {"ten minutes": 600.0, "an hour": 3600.0}
+_EPOCHS = range(1, 61)
 
 
 class Source(Protocol):
@@ -47,7 +53,9 @@ class Calibration:
     ones; num_blocks: in which all of these ended well; num_runs, num_failed: all runs, and those that did not
     end well. run_s: median training seconds. fixed, sequential: identical entries told apart by either rule;
     None with too few blocks. chance: probability that identical entries differ, all together, as much as
-    these. found: what became of each handicap. noise, sources: what varied, and why.
+    these. found: what became of each handicap. noise, sources: what varied, and why. reach: of two
+    contestants like this one, what can be told apart in each of `REACH_S` seconds, with the best number of
+    epochs; None where nothing can, or epochs were not looked at.
     """
 
     machine_id: str
@@ -67,6 +75,7 @@ class Calibration:
     found: tuple[Found, ...]
     noise: Noise
     sources: tuple[NoiseSource, ...]
+    reach: tuple[stats.Resolution | None, ...] = (None, None)
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -113,6 +122,16 @@ class Calibration:
         ]
         return f"{words[0]}: " + ", ".join([*words[1:], f"noise {percent(self.noise.log_sd, 1)} per block"])
 
+    def reach_sentence(self) -> str:
+        """One line for people: what this machine can tell apart in how long; empty if that is not known."""
+        told = [
+            f"in {name} differences of {percent(one.difference, 1)} or more ({percent(one.low, 1)} to "
+            f"{percent(one.high, 1)}; {one.num_blocks} blocks × {one.num_epochs:g} epochs)"
+            for name, one in zip(REACH_S, self.reach, strict=True)
+            if one is not None
+        ]
+        return f"of two contestants like this one it can tell apart {', '.join(told)}" if told else ""
+
     def document(self) -> dict[str, Any]:
         """All of it in JSON's own types."""
         plain = asdict(self)
@@ -130,10 +149,11 @@ def latest(source: Source, machine_id: str) -> Calibration | None:
     return None
 
 
-def assess(runs: pl.DataFrame, machine_id: str) -> Calibration | None:
+def assess(runs: pl.DataFrame, machine_id: str, epochs: pl.DataFrame | None = None) -> Calibration | None:
     """What these runs of one calibration say of that machine; None if they are too few.
 
-    runs: columns as in ``docs/store.md``. Of several conditions, the one measured last counts.
+    runs: columns as in ``docs/store.md``. Of several conditions, the one measured last counts. epochs: of
+    these runs, for what can be told apart in how long.
     """
     mine = runs.filter(machine_id=machine_id)
     good = mine.filter(status="ok")
@@ -167,7 +187,24 @@ def assess(runs: pl.DataFrame, machine_id: str) -> Calibration | None:
         ),
         noise=seen,
         sources=sources(seen, mine),
+        reach=(None, None) if epochs is None else _reach(good, epochs),
     )
+
+
+def _reach(good: pl.DataFrame, epochs: pl.DataFrame) -> tuple[stats.Resolution | None, ...]:
+    """Of a race of two, each block of which is two runs as long as these."""
+    seen = components(good, epochs)
+    if seen is None:
+        return tuple(None for _ in REACH_S)
+    frame = good.with_columns(trained_s=pl.col("train_s") + pl.col("evaluation_s"))
+    stopped_s = pl.col("stopped_s").fill_null(0.0) if "stopped_s" in frame.columns else 0.0  # for others
+    start_s, epoch_s = frame.select(
+        (pl.col("wall_s") - stopped_s - pl.col("trained_s")).median(),
+        epoch_s=(pl.col("trained_s") / pl.col("num_epochs")).median(),
+    ).row(0)
+    choice = _EPOCHS if seen.epoch is not None else (seen.num_epochs,)
+    cost = stats.Cost(2 * start_s, 2 * epoch_s)
+    return tuple(stats.finest(seconds, seen, cost, Rules(), choice) for seconds in REACH_S.values())
 
 
 def _contestant(run: Mapping[str, Any]) -> str:

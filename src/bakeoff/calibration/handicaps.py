@@ -8,19 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff import stats
 from bakeoff.calibration.calls import by_look, called, equal
 from bakeoff.stats import MIN_BLOCKS, Rules, TimeRatio, time_ratio
 
 Array = NDArray[np.float64]
-
-# Of studies that run until decided, the share that a projected number of blocks is enough for.
-POWER = 0.9
-# Blocks beyond which a projection only says that it would take more.
-MAX_PROJECTED = 120
-
-# Seeded, so that the same runs always get the same answer.
-_NUM_SIMULATED = 2000
-_SEED = 20261125
 
 _FIXED, _SEQUENTIAL = Rules(), Rules(is_sequential=True)
 
@@ -34,7 +26,7 @@ class Found:
     handicap below the margin is meant to be called so. blocks: for each comparison, the block after which a
     study that runs until decided calls it slower; None if it does not within these blocks. ratio: its times
     to the mean of the plain entries. projected: blocks that suffice in nine of ten studies that run until
-    decided, at the noise seen here; None if that is more than 120, or if so little counts as equal.
+    decided, at the noise seen here; None if that is more than are projected, or if so little counts as equal.
     """
 
     handicap: float
@@ -80,19 +72,11 @@ def found(handicap: float, slowed: Array, plain: Array, log_sd: float) -> Found:
 def blocks_needed(difference: float, log_sd: float) -> int | None:
     """Blocks within which nine of ten studies that run until decided find a difference of times, a fraction.
 
-    Under normal noise of that standard deviation, by simulation. None if it takes more than 120, or if so
+    log_sd: noise of the log ratio of two runs of a block. None if it takes more than are projected, or if so
     small a difference is called practically equal.
     """
-    random = np.random.default_rng(_SEED)
-    ratios = math.log1p(difference) + log_sd * random.normal(size=(_NUM_SIMULATED, MAX_PROJECTED))
-    looks = np.arange(MIN_BLOCKS, MAX_PROJECTED + 1)
-    sums, squares = (table.cumsum(axis=1)[:, looks - 1] for table in (ratios, ratios**2))
-    mean = sums / looks
-    errors = np.sqrt(np.maximum(squares - looks * mean**2, 0.0) / (looks - 1) / looks)
-    half = np.array([_SEQUENTIAL.critical_value(int(num)) for num in looks]) * errors
-    slower = (mean > half) & (mean + half >= _SEQUENTIAL.log_margin)
-    enough = np.flatnonzero(np.logical_or.accumulate(slower, axis=1).mean(axis=0) >= POWER)
-    return int(looks[enough[0]]) if len(enough) else None
+    asked = math.log1p(difference)
+    return None if asked <= _SEQUENTIAL.log_margin else stats.blocks_needed(asked / log_sd, _SEQUENTIAL)
 
 
 def _first(calls: NDArray[np.int8]) -> int | None:

@@ -74,6 +74,13 @@ def parser() -> argparse.ArgumentParser:
     _master(plan)
     _until_decided(plan)
     _store(plan)
+    plan.add_argument(
+        "--to-see",
+        type=_difference,
+        metavar="3%",
+        help="what it takes on this machine to see such a difference of training times, planned from its own "
+        "runs or a calibration: the cheapest repeats and epochs, and what the study sees as written",
+    )
     plan.add_argument("--json", action="store_true", help="print the plan as JSON")
     plan.add_argument("--all", action="store_true", help="list every run instead of the first and last few")
 
@@ -248,6 +255,22 @@ def _share(text: str) -> float:
         value = -1.0
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"expected a share such as 2%, 0.25pp or 0.02; got {text!r}")
+    return value
+
+
+def _difference(text: str) -> float:
+    """A difference of times as a fraction: ``3%``, ``0.03`` or ``3``; from 1 on, percent."""
+    number = text.strip()
+    try:
+        value = float(number.removesuffix("%"))
+    except ValueError:
+        value = -1.0
+    if number.endswith("%") or value >= 1:
+        value /= 100
+    if not 0.0001 <= value <= 10:
+        raise argparse.ArgumentTypeError(
+            f"expected a difference of times between 0.01% and 1000%, such as 3%, 0.03 or 3; got {text!r}"
+        )
     return value
 
 

@@ -47,7 +47,9 @@ def main(arguments: argparse.Namespace) -> int:
             verify=False,  # of one contestant there is nothing to compare
         )
     with Reader(store) as reader:
-        found = calibration.assess(reader.runs(known(chosen).digest), machine.identity()["machine_id"])
+        digest = known(chosen).digest
+        runs, epochs = reader.runs(digest), reader.epochs(digest)
+    found = calibration.assess(runs, machine.identity()["machine_id"], epochs)
     if found is None:
         raise MachineError(
             f"too few runs ended well: expected {calibration.MIN_BLOCKS} blocks with all plain entries",
@@ -96,6 +98,8 @@ def show(found: Calibration) -> None:
     screen.print(Text(f"noise of the ratio of two runs of a block: {percent(found.noise.log_sd, 1)}"))
     if rows:
         screen.print(_table("where it comes from", ("noise", "seen", "what helps"), rows))
+    if reach := found.reach_sentence():
+        screen.print(Text(reach))
     screen.print(Text(found.sentence()))
 
 
@@ -138,7 +142,7 @@ def _slower(one: Found) -> tuple[str, ...]:
 def _projected(one: Found) -> str:
     if one.handicap <= stats.Rules().margin:
         return "within the margin"
-    return f"{one.projected} blocks" if one.projected else f"more than {calibration.MAX_PROJECTED} blocks"
+    return f"{one.projected} blocks" if one.projected else f"more than {stats.MAX_PROJECTED} blocks"
 
 
 def _table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:

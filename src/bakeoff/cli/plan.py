@@ -16,11 +16,13 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from bakeoff import machine, plan, study
+from bakeoff import design, machine, plan, stopping, study
+from bakeoff.cli import to_see
 from bakeoff.cli.asked import study_of
 from bakeoff.cli.console import console, table
 from bakeoff.cli.stores import store_path
-from bakeoff.errors import BakeoffError
+from bakeoff.cli.to_see import span
+from bakeoff.errors import BakeoffError, ReportError
 from bakeoff.identity import known
 from bakeoff.prepare import obstacles
 from bakeoff.store.reader import PastRun, Reader
@@ -32,8 +34,13 @@ _NAMED = 6  # trials that one obstacle stops, by name
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print the plan; 0 if all of it can run here, as far as shows without making anything, else 1."""
+    """Print the plan; 0 if all of it can run here, as far as shows without making anything, else 1.
+
+    With ``--to-see`` what it takes to see a difference instead; 0.
+    """
     chosen = known(study_of(arguments))
+    if arguments.to_see is not None:
+        return _to_see(chosen, arguments)
     specs, branches = plan.expand(chosen), plan.expand_follow_up(chosen)
     everything = (*specs, *itertools.chain.from_iterable(branches))
     in_the_way = obstacles(chosen, everything)
@@ -81,12 +88,35 @@ def main(arguments: argparse.Namespace) -> int:
         most = plan.estimate(plan.most_runs(chosen), history)
         limit = "" if chosen.budget.max_hours is None else f", {chosen.budget.max_hours:g} hours at most"
         screen.print(
-            f"  that is for the fewest blocks; if nothing is decided: {_span(most.total_s or 0.0)} for "
+            f"  that is for the fewest blocks; if nothing is decided: {span(most.total_s or 0.0)} for "
             f"{chosen.budget.max_blocks} blocks{limit}"
         )
     for line in _cannot_run(everything, in_the_way):
         screen.print(line)
     return 1 if in_the_way else 0
+
+
+def _to_see(chosen: study.Study, arguments: argparse.Namespace) -> int:
+    """Print what it takes to see a difference; `ReportError` where too little is known to plan from."""
+    store, rules = store_path(arguments), stopping.rules_of(chosen)
+    if not store.exists():
+        raise ReportError(
+            f"too few runs to plan from: {store} does not exist",
+            f"`bakeoff run {arguments.study}` once, or `bakeoff calibrate`.",
+        )
+    here = machine.identity()["machine_id"]
+    with Reader(store) as reader:
+        runs, epochs = reader.runs().filter(machine_id=here), reader.epochs()
+    found = design.outlook(
+        chosen, [arguments.to_see], rules=rules, history=_history(store), runs=runs, epochs=epochs
+    )
+    if arguments.json:
+        print(json.dumps(dataclasses.asdict(found)))
+        return 0
+    screen = console()
+    for line in to_see.lines(found, rules, arguments):
+        screen.print(line)
+    return 0
 
 
 def _cannot_run(specs: Sequence[RunSpec], in_the_way: Mapping[str, BakeoffError]) -> Iterator[Text]:
@@ -185,7 +215,7 @@ def _times(estimate: plan.Estimate, quick: str) -> str:
             f"`bakeoff run {quick}` takes minutes; after it this plan can be estimated."
         )
     lines = [
-        f"time: about {_span(estimate.total_s)} ({_span(estimate.low_s)} to {_span(estimate.high_s)}), "
+        f"time: about {span(estimate.total_s)} ({span(estimate.low_s)} to {span(estimate.high_s)}), "
         "from what the store has seen on this machine"
     ]
     scaled = [trial for trial in estimate.trials if trial.basis.startswith("scaled")]
@@ -209,10 +239,3 @@ def _history(store: Path) -> list[PastRun]:
     here = machine.identity()["machine_id"]
     with Reader(store) as reader:
         return [run for run in reader.history() if run.machine_id == here]
-
-
-def _span(seconds: float) -> str:
-    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"

@@ -25,7 +25,7 @@ from bakeoff.races.learning import learnings
 from bakeoff.races.sections import Section
 from bakeoff.races.targets import Target, target_of
 from bakeoff.races.verdicts import rules_of, verdict
-from bakeoff.study import racing
+from bakeoff.study import Errors, racing
 
 
 def compose(
@@ -52,6 +52,7 @@ def compose(
         targets=dict(document.get("target_error") or {}),
         target_error=target_error,
         certificates=_certificates(frames.certificates, selection.ok),
+        certified=answered(frames.certificates, selection.ok) if _by_certificate(document) else frozenset(),
     )
     sections = [
         _rows(titles[str(dataset), str(model)], (str(dataset), str(model)), attempts, shared)
@@ -63,7 +64,11 @@ def compose(
 
 @dataclass(frozen=True)
 class _Shared:
-    """What all sections are made from. targets: the study's, by data set; target_error: the one asked for."""
+    """What all sections are made from.
+
+    targets: the study's, by data set; target_error: the one asked for. certified: pairs whose errors a
+    certificate answers for.
+    """
 
     frames: Frames
     selection: Selection
@@ -71,6 +76,7 @@ class _Shared:
     targets: Mapping[str, float]
     target_error: float | None
     certificates: Mapping[frozenset[str], Certified]
+    certified: frozenset[frozenset[str]]
 
 
 _Lent = Mapping[frozenset[str], stats.Lent]
@@ -241,6 +247,7 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows, lent: _Lent) -> Comparis
             shared.rules,
             is_finished=_is_finished((first, second), rows.attempts),
             lent=of_pair,
+            is_certified=frozenset((first.trial_id, second.trial_id)) in shared.certified,
         )
 
     found = judge(a, b, runs)
@@ -318,6 +325,41 @@ def _certificates(frame: pl.DataFrame, runs: pl.DataFrame) -> dict[frozenset[str
             pair = frozenset(trial for trial, _ in sides)
             found.setdefault(pair, Certified(row["verdict"], row["words"] or ""))
     return found
+
+
+# In what two trials may differ that a certificate says of both that they end at the same error: by whom, and
+# how, but not what. Its own comparison leaves out batches, data and epochs, so that these have to be equal.
+_HOW = (
+    *("backend", "environment", "settings.entry", "settings.handicap", "settings.time_limit_s"),
+    *("settings.threads", "settings.pin_cpus", "settings.keep_memory", "settings.jit"),
+    *("settings.data_layout", "settings.deterministic", "settings.keep_event_logs"),
+    *("settings.order", "settings.turn_steps"),
+)
+
+
+def answered(certificates: pl.DataFrame, runs: pl.DataFrame) -> frozenset[frozenset[str]]:
+    """Pairs of trial_ids whose certificate answers for their errors, where their runs leave these open.
+
+    Both were shown to train the same thing, in the environments of these runs, and all that the certificate
+    doesn't look at is the same: images, epochs, batches. Not on a cluster, whose merging it knows nothing of.
+    """
+    same = [pair for pair, one in _certificates(certificates, runs).items() if one.is_same and len(pair) == 2]
+    if not same:
+        return frozenset()
+    what = [name for name in runs.columns if name.startswith("settings.") and name not in _HOW]
+    alone = (
+        runs.filter(pl.col("settings.distribution") == "single") if "settings.distribution" in what else runs
+    )
+    of = {
+        str(row[0]): row[1:]
+        for row in alone.select("trial_id", "dataset", "model", *what).unique("trial_id").iter_rows()
+    }
+    return frozenset(pair for pair in same if len({of.get(one, one) for one in pair}) == 1)
+
+
+def _by_certificate(document: Mapping[str, Any]) -> bool:
+    """Whether a study lets certificates answer; those stored before they could were fixed without."""
+    return bool((document.get("rules") or {}).get("errors") == Errors.CERTIFIED)
 
 
 def certified_rounds(frame: pl.DataFrame, runs: pl.DataFrame) -> dict[str, Certified]:

@@ -60,6 +60,8 @@ def _said(comparison: Comparison) -> tuple[str, str]:
     of_speed = f"{interval(speed, verdict.rules)}, {blocks(speed.num_blocks)}"
     of_times = f"{interval(ratio, verdict.rules)}, {blocks(ratio.num_blocks)}"
     error = _error(verdict)
+    if verdict.on_error is stats.OnError.CERTIFIED:
+        return faster, f"({of_speed}), training the same thing by certificate ({error}, which is left open)"
     if verdict.kind is stats.FASTER:
         if verdict.error is None or verdict.error.difference is None:
             return faster, f"({of_speed}); {error}"
@@ -233,7 +235,12 @@ def certified(comparison: Comparison) -> str:
     certificate = comparison.certificate
     why = f": {certificate.words}" if certificate.words else ""
     if certificate.verdict == SAME:
-        return "certified: both train the same thing"
+        answers = comparison.verdict.on_error is stats.OnError.CERTIFIED
+        limits = (
+            ", which answers for the error where the runs don't (verdicts.errors); its limits: some steps of "
+            "few images, to within rounding, without dropout and evaluation"
+        )
+        return f"certified: both train the same thing{limits if answers else ''}"
     if certificate.verdict == DIFFERENT:
         return f"they do not train the same thing{why}"
     if certificate.verdict == NOT_COMPARED:

@@ -27,6 +27,7 @@ def verdict(
     *,
     is_finished: bool = True,
     lent: stats.Lent | None = None,
+    is_certified: bool = False,
 ) -> stats.Verdict:
     """The verdict on trial `a` against trial `b`, from the blocks in which both ended well.
 
@@ -36,7 +37,8 @@ def verdict(
     as the store has it; errors are compared image by image where all runs that are paired have theirs, on the
     same images. evaluated: by run_id, on what errors were measured; where it is unknown, the test set's share
     of chance is left out. is_finished: whether all blocks that the study planned have run.
-    lent: what other runs of the study show of the noise.
+    lent: what other runs of the study show of the noise. is_certified: whether a certificate answers for the
+    errors where the runs don't.
 
     A number of blocks is fixed beforehand only if every run was begun for as many as the study plans now, and
     all have run. If not, somebody may have looked at the runs before settling how many there are, and the
@@ -49,7 +51,9 @@ def verdict(
         rules = dataclasses.replace(rules, is_sequential=True)
     times = paired(mine[a], mine[b], "train_s")
     error = _error(mine[a], mine[b], outcomes, evaluated or {}, rules)
-    return dataclasses.replace(stats.judge(*times, error, rules, lent), schedule=schedule)
+    return dataclasses.replace(
+        stats.judge(*times, error, rules, lent, is_certified=is_certified), schedule=schedule
+    )
 
 
 def _schedule(runs: pl.DataFrame, rules: stats.Rules, is_finished: bool) -> stats.Schedule:

@@ -13,6 +13,8 @@ from bakeoff.stats.comparison import (
     Kind,
     pair,
 )
+from bakeoff.stats.components import Components, components
+from bakeoff.stats.design import Cost, Design, Resolution, cheapest, finest, optimal_epochs, resolution
 from bakeoff.stats.doubts import Doubt, Finding
 from bakeoff.stats.error_difference import (
     ErrorDifference,
@@ -24,6 +26,7 @@ from bakeoff.stats.error_difference import (
 from bakeoff.stats.error_rate import ErrorRate, error_rate
 from bakeoff.stats.noise import MIN_DF, Lent, Noise, lend
 from bakeoff.stats.plateau import Plateau, plateau
+from bakeoff.stats.power import POWER, Field, blocks_needed, least_signal
 from bakeoff.stats.projection import MAX_PROJECTED, MoreBlocks, Obstacle
 from bakeoff.stats.ranking import Ranking, rank
 from bakeoff.stats.ratio import TimeRatio, time_ratio
@@ -51,6 +54,7 @@ __all__ = [
     "MIN_DF",
     "MIN_INTERVAL",
     "POSITIVE",
+    "POWER",
     "PRACTICALLY_EQUAL",
     "REAL",
     "SHARE",
@@ -59,10 +63,14 @@ __all__ = [
     "TOO_FEW",
     "UNDECIDED",
     "BreakEven",
+    "Components",
+    "Cost",
     "Costs",
+    "Design",
     "Doubt",
     "ErrorDifference",
     "ErrorRate",
+    "Field",
     "Finding",
     "Kind",
     "Lent",
@@ -74,6 +82,7 @@ __all__ = [
     "Plateau",
     "Question",
     "Ranking",
+    "Resolution",
     "Rules",
     "Schedule",
     "Summary",
@@ -82,18 +91,25 @@ __all__ = [
     "Values",
     "Verdict",
     "WarmUp",
+    "blocks_needed",
     "break_even",
+    "cheapest",
     "compare_to_target",
+    "components",
     "error_difference",
     "error_difference_by_image",
     "error_difference_of_splits",
     "error_rate",
+    "finest",
     "judge",
+    "least_signal",
     "lend",
     "mean_interval",
+    "optimal_epochs",
     "pair",
     "plateau",
     "rank",
+    "resolution",
     "summarize",
     "time_ratio",
     "time_to_target",

@@ -68,8 +68,12 @@ def noise(logs: Array, lent: Lent | None = None) -> Noise | None:
         return Noise(math.sqrt(square / own_df), own_df, own_df)
     of_pair = (square + lent.pair_square) / (own_df + lent.pair_df)
     of_race = (square + lent.race_square) / (own_df + lent.race_df)
-    df = own_df + lent.pair_df + min(MAX_LENT, lent.race_df)
-    return Noise(math.sqrt(max(of_pair, of_race)), df, own_df)
+    return Noise(math.sqrt(max(of_pair, of_race)), borrowed_df(own_df, lent), own_df)
+
+
+def borrowed_df(own_df: int, lent: Lent) -> int:
+    """Degrees of freedom of a pair's noise, with what it borrows."""
+    return own_df + lent.pair_df + min(MAX_LENT, lent.race_df)
 
 
 Times = Mapping[str, Mapping[int, float]]

@@ -27,11 +27,15 @@ class Question(StrEnum):
 
 
 class OnError(StrEnum):
-    """What is known of the faster contestant's error against the other's."""
+    """What is known of the faster contestant's error against the other's.
+
+    CERTIFIED: the runs leave it open, but both were shown to train the same thing.
+    """
 
     NOT_ASKED = "not asked"
     NON_INFERIOR = "non-inferior"
     WORSE = "worse"
+    CERTIFIED = "certified"
     OPEN = "open"
 
 
@@ -122,12 +126,15 @@ def judge(
     error: ErrorDifference | None = None,
     rules: Rules | None = None,
     lent: Lent | None = None,
+    *,
+    is_certified: bool = False,
 ) -> Verdict:
     """The verdict on a against b; see `Verdict`.
 
     times_a, times_b: seconds by block, shape (num_blocks,), in the blocks' order, NaN where a run has none.
     error: difference of a's and b's error rates, made with the same rules; without one, only time is judged.
-    lent: what other runs of the study show of the noise (`noise.lend`).
+    lent: what other runs of the study show of the noise (`noise.lend`). is_certified: whether both were shown
+    to train the same thing, which answers for the error where the runs don't. What they show comes first.
 
     Non-inferior means that the interval's upper end lies below the margin (ICH E9, Statistical principles
     for clinical trials, 1998); worse, that it is not, and the interval excludes 0. Practically equal means
@@ -140,6 +147,8 @@ def judge(
     on_error = OnError.NOT_ASKED
     if error is not None and on_time in _INVERSE:
         on_error = _on_error(error if on_time is Kind.FASTER else error.inverse, rules)
+        if is_certified and on_error is OnError.OPEN:
+            on_error = OnError.CERTIFIED
     known = Verdict(
         on_time,
         on_error,
@@ -151,7 +160,7 @@ def judge(
     )
     if known.is_decided:
         return known
-    more, obstacle = project(ratio, error, rules)
+    more, obstacle = project(ratio, None if is_certified else error, rules)
     return replace(known, more=more, obstacle=obstacle)
 
 

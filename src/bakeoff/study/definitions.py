@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,12 +113,23 @@ LATER_SETTINGS: Mapping[str, Any] = {
 FEWEST_BLOCKS = 6
 
 
+class Errors(StrEnum):
+    """What answers whether the faster contestant's error is no worse.
+
+    CERTIFIED: the runs, and where they leave it open, a certificate that both train the same thing. MEASURED:
+    the runs alone.
+    """
+
+    CERTIFIED = "certified"
+    MEASURED = "measured"
+
+
 @dataclass(frozen=True)
 class Rules:
     """By what the study's contestants are compared: fixed before its first run, and stored with it.
 
-    The fields of `bakeoff.stats.Rules`, and `comparisons`: pairs of trial_ids that are to be decided, those
-    of a follow-up's branches included.
+    The fields of `bakeoff.stats.Rules`, `comparisons`: pairs of trial_ids that are to be decided, those of a
+    follow-up's branches included, and `errors`: what else than runs may answer for their errors.
     """
 
     margin: float = 0.02
@@ -126,6 +138,7 @@ class Rules:
     is_sequential: bool = False
     num_comparisons: int = 1
     comparisons: tuple[tuple[str, str], ...] = ()
+    errors: Errors = Errors.CERTIFIED
 
 
 @dataclass(frozen=True)

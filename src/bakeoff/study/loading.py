@@ -21,6 +21,7 @@ from bakeoff.study.definitions import (
     Branch,
     Budget,
     EnvironmentRequest,
+    Errors,
     FollowUp,
     Rules,
     Study,
@@ -237,6 +238,7 @@ def _rules(table: VerdictsTable, trials: Sequence[Trial], then: FollowUp | None,
         confidence=float(table.confidence),
         is_sequential=table.until_decided,
         comparisons=asked,
+        errors=Errors(table.errors),
     )
 
 
@@ -249,6 +251,8 @@ def _digest(study: Study, chosen: bool) -> str:
     del document["budget"]
     if replace(study.rules, comparisons=()) == Rules() and not chosen:
         del document["rules"]
+    elif study.rules.errors is Errors.CERTIFIED:  # as it was when there was no such rule
+        del document["rules"]["errors"]
     branches = (document["follow_up"] or {"branches": []})["branches"]
     for trials in (document["trials"], *(branch["trials"] for branch in branches)):
         for trial in trials:

@@ -10,7 +10,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -228,6 +228,7 @@ class VerdictsTable(BaseModel):
     margin: Margin = 0.02
     error_margin: Margin = 0.0025
     confidence: Annotated[FiniteFloat, Field(gt=0.5, lt=1), BeforeValidator(_share)] = 0.95
+    errors: Literal["certified", "measured"] = "certified"
     compare: list[list[str]] = []
     until_decided: bool = False
     max_blocks: Count = 50

@@ -1,0 +1,108 @@
+"""``bakeoff plan STUDY --to-see 3%``: what it takes to see a difference of training times, in words."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import shlex
+from collections.abc import Iterator
+
+from rich.table import Table
+from rich.text import Text
+
+from bakeoff import stats
+from bakeoff.cli.console import table
+from bakeoff.design import Outlook, Projection
+
+
+def lines(
+    outlook: Outlook, rules: stats.Rules, arguments: argparse.Namespace
+) -> Iterator[str | Text | Table]:
+    """What the terminal shows: the designs, the command for the one asked for, the study as written."""
+    noise, num = outlook.noise, outlook.noise.num_epochs
+    source = "the last calibration" if outlook.is_calibrated else "this study's contestants"
+    yield (
+        f"noise of {source} here: two runs of a block differ by {_percent(noise.log_sd(num))} "
+        f"with {_count(num, 'epoch')} ({noise.run_freedom} degrees of freedom)"
+        + (f", by {_percent(math.sqrt(2 * noise.process))} with ever so many" if noise.epoch else "")
+    )
+    shown = table("to see", "blocks × epochs", "runs", "time", "range", right=("to see", "runs", "time"))
+    asked = next(one for one in outlook.projections if one.difference == arguments.to_see)
+    for one in outlook.projections:
+        shown.add_row(*_cells(one, outlook), style="bold" if one is asked else None)
+    yield shown
+    if asked.num_blocks is not None:
+        yield Text.assemble(
+            (f"to see {_percent(asked.difference)}: ", "bold"), _command(asked, rules, arguments)
+        )
+    if math.log1p(asked.difference) <= rules.log_margin:
+        yield (
+            f"  {_percent(asked.difference)} lies within the margin of {_percent(rules.margin)}, where times "
+            f"are called practically equal: add --set verdicts.margin={asked.difference / 2:g}"
+        )
+    if asked.train_images is not None:
+        yield "  fewer images are another question: what an epoch costs beside its images weighs more"
+    yield _as_written(outlook, rules)
+    yield (
+        f"{100 * stats.POWER:g} % power, {100 * rules.confidence:g} % intervals; ranges: 8 of 10 estimates "
+        "of the noise. Of times only: errors need epochs of their own, or a certificate (`bakeoff verify`)."
+    )
+
+
+def span(seconds: float) -> str:
+    """``2.5 hours``"""
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _cells(one: Projection, outlook: Outlook) -> tuple[str, ...]:
+    if one.num_blocks is None or one.num_runs is None or one.time_s is None or one.low_s is None:
+        return _percent(one.difference), f"more than {stats.MAX_PROJECTED} blocks", "", "", ""
+    epochs = one.num_epochs if one.num_epochs is not None else outlook.num_epochs
+    each = "as written" if epochs is None else str(epochs)
+    images = f" of {one.train_images:,} images" if one.train_images is not None else ""
+    most = "any time" if one.high_s is None else span(one.high_s)
+    return (
+        _percent(one.difference),
+        f"{one.num_blocks} × {each}{images}",
+        f"{one.num_runs:,}",
+        span(one.time_s),
+        f"{span(one.low_s)} to {most}",
+    )
+
+
+def _command(one: Projection, rules: stats.Rules, arguments: argparse.Namespace) -> str:
+    """The command that runs a design: what was typed, then what the design sets."""
+    blocks = (
+        [f"--max-blocks={one.num_blocks}"] if rules.is_sequential else ["--set", f"repeats={one.num_blocks}"]
+    )
+    typed = [word for override in arguments.overrides for word in ("--set", override)]
+    typed += ["--until-decided"] if arguments.until_decided else []
+    typed += ["--master", arguments.master] if arguments.master else []
+    own = {"epochs": one.num_epochs, "train_images": one.train_images}
+    sets = [word for key, value in own.items() if value is not None for word in ("--set", f"{key}={value}")]
+    return shlex.join(["bakeoff", "run", arguments.study, *typed, *blocks, *sets])
+
+
+def _as_written(outlook: Outlook, rules: stats.Rules) -> str:
+    """What the study can tell apart as it is."""
+    num = _count(outlook.num_blocks, "block" if rules.is_sequential else "repeat")
+    num = f"within {num}" if rules.is_sequential else num
+    epochs = "" if outlook.num_epochs is None else f" of {_count(outlook.num_epochs, 'epoch')}"
+    if outlook.resolution is None:
+        return f"as written, {num}{epochs}: too few for any verdict; expected {stats.MIN_BLOCKS} or more"
+    seen = outlook.resolution
+    return (
+        f"as written, {num}{epochs}: can tell apart differences of {_percent(seen.difference)} or more "
+        f"({_percent(seen.low)} to {_percent(seen.high)})"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
