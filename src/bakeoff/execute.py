@@ -20,7 +20,7 @@ import psutil
 
 from bakeoff import machine
 from bakeoff.environments import Environment
-from bakeoff.errors import BakeoffError, StoreError
+from bakeoff.errors import BakeoffError, MachineError, StoreError
 from bakeoff.inputs import Inputs, relative_names
 from bakeoff.launchers.base import Launch, Launcher, TurnAwaited
 from bakeoff.store.writer import Condition, Writer
@@ -155,6 +155,25 @@ def turns(live: Sequence[_Run], number: int) -> list[_Run]:
         return hashlib.sha256(f"{run.spec.seed}/{pair}/{run.spec.trial_id}".encode()).hexdigest()
 
     return sorted(live, key=place, reverse=bool(mirrored))
+
+
+def check_memory(specs: Sequence[RunSpec], peak_bytes: Mapping[str, int]) -> None:
+    """Pass if contestants that alternate fit into this machine's memory together, as far as is known.
+
+    peak_bytes: by trial_id, the most that an earlier run of it took; those without one count nothing.
+
+    Raises:
+        MachineError: they don't.
+    """
+    free = machine.snapshot().available_memory_bytes
+    for together in _together(specs):
+        needed = sum(peak_bytes.get(spec.trial_id, 0) for _, spec in together)
+        if len(together) > 1 and needed > free:
+            raise MachineError(
+                f"the {len(together)} contestants of a block would live at the same time and need "
+                f"{needed / 2**30:.1f} GiB, by their earlier runs; {free / 2**30:.1f} GiB are free",
+                'Close other programs, or run one after the other: `order = "sequential"`.',
+            )
 
 
 def condition_of(provision: Provision | BakeoffError) -> Condition:

@@ -14,7 +14,7 @@ import polars as pl
 from bakeoff import plan, stats, stopping
 from bakeoff.datasets import Progress
 from bakeoff.errors import BakeoffError
-from bakeoff.execute import Listener, Provision, Tally, condition_of, execute
+from bakeoff.execute import Listener, Provision, Tally, check_memory, condition_of, execute
 from bakeoff.identity import identify
 from bakeoff.launchers import local
 from bakeoff.launchers.base import Launcher
@@ -47,7 +47,8 @@ def run(
 
     Raises:
         StoreError: the store can't be written, or another process writes it.
-        MachineError: a GPU is asked for on a machine without one.
+        MachineError: a GPU is asked for on a machine without one, or contestants that alternate don't fit
+            into memory together.
         KeyboardInterrupt: the user stopped it; the same call goes on with what is missing.
     """
     listener = _Each(on_record) if on_record else Listener()
@@ -242,6 +243,9 @@ class _Now:
             met = [(trial.label, trial.settings) for trial in self.study.trials]
             met += [(spec.label, spec.settings) for spec in specs]
             self.beforehand.verify(specs, met)
+        if any(spec.settings.alternates for spec in specs):
+            with Reader(self.writer.path) as reader:
+                check_memory(specs, reader.peak_memory(spec.settings for spec in specs))
         return execute(
             specs,
             self.provisions,

@@ -411,6 +411,17 @@ class Reader:
             if (spec.trial_id, spec.repeat, spec.seed, conditions.get(spec.trial_id)) in ok
         }
 
+    def peak_memory(self, trials: Iterable[TrialSettings]) -> dict[str, int]:
+        """By trial_id, the most bytes that one of its runs took, in whichever order; where one is known."""
+        runs = self.runs().group_by("trial_id").agg(pl.col("peak_memory_bytes").max())
+        known = dict(runs.drop_nulls().iter_rows())
+        peaks = {}
+        for one in trials:
+            alone = dataclasses.replace(one, order="sequential", turn_steps=None).trial_id
+            if found := known.keys() & {one.trial_id, alone}:
+                peaks[one.trial_id] = max(known[trial_id] for trial_id in found)
+        return peaks
+
     def num_of_unknown_content(self, settings: Iterable[TrialSettings]) -> int:
         """Runs that ended well and ask for the same as one of these, but were named by less than they need.
 
