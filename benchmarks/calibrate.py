@@ -1,10 +1,10 @@
 """``make bench-calibrate``: what this machine can tell apart, one run after the other and in turns.
 
 One contestant races itself (the study ``calibration``), four times side by side: as users get it and with
-memory kept, in either order. The four share the hours: they get a block each in turn, so that what the machine
-does meanwhile meets all of them. The store goes on where it was stopped; delete it to begin anew. About a
-minute and a quarter for each block of each on two cores, an hour for twelve; ``--minutes`` ends it after the
-round in which they are over.
+memory kept, in either order. The four share the hours: they get a block each in turn, so that what the
+machine does meanwhile meets all of them. The store goes on where it was stopped; delete it to begin anew.
+About a minute and a quarter for each block of each on two cores, an hour for twelve; ``--minutes`` ends it
+after the round in which they are over.
 """
 
 from __future__ import annotations

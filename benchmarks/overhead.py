@@ -30,7 +30,7 @@ from bakeoff.environments import Environment
 from bakeoff.execute import Listener
 from bakeoff.launchers import local
 from bakeoff.launchers.base import Launch, TurnAwaited
-from bakeoff_worker.records import EpochRecord, PhaseEnded, Record, RunSpec
+from bakeoff_worker.records import EpochRecord, PhaseEnded, Record, RunEnded, RunSpec
 from benchmarks.goals import Figure, conclude
 
 MAX_RATIO, MAX_HIGH = 1.01, 1.02
@@ -144,12 +144,11 @@ class Turns(Listener):
         self.stopped = PhaseEnded("stopped", 0.0, 0.0, 0.0)
 
     def launch(self, request: Launch) -> Generator[Record | TurnAwaited, None, None]:
-        """As the launcher; where the run awaits its turn, the bare script has its own."""
+        """As the launcher; where the run awaits its turn, or is over, the bare script has its own."""
         for record in local.launch(request):
-            if isinstance(record, TurnAwaited):
-                self._let_bare_train()
+            if isinstance(record, TurnAwaited | RunEnded):
+                self._bare.train_until(due(len(self.epochs), self._num_epochs, bare_first=self._bare_first))
             yield record
-        self._let_bare_train()
 
     def recorded(self, spec: RunSpec, record: Record) -> None:
         """Keeps the epochs."""
@@ -157,9 +156,6 @@ class Turns(Listener):
             self.epochs.append(record)
         elif isinstance(record, PhaseEnded) and record.name == "stopped":
             self.stopped = record
-
-    def _let_bare_train(self) -> None:
-        self._bare.train_until(due(len(self.epochs), self._num_epochs, bare_first=self._bare_first))
 
 
 def due(ours: int, num_epochs: int, *, bare_first: bool) -> int:

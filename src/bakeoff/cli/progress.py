@@ -239,8 +239,8 @@ class LiveTable(Listener):
             if run.epoch and run.phase != "training":
                 words += f", {run.phase}"
             grid.add_row(spec.label, _bar(done, epochs), f"repeat {spec.repeat + 1}: {words}")
-            if len(self._runs) > 1:
-                grid.add_row("", "", f"takes turns with {len(self._runs) - 1} others of its block")
+            if others := len(self._runs) - 1:
+                grid.add_row("", "", f"in turns with {others} other{'s' * (others > 1)} of its block")
             if run.stage is not None:
                 failed = f", {run.stage.num_failed} failed" if run.stage.num_failed else ""
                 tasks = Text.assemble(_tasks_words(run.stage, with_failed=False), (failed, "red"))
