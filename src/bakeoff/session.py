@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -235,8 +236,16 @@ class _Now:
         return stopping.Evidence(runs, outcomes, evaluated, learnt)
 
     def _missing(self, specs: Sequence[RunSpec]) -> tuple[RunSpec, ...]:
+        """What is to be done of these; where contestants alternate, it is said if some of a block are not."""
         with Reader(self.writer.path) as reader:
-            return plan.missing(specs, reader.done(specs, self.conditions))
+            left = plan.missing(specs, reader.done(specs, self.conditions))
+        planned, lacking = (
+            Counter(one.block for one in some if one.settings.alternates) for some in (specs, left)
+        )
+        if parts := [block + 1 for block, number in lacking.items() if number < planned[block]]:
+            which = f"block{'s' * (len(parts) > 1)} {', '.join(map(str, parts))}"
+            self.tell(f"{which}: some contestants have run already; the others take turns without them")
+        return left
 
     def _execute(self, specs: Sequence[RunSpec], listener: Listener) -> Tally:
         if self.beforehand is not None:
