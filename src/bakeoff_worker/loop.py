@@ -7,7 +7,7 @@ no clock runs.
 
 import functools
 import math
-from typing import Any, List, Optional, Tuple
+from typing import Any, Iterator, List, Optional, Tuple
 
 from bakeoff_worker import allocator, backends, clock, data, models, outcomes, probe
 from bakeoff_worker.backends.base import BackendBase, Skip
@@ -77,8 +77,8 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     energy = EnergyMeter(meter)
     for epoch in range(1, settings.epochs + 1):
         order = data.epoch_order(len(arrays.x_train), seed, epoch)
-        slices = data.slices(order, settings)
-        record, trained, evaluated = _epoch(backend, epoch, slices, arrays, meter, energy, channel)
+        slices = _in_turn(data.slices(order, settings), settings, channel)
+        record, trained, evaluated = _epoch(backend, epoch, slices, arrays, meter, energy)
         training.append(trained)
         evaluation.append(evaluated)
         channel.emit(record)
@@ -92,22 +92,27 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     outcomes.emit(backend, arrays.x_evaluation, arrays.y_evaluation, settings.epochs, channel)
 
 
+def _in_turn(slices: List[Any], settings: TrialSettings, channel: Channel) -> Iterator[Any]:
+    """The slices, each when it is this run's turn; at once where runs don't alternate."""
+    for rows in slices:
+        if settings.alternates:
+            channel.await_turn()
+        yield rows
+
+
 def _epoch(
     backend: BackendBase,
     epoch: int,
-    slices: List[Any],
+    slices: Iterator[Any],
     arrays: data.Arrays,
     meter: DeviceMeter,
     energy: EnergyMeter,
-    channel: Channel,
 ) -> Tuple[EpochRecord, Span, Span]:
     """Train these slices in order and evaluate, once; the device is idle at every reading of a clock."""
     spans: List[Span] = []
     device: List[Optional[float]] = []
     loss, accuracy, num_images = 0.0, 0.0, 0
     for rows in slices:
-        if backend.settings.alternates:
-            channel.await_turn()
         x, y = arrays.x_train[rows], arrays.y_train[rows]
         backend.synchronize()
         meter.start()
