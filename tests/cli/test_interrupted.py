@@ -64,7 +64,7 @@ def test_kill_of_the_parent_keeps_the_epochs_and_leaves_nobody(program: Any, ses
 def test_kill_of_the_parent_ends_all_that_take_turns_and_the_block_goes_on(
     program: Any, sessions: Sessions
 ) -> None:
-    turns = (*QUIET, *SLOW, "--set", "order=alternating")
+    turns = (*QUIET, "--no-verify", *SLOW, "--set", "order=alternating")
     process = program.start("run", "tiny.toml", *turns)
     program.wait_for_epoch()
     spools = [spool.read_text() for spool in program.folder.glob("*.spool/*.jsonl")]
