@@ -144,8 +144,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-kill-", dir=Path.cwd()) as name:
         folder = Path(name)
         outcomes = []
+        num_fake = arguments.kills - arguments.real
         for study, num_blows in (
-            (_fake_study(folder), arguments.kills - arguments.real),
+            (_fake_study(folder, "sequential"), num_fake - num_fake // 2),
+            (_fake_study(folder, "alternating"), num_fake // 2),
             (_real_study(folder), arguments.real),
         ):
             if num_blows > 0:
@@ -350,13 +352,14 @@ def _is_complete(store: Path, num_epochs: int) -> bool:
     return sorted(ok) == sorted((trial_id, repeat, epochs) for trial_id, repeat in planned)
 
 
-def _fake_study(folder: Path) -> Study:
-    """The study of the fake backend, with data and a cache of its own."""
+def _fake_study(folder: Path, order: str) -> Study:
+    """The study of the fake backend in that order, with data and a cache of its own."""
     (folder / "invented.py").write_text(MODEL)
     images, labels = np.zeros((40, 8, 8, 1), np.uint8), np.arange(40) % 10
     np.savez(folder / "digits.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
-    (folder / "fake.toml").write_text(FAKE_STUDY)
-    return Study(folder / "fake.toml", 6, {"BAKEOFF_CACHE": str(folder / "cache")})
+    file = folder / f"{order}.toml"
+    file.write_text(f'order = "{order}"\n{FAKE_STUDY}')
+    return Study(file, 6, {"BAKEOFF_CACHE": str(folder / "cache")})
 
 
 def _real_study(folder: Path) -> Study:

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import os
 import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from bakeoff import machine
 from bakeoff.environments import Environment
-from bakeoff.errors import BakeoffError, StoreError
+from bakeoff.errors import BakeoffError, MachineError, StoreError
 from bakeoff.inputs import Inputs, relative_names
-from bakeoff.launchers.base import Launch, Launcher
+from bakeoff.launchers.base import Launch, Launcher, TurnAwaited
 from bakeoff.store.writer import Condition, Writer
-from bakeoff_worker.records import Job, PhaseEnded, Record, RunEnded, RunInputs, RunPaths, RunSpec
+from bakeoff_worker.records import (
+    Job,
+    PhaseEnded,
+    Record,
+    RunEnded,
+    RunInputs,
+    RunPaths,
+    RunSpec,
+    TurnsTaken,
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +103,9 @@ def execute(
 ) -> Tally:
     """Run the specs in their order, each record stored before the next is asked for.
 
+    Where a block's contestants alternate, all of them are started one after the other, each to its first
+    turn; then they train a slice each in turn, round by round, until the last one is over.
+
     provisions: by trial_id; an error there makes the trial's runs fail with that reason, and the others
     go on.
 
@@ -96,26 +114,66 @@ def execute(
         KeyboardInterrupt: the user stopped us; the run is stored as interrupted.
     """
     counts: Counter[str] = Counter()
-    for index, spec in enumerate(specs):
-        listener.run_started(spec, index, len(specs))
-        provision = provisions[spec.trial_id]
-        run_id = writer.begin_run(
-            spec,
-            study_digest=study_digest,
-            condition=condition_of(provision),
-            environment=_describe(provision),
-            command=(Path(sys.argv[0]).name, *sys.argv[1:]),
-        )
-        if isinstance(provision, BakeoffError):
-            ended = RunEnded("failed", provision.message, provision.hint)
-            writer.end_run(run_id, ended)
-        else:
-            if provision.code:
-                writer.append(run_id, None, RunInputs(relative_names(provision.code)))
-            ended = _run(run_id, spec, provision, writer, launcher, listener)
-        counts[ended.status] += 1
-        listener.run_ended(spec, ended)
+    for together in _together(specs):
+        with ExitStack() as unfinished:
+            runs = []
+            num_live = sum(isinstance(provisions[spec.trial_id], Provision) for _, spec in together)
+            for index, spec in together:
+                listener.run_started(spec, index, len(specs))
+                run = _Run(spec, provisions[spec.trial_id], num_live, study_digest, writer, listener)
+                runs.append(unfinished.enter_context(run))
+                run.start(launcher)
+            number = 0
+            while live := [run for run in runs if run.ended is None]:
+                for run in turns(live, number):
+                    run.advance()
+                number += 1
+        counts.update(run.ended.status for run in runs if run.ended)
     return Tally(dict(counts))
+
+
+def _together(specs: Sequence[RunSpec]) -> Iterator[list[tuple[int, RunSpec]]]:
+    """Specs, with their places in the plan, that live at the same time: a block's, where they alternate."""
+
+    def group(numbered: tuple[int, RunSpec]) -> tuple[bool, int]:
+        index, spec = numbered
+        return spec.settings.alternates, spec.block if spec.settings.alternates else index
+
+    for _, members in itertools.groupby(enumerate(specs), group):
+        yield list(members)
+
+
+def turns(live: Sequence[_Run], number: int) -> list[_Run]:
+    """Who is on in round `number`, in which order: at random, and every second round the other way round.
+
+    So everybody's mean place is the same after two rounds, and a machine that slows down slows all alike. A
+    digest decides, as for blocks: whoever drops out leaves the others' order as it is.
+    """
+    pair, mirrored = divmod(number, 2)
+
+    def place(run: _Run) -> str:
+        return hashlib.sha256(f"{run.spec.seed}/{pair}/{run.spec.trial_id}".encode()).hexdigest()
+
+    return sorted(live, key=place, reverse=bool(mirrored))
+
+
+def check_memory(specs: Sequence[RunSpec], peak_bytes: Mapping[str, int]) -> None:
+    """Pass if contestants that alternate fit into this machine's memory together, as far as is known.
+
+    peak_bytes: by trial_id, the most that an earlier run of it took; those without one count nothing.
+
+    Raises:
+        MachineError: they don't.
+    """
+    free = machine.snapshot().available_memory_bytes
+    for together in _together(specs):
+        needed = sum(peak_bytes.get(spec.trial_id, 0) for _, spec in together)
+        if len(together) > 1 and needed > free:
+            raise MachineError(
+                f"the {len(together)} contestants of a block would live at the same time and need "
+                f"{needed / 2**30:.1f} GiB, by their earlier runs; {free / 2**30:.1f} GiB are free",
+                'Close other programs, or run one after the other: `order = "sequential"`.',
+            )
 
 
 def condition_of(provision: Provision | BakeoffError) -> Condition:
@@ -128,62 +186,124 @@ def condition_of(provision: Provision | BakeoffError) -> Condition:
     )
 
 
-def _run(
-    run_id: str,
-    spec: RunSpec,
-    provision: Provision,
-    writer: Writer,
-    launcher: Launcher,
-    listener: Listener,
-) -> RunEnded:
-    """One run from its start to its stored end."""
-    changed = provision.code and provision.code.changed()
-    if changed:
-        ended = _ended_by_change(changed)
-        writer.end_run(run_id, ended)
-        return ended
-    spool = writer.spool_path(run_id)
-    log = spool.with_suffix(".log")
-    paths = RunPaths(
-        dataset=str(provision.dataset),
-        model_file=str(provision.model_file) if provision.model_file else None,
-        scratch=str(provision.environment.scratch),
-        records=str(spool),
-        parquet=str(provision.parquet) if provision.parquet else None,
-        java=str(provision.java) if provision.java else None,
-    )
-    before = machine.snapshot()
-    started = time.perf_counter()
-    cpu_before_s = _own_cpu_s()
-    asking_s = 0.0  # what our own question after the training took: no part of the run
-    ended = RunEnded("interrupted", "stopped by the user")
-    records = launcher(Launch(Job(spec, paths), provision.environment, log))
-    try:
-        seq = 0
-        for record in records:
-            if isinstance(record, RunEnded):
-                ended = record
-                break
-            # The child's exit is timed by the launcher; every other record is a line of the child's.
-            from_child = not (isinstance(record, PhaseEnded) and record.name == "end")
-            if isinstance(record, PhaseEnded) and record.name == "outcomes":
-                asking_s = record.wall_s
-            writer.append(run_id, seq if from_child else None, record)
-            seq += from_child
-            listener.recorded(spec, record)
-    except ValueError as error:  # the form of a record, but values that none can have
-        ended = RunEnded("garbage", str(error))
-    finally:
-        records.close()  # ends the child, if it still lives
-        wall_s = time.perf_counter() - started - asking_s
-        disturbance = machine.disturbance(before, machine.snapshot(), _own_cpu_s() - cpu_before_s)
+class _Run:
+    """One run from its start to its stored end, turn by turn; a context that, left before, interrupts it."""
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        provision: Provision | BakeoffError,
+        num_contestants: int,
+        study_digest: str,
+        writer: Writer,
+        listener: Listener,
+    ) -> None:
+        self.spec = spec
+        self.ended: RunEnded | None = None
+        self._provision, self._num_contestants = provision, num_contestants
+        self._writer, self._listener = writer, listener
+        self._records: Generator[Record | TurnAwaited, None, None] | None = None
+        self._seq = self._num_turns = 0
+        self._own_s = 0.0  # what it took itself, without the others' turns
+        self._run_id = writer.begin_run(
+            spec,
+            study_digest=study_digest,
+            condition=condition_of(provision),
+            environment=_describe(provision),
+            command=(Path(sys.argv[0]).name, *sys.argv[1:]),
+        )
+
+    def __enter__(self) -> _Run:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        if self.ended is None:
+            self._end(RunEnded("interrupted", "stopped by the user"), error)
+
+    def start(self, launcher: Launcher) -> None:
+        """Start it, and take it to its first turn; without turns, to its end."""
+        provision = self._provision
+        if isinstance(provision, BakeoffError):
+            self._end(RunEnded("failed", provision.message, provision.hint))
+            return
+        if provision.code:
+            self._writer.append(self._run_id, None, RunInputs(relative_names(provision.code)))
         changed = provision.code and provision.code.changed()
-        if changed and ended.status == "ok":
-            ended = _ended_by_change(changed)
-        if not isinstance(sys.exception(), StoreError):  # what can't be written now is recovered next time
-            writer.end_run(run_id, ended, disturbance=asdict(disturbance), wall_s=wall_s)
-            log.unlink(missing_ok=True)
-    return ended
+        if changed:
+            self._end(_ended_by_change(changed))
+            return
+        spool = self._writer.spool_path(self._run_id)
+        paths = RunPaths(
+            dataset=str(provision.dataset),
+            model_file=str(provision.model_file) if provision.model_file else None,
+            scratch=str(provision.environment.scratch),
+            records=str(spool),
+            parquet=str(provision.parquet) if provision.parquet else None,
+            java=str(provision.java) if provision.java else None,
+        )
+        self._log = spool.with_suffix(".log")
+        self._before, self._cpu_before_s = machine.snapshot(), _own_cpu_s()
+        self._records = launcher(Launch(Job(self.spec, paths), provision.environment, self._log))
+        self.advance()
+
+    def advance(self) -> None:
+        """Let it train on until it awaits its turn again, or is over."""
+        began = time.perf_counter()
+        try:
+            ended = self._to_turn()
+        finally:
+            self._own_s += time.perf_counter() - began
+        if ended is not None:
+            self._end(ended)
+
+    def _to_turn(self) -> RunEnded | None:
+        """Store each record before the next is asked for; how the run ended, None if it awaits its turn."""
+        assert self._records is not None
+        try:
+            for record in self._records:
+                if isinstance(record, TurnAwaited):
+                    self._num_turns += 1
+                    return None
+                if isinstance(record, RunEnded):
+                    return record
+                # The launcher itself times the child's exit and stops; all else is a line of the child's.
+                from_child = not (isinstance(record, PhaseEnded) and record.name in ("end", "stopped"))
+                if isinstance(record, PhaseEnded) and record.name == "outcomes":
+                    self._own_s -= record.wall_s  # our own question after the training: no part of the run
+                self._writer.append(self._run_id, self._seq if from_child else None, record)
+                self._seq += from_child
+                self._listener.recorded(self.spec, record)
+        except ValueError as error:  # the form of a record, but values that none can have
+            return RunEnded("garbage", str(error))
+        return RunEnded("interrupted", "stopped by the user")
+
+    def _end(self, ended: RunEnded, error: BaseException | None = None) -> None:
+        """End the child, if it still lives, and store how the run ended.
+
+        error: what goes on its way past us; what can't be written now is recovered next time.
+        """
+        if self._records is None:
+            self._writer.end_run(self._run_id, ended)
+        else:
+            began = time.perf_counter()
+            self._records.close()
+            wall_s = self._own_s + time.perf_counter() - began
+            disturbance = machine.disturbance(
+                self._before, machine.snapshot(), _own_cpu_s() - self._cpu_before_s
+            )
+            assert isinstance(self._provision, Provision)
+            changed = self._provision.code and self._provision.code.changed()
+            if changed and ended.status == "ok":
+                ended = _ended_by_change(changed)
+            if not isinstance(error, StoreError):
+                if self._num_turns:
+                    taken = TurnsTaken(self._num_contestants, self._num_turns)
+                    self._writer.append(self._run_id, None, taken)
+                self._writer.end_run(self._run_id, ended, disturbance=asdict(disturbance), wall_s=wall_s)
+                self._log.unlink(missing_ok=True)
+        self.ended = ended
+        if error is None:
+            self._listener.run_ended(self.spec, ended)
 
 
 def _ended_by_change(path: str) -> RunEnded:
@@ -199,9 +319,15 @@ def _identity() -> Mapping[str, Any]:
 
 
 def _own_cpu_s() -> float:
-    """CPU seconds of this process and of all children that have ended: what a run used that was ours."""
+    """CPU seconds of this process, its children that have ended, and runs that still live: what was ours."""
     spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in spent)
+    total = sum(usage.ru_utime + usage.ru_stime for usage in spent)
+    for child in psutil.Process().children():
+        with suppress(psutil.Error, ProcessLookupError):
+            if os.getsid(child.pid) != child.pid:  # a run leads a session; anything else is not ours
+                continue
+            total += sum(child.cpu_times()[:4])  # user, system, and both of its own children that have ended
+    return total
 
 
 def _describe(provision: Provision | BakeoffError) -> dict[str, str]:

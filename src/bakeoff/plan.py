@@ -15,6 +15,7 @@ from bakeoff_worker.records import RunSpec, TrialSettings
 _TIMELESS = (
     *("epochs", "train_images", "evaluation_images", "evaluation_split", "validation_fraction"),
     *("data_scale", "learning_rate", "time_limit_s", "dataset", "content", "distribution_options", "entry"),
+    *("order", "turn_steps"),
 )
 _TIMED = tuple(field.name for field in fields(TrialSettings) if field.name not in _TIMELESS)
 

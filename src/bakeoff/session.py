@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ import polars as pl
 from bakeoff import plan, stats, stopping
 from bakeoff.datasets import Progress
 from bakeoff.errors import BakeoffError
-from bakeoff.execute import Listener, Provision, Tally, condition_of, execute
+from bakeoff.execute import Listener, Provision, Tally, check_memory, condition_of, execute
 from bakeoff.identity import identify
 from bakeoff.launchers import local
 from bakeoff.launchers.base import Launcher
@@ -48,7 +49,8 @@ def run(
 
     Raises:
         StoreError: the store can't be written, or another process writes it.
-        MachineError: a GPU is asked for on a machine without one.
+        MachineError: a GPU is asked for on a machine without one, or contestants that alternate don't fit
+            into memory together.
         KeyboardInterrupt: the user stopped it; the same call goes on with what is missing.
     """
     listener = _Each(on_record) if on_record else Listener()
@@ -238,14 +240,25 @@ class _Now:
         return stopping.Evidence(runs, outcomes, evaluated, learnt, certified)
 
     def _missing(self, specs: Sequence[RunSpec]) -> tuple[RunSpec, ...]:
+        """What is to be done of these; where contestants alternate, it is said if some of a block are not."""
         with Reader(self.writer.path) as reader:
-            return plan.missing(specs, reader.done(specs, self.conditions))
+            left = plan.missing(specs, reader.done(specs, self.conditions))
+        planned, lacking = (
+            Counter(one.block for one in some if one.settings.alternates) for some in (specs, left)
+        )
+        if parts := [block + 1 for block, number in lacking.items() if number < planned[block]]:
+            which = f"block{'s' * (len(parts) > 1)} {', '.join(map(str, parts))}"
+            self.tell(f"{which}: some contestants have run already; the others take turns without them")
+        return left
 
     def _execute(self, specs: Sequence[RunSpec], listener: Listener) -> Tally:
         if self.beforehand is not None:
             met = [(trial.label, trial.settings) for trial in self.study.trials]
             met += [(spec.label, spec.settings) for spec in specs]
             self.beforehand.verify(specs, met)
+        if any(spec.settings.alternates for spec in specs):
+            with Reader(self.writer.path) as reader:
+                check_memory(specs, reader.peak_memory(spec.settings for spec in specs))
         return execute(
             specs,
             self.provisions,

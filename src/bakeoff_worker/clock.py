@@ -64,8 +64,8 @@ def total(spans: "list[Span]") -> Span:
     """The sum of several spans."""
     return Span(
         sum(span.wall_s for span in spans),
-        _sum([span.user_s for span in spans]),
-        _sum([span.system_s for span in spans]),
+        sum_known([span.user_s for span in spans]),
+        sum_known([span.system_s for span in spans]),
     )
 
 
@@ -73,6 +73,7 @@ def _difference(later: Optional[float], earlier: Optional[float]) -> Optional[fl
     return None if later is None or earlier is None else later - earlier
 
 
-def _sum(values: "list[Optional[float]]") -> Optional[float]:
+def sum_known(values: "list[Optional[float]]") -> Optional[float]:
+    """The sum; None if a value is unknown."""
     known = [value for value in values if value is not None]
     return sum(known) if len(known) == len(values) else None

@@ -9,7 +9,7 @@ import json
 import math
 import os
 from dataclasses import dataclass
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
@@ -232,6 +232,17 @@ def split(num_rows: int, settings: TrialSettings, seed: int) -> Tuple[Any, Any]:
 def epoch_order(num_images: int, seed: int, epoch: int) -> Any:
     """Permutation (num_images,) of the training images for one epoch, from 1; the same for every backend."""
     return np.random.RandomState(_stream(seed, _ORDER + epoch)).permutation(num_images)
+
+
+def slices(order: Any, settings: TrialSettings) -> List[Any]:
+    """An epoch's order in the parts that are trained in a turn each: one, unless turns are shorter.
+
+    All but the last are whole batches, so that the steps are those of the epoch in one piece.
+    """
+    if settings.turn_steps is None:
+        return [order]
+    num_images = settings.turn_steps * settings.global_batch_size
+    return [order[first : first + num_images] for first in range(0, len(order), num_images)]
 
 
 def first_batches(num_images: int, batch_size: int) -> slice:

@@ -2,8 +2,9 @@
 
 The parent is rung through a pipe (``BAKEOFF_DOORBELL_FD``) and answers on our standard input with one
 byte once the record is safe in its store. `emit` waits for that answer, so that the parent's writing
-and drawing never overlap with anything that is timed. When standard input closes, the parent is gone,
-and the whole process group ends, its folder removed: nothing of a run outlives the one who asked for it.
+and drawing never overlap with anything that is timed. `await_turn` rings with nothing to store. When
+standard input closes, the parent is gone, and the whole process group ends, its folder removed: nothing of a
+run outlives the one who asked for it.
 
 Without a doorbell (a driver started by somebody else) records are only appended.
 """
@@ -16,7 +17,7 @@ from typing import Optional
 
 from bakeoff_worker.records import Record, to_line
 
-_SAFE = b"k"
+_RECORD, _TURN, _SAFE = b"!", b"t", b"k"
 
 
 class Channel:
@@ -32,7 +33,7 @@ class Channel:
         self._file = os.open(records_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self._doorbell = doorbell_fd
         self._safe = threading.Semaphore(0)
-        self._turn = threading.Lock()  # a cluster's progress comes from a thread of its own
+        self._lock = threading.Lock()  # a cluster's progress comes from a thread of its own
         self._folder = folder
         if control_fd is not None:
             watcher = threading.Thread(
@@ -42,11 +43,19 @@ class Channel:
 
     def emit(self, record: Record) -> None:
         """Append one record and wait until the parent has it. Call it only while no clock runs."""
-        with self._turn:
+        with self._lock:
             os.write(self._file, (to_line(record) + "\n").encode())
-            if self._doorbell is not None:
-                os.write(self._doorbell, b"!")
-                self._safe.acquire()
+            self._ring(_RECORD)
+
+    def await_turn(self) -> None:
+        """Wait until the parent lets this run train on: others train meanwhile, and it is stopped."""
+        with self._lock:
+            self._ring(_TURN)
+
+    def _ring(self, why: bytes) -> None:
+        if self._doorbell is not None:
+            os.write(self._doorbell, why)
+            self._safe.acquire()
 
     def _watch(self, control_fd: int) -> None:
         """Blocked in read, costing nothing, until the parent answers or dies."""

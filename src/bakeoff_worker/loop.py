@@ -7,7 +7,7 @@ no clock runs.
 
 import functools
 import math
-from typing import Any, List, Tuple
+from typing import Any, Iterator, List, Optional, Tuple
 
 from bakeoff_worker import allocator, backends, clock, data, models, outcomes, probe
 from bakeoff_worker.backends.base import BackendBase, Skip
@@ -77,7 +77,8 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     energy = EnergyMeter(meter)
     for epoch in range(1, settings.epochs + 1):
         order = data.epoch_order(len(arrays.x_train), seed, epoch)
-        record, trained, evaluated = _epoch(backend, epoch, order, arrays, meter, energy)
+        slices = _in_turn(data.slices(order, settings), settings, channel)
+        record, trained, evaluated = _epoch(backend, epoch, slices, arrays, meter, energy)
         training.append(trained)
         evaluation.append(evaluated)
         channel.emit(record)
@@ -91,43 +92,60 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     outcomes.emit(backend, arrays.x_evaluation, arrays.y_evaluation, settings.epochs, channel)
 
 
+def _in_turn(slices: List[Any], settings: TrialSettings, channel: Channel) -> Iterator[Any]:
+    """The slices, each when it is this run's turn; at once where runs don't alternate."""
+    for rows in slices:
+        if settings.alternates:
+            channel.await_turn()
+        yield rows
+
+
 def _epoch(
     backend: BackendBase,
     epoch: int,
-    order: Any,
+    slices: Iterator[Any],
     arrays: data.Arrays,
     meter: DeviceMeter,
     energy: EnergyMeter,
 ) -> Tuple[EpochRecord, Span, Span]:
-    """Train in that order and evaluate, once; the device is idle at every reading of a clock."""
-    x, y = arrays.x_train[order], arrays.y_train[order]
-    backend.synchronize()
-    meter.start()
-    energy.start()
-    watch = Stopwatch()
-    train_loss, train_accuracy = backend.train_epoch(x, y)
-    backend.synchronize()
-    watch.stretch(backend.settings.handicap)
-    trained = watch.stop()
-    energy.stop()
-    device_s = meter.stop(trained.wall_s)
+    """Train these slices in order and evaluate, once; the device is idle at every reading of a clock."""
+    spans: List[Span] = []
+    device: List[Optional[float]] = []
+    loss, accuracy, num_images = 0.0, 0.0, 0
+    for rows in slices:
+        x, y = arrays.x_train[rows], arrays.y_train[rows]
+        backend.synchronize()
+        meter.start()
+        energy.start()
+        watch = Stopwatch()
+        slice_loss, slice_accuracy = backend.train_epoch(x, y)
+        backend.synchronize()
+        watch.stretch(backend.settings.handicap)
+        spans.append(watch.stop())
+        energy.stop()
+        device.append(meter.stop(spans[-1].wall_s))
+        num_images += len(x)
+        share = len(x) / num_images  # means over images; of an epoch in one slice, exactly what it says
+        loss += (slice_loss - loss) * share
+        accuracy += (slice_accuracy - accuracy) * share
+    trained = clock.total(spans)
     watch = Stopwatch()
     validation_loss, validation_accuracy = backend.evaluate(arrays.x_evaluation, arrays.y_evaluation)
     backend.synchronize()
     evaluated = watch.stop()
     record = EpochRecord(
         epoch=epoch,
-        num_images=len(x),
+        num_images=num_images,
         train_s=trained.wall_s,
         evaluation_s=evaluated.wall_s,
-        train_loss=train_loss,
-        train_accuracy=train_accuracy,
+        train_loss=loss,
+        train_accuracy=accuracy,
         validation_loss=validation_loss,
         validation_error=1.0 - validation_accuracy,
         user_s=trained.user_s,
         system_s=trained.system_s,
         peak_memory_bytes=probe.peak_memory_bytes(),
-        device_s=device_s,
+        device_s=clock.sum_known(device),
         device_peak_memory_bytes=backend.device_peak_memory_bytes(),
     )
     return record, trained, evaluated

@@ -24,6 +24,9 @@ from typing import Any, Dict, List, Mapping, Optional, Type, Union
 #      that are too short for the driver's samples have no device seconds.
 MEASUREMENT_VERSION = 2
 
+# How the contestants of a block share a machine.
+ORDERS = ("sequential", "alternating")
+
 # What neither the network nor a single step of it depends on: see `TrialSettings.reduced`.
 _OF_NO_STEP = (
     "train_images",
@@ -41,6 +44,8 @@ _OF_NO_STEP = (
     "distribution_options",
     "entry",
     "handicap",
+    "order",
+    "turn_steps",
 )
 # Of what a cluster is told, what the arithmetic of a synchronous round doesn't depend on: as it is verified.
 _OF_NO_ROUND: Mapping[str, Any] = {
@@ -96,6 +101,9 @@ class TrialSettings:
     keep_memory: have the C library's allocator keep what is freed, instead of giving it back to the system.
     tf32: let a GPU round float32 factors to TF32's 10 bits (True) or not (False); None leaves what the
         framework does by itself, which differs between frameworks.
+    order: ``sequential`` (one run after the other) or ``alternating`` (all contestants of a block live at the
+        same time and train a slice each in turn, while the others are stopped).
+    turn_steps: training steps that make a slice, where contestants alternate; None: an epoch.
     keep_event_logs: folder that takes Spark's event log of each run on a cluster; empty keeps none.
     content: what the user's own model (``model``) and data (``dataset``) are, whatever their files are
         called: digests of all that a model read while it was built, and of a data set's arrays (also of
@@ -136,6 +144,8 @@ class TrialSettings:
     keep_memory: bool = False
     tf32: Optional[bool] = None
     keep_event_logs: str = ""
+    order: str = "sequential"
+    turn_steps: Optional[int] = None
     content: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -158,6 +168,11 @@ class TrialSettings:
         identity.update(dict.fromkeys(known, ""))  # by content, wherever they lie
         canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    @property
+    def alternates(self) -> bool:
+        """Whether its runs take turns with the others of their block."""
+        return self.order == "alternating"
 
     def reduced(self) -> "TrialSettings":
         """These settings as they are verified: whatever doesn't matter for that at its default."""
@@ -305,7 +320,8 @@ class PhaseEnded:
     name: ``interpreter``, ``import`` (NumPy and the framework), ``data``, ``build``, ``first_step`` (every
         batch shape trained, undone, and evaluated once: all compilation that is still due),
     ``training``, ``evaluation`` (totals over epochs), ``outcomes`` (our own question afterwards, see
-        `Outcomes`: no part of what a run takes), ``end``.
+        `Outcomes`: no part of what a run takes), ``end``; ``stopped`` (others of its block trained meanwhile:
+        no part of the run either, and its CPU seconds should be none).
     wall_s, user_s, system_s: of the whole process tree (children count once they have ended).
     """
 
@@ -491,6 +507,14 @@ class EnergyUsed:
 
 
 @dataclass(frozen=True)
+class TurnsTaken:
+    """The run took turns with others: how many contestants its block began with, and how often it trained."""
+
+    num_contestants: int
+    num_turns: int
+
+
+@dataclass(frozen=True)
 class RunWarning:
     """Something a reader of the result should know; ``remedy`` says what to do about it."""
 
@@ -527,6 +551,7 @@ Record = Union[
     ExecutorRecord,
     SamplesAccounted,
     EnergyUsed,
+    TurnsTaken,
     RunWarning,
     RunEnded,
 ]
@@ -544,6 +569,7 @@ KINDS: Dict[str, Type[Any]] = {
     "executor": ExecutorRecord,
     "samples": SamplesAccounted,
     "energy": EnergyUsed,
+    "turns": TurnsTaken,
     "warning": RunWarning,
     "run_ended": RunEnded,
 }

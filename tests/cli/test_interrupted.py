@@ -61,6 +61,25 @@ def test_kill_of_the_parent_keeps_the_epochs_and_leaves_nobody(program: Any, ses
     _goes_on(program)
 
 
+def test_kill_of_the_parent_ends_all_that_take_turns_and_the_block_goes_on(
+    program: Any, sessions: Sessions
+) -> None:
+    turns = (*QUIET, "--no-verify", *SLOW, "--set", "order=alternating")
+    process = program.start("run", "tiny.toml", *turns)
+    program.wait_for_epoch()
+    spools = [spool.read_text() for spool in program.folder.glob("*.spool/*.jsonl")]
+    workers = [int(text.split('"pid":')[1].split(",")[0]) for text in spools]
+    assert len(workers) == 2 and all(sessions(worker) for worker in workers)
+    process.kill()
+    process.wait()
+    program.wait_for(lambda: not any(sessions(worker) for worker in workers))
+    program("run", "tiny.toml", *turns)
+    runs = program.runs()
+    assert runs["status"].to_list() == ["interrupted"] * 2 + ["ok"] * 4
+    assert runs["num_alternating"].to_list() == [None] * 2 + [2] * 4
+    assert runs["stopped_cpu_s"].to_list() == [None] * 2 + [0.0] * 4
+
+
 def test_an_epoch_that_only_the_workers_file_has_is_recovered(program: Any, sessions: Sessions) -> None:
     """The parent stands still while the worker writes on, and is then killed: the store never heard of it."""
     process = program.start("run", "tiny.toml", *QUIET, *SLOW)

@@ -40,14 +40,15 @@ SPECS = tuple(
     for place, backend in enumerate(("tensorflow", "theano"))
 )
 
+ENVIRONMENT = Environment("fake", Path("python"), {}, "digest", "own", Path())
+
 
 def drive(listener: Listener, last: RunEnded | None = None) -> None:
     """Two runs, told as `execute` tells them; the last one ends as given."""
-    environment = Environment("fake", Path("python"), {}, "digest", "own", Path())
     for index, spec in enumerate(SPECS):
         listener.run_started(spec, index, len(SPECS))
         listener.recorded(spec, RunWarning("BLAS is slow", "install OpenBLAS"))
-        for record in fake.launch(Launch(Job(spec, RunPaths("", None, "", "")), environment, Path())):
+        for record in fake.launch(Launch(Job(spec, RunPaths("", None, "", "")), ENVIRONMENT, Path())):
             if not isinstance(record, RunEnded):
                 listener.recorded(spec, record)
                 continue
@@ -312,3 +313,30 @@ def test_ones_own_cluster_is_not_started(screen: io.StringIO, master: str, words
     table.recorded(spec, PhaseEnded("build", 1.0, None, None))
     table.close()
     assert words in screen.getvalue()
+
+
+@pytest.mark.parametrize("kind", [progress.PlainLines, progress.LiveTable])
+def test_runs_that_take_turns_are_told_apart(
+    kind: type[Listener], screen: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listener = kind()
+    for index, spec in enumerate(SPECS):
+        listener.run_started(spec, index, len(SPECS))
+    launch = Launch(Job(SPECS[0], RunPaths("", None, "", "")), ENVIRONMENT, Path())
+    epochs = [record for record in fake.launch(launch) if isinstance(record, EpochRecord)]
+    for number in (0, 1):
+        for spec in SPECS:
+            listener.recorded(spec, epochs[number])
+    listener.run_ended(SPECS[1], RunEnded("killed", "told to"))
+    listener.recorded(SPECS[0], epochs[-1])
+    listener.run_ended(SPECS[0], RunEnded("ok"))
+    listener.close()
+    shown = screen.getvalue() + capsys.readouterr().err
+    if kind is progress.PlainLines:
+        for head in ("[1/2] tensorflow on mnist, repeat 1", "[2/2] theano on mnist, repeat 1"):
+            assert f"{head}: epoch 2/20" in shown
+        assert "[1/2] tensorflow on mnist, repeat 1: epoch 20/20" in shown
+        assert "[2/2] theano on mnist, repeat 1: killed: told to" in shown
+    else:
+        assert "in turns with 1 other of its block" in shown and "run 1 of 2 done" in shown
+        assert "killed" in shown

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from bakeoff.environments import Environment
-from bakeoff.errors import BakeoffError, EnvironmentFailure, StoreError
-from bakeoff.execute import Listener, Provision, Tally, condition_of, execute
+from bakeoff.errors import BakeoffError, EnvironmentFailure, MachineError, StoreError
+from bakeoff.execute import Listener, Provision, Tally, check_memory, condition_of, execute
 from bakeoff.launchers import fake
-from bakeoff.launchers.base import Launch, Launcher
+from bakeoff.launchers.base import Launch, Launcher, TurnAwaited
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import StudyRow, Writer
 from bakeoff_worker.records import (
@@ -26,6 +26,7 @@ from bakeoff_worker.records import (
     TrialSettings,
 )
 
+ALTERNATING = {"order": "alternating", "epochs": 4}
 ALPHA, BETA = (TrialSettings(backend, "fake", epochs=3) for backend in ("alpha", "beta"))
 SPECS = tuple(
     RunSpec(settings, settings.backend, repeat, repeat, position, 10 + repeat)
@@ -261,3 +262,126 @@ def test_other_packages_are_another_condition(tmp_path: Path) -> None:
         first.condition_id,
         other.condition_id,
     )
+
+
+# ---- contestants that take turns ---------------------------------------------------------------------
+
+
+NAMES = ("alpha", "beta", "gamma")
+BLOCKS = tuple(
+    RunSpec(TrialSettings(name, "fake", **ALTERNATING), name, repeat, repeat, place, 10 + repeat)  # type: ignore[arg-type]
+    for repeat in range(6)
+    for place, name in enumerate(NAMES)
+)
+
+
+class Turns(Listener):
+    """Who trained, epoch by epoch, and who was told to have ended, block by block."""
+
+    def __init__(self) -> None:
+        self.epochs: dict[int, list[str]] = {}
+        self.ended: list[tuple[str, int, str]] = []
+
+    def recorded(self, spec: RunSpec, record: Record) -> None:
+        if isinstance(record, EpochRecord):
+            self.epochs.setdefault(spec.block, []).append(spec.label)
+
+    def run_ended(self, spec: RunSpec, ended: RunEnded) -> None:
+        self.ended.append((spec.label, spec.block, ended.status))
+
+
+def alternate(store: Path, folder: Path, launcher: Launcher = fake.launch, specs=BLOCKS) -> Turns:
+    turns = Turns()
+    with Writer(store) as writer:
+        writer.begin_study(StudyRow("digest", "turns", "Turns", {}, BLOCKS))
+        execute(
+            specs,
+            {spec.trial_id: provision(folder) for spec in BLOCKS},
+            study_digest="digest",
+            writer=writer,
+            launcher=launcher,
+            listener=turns,
+        )
+    return turns
+
+
+def test_contestants_take_turns_in_an_order_that_is_random_and_balanced(store: Path, tmp_path: Path) -> None:
+    turns = alternate(store, tmp_path)
+    orders = set()
+    for block, trained in turns.epochs.items():
+        rounds = [trained[first : first + 3] for first in range(0, 12, 3)]
+        assert all(sorted(one) == list(NAMES) for one in rounds), "each once in a round"
+        assert rounds[1] == rounds[0][::-1] and rounds[3] == rounds[2][::-1]
+        orders |= {tuple(rounds[0]), tuple(rounds[2])}
+        assert [status for _, number, status in turns.ended if number == block] == ["ok"] * 3
+    assert len(turns.epochs) == 6 and len(orders) >= 4, "12 draws of 6 orders"
+    again = alternate(tmp_path / "again.sqlite", tmp_path)
+    assert again.epochs == turns.epochs
+    with Reader(store) as reader:
+        runs = reader.runs()
+    assert set(runs["num_alternating"]) == {3} and set(runs["num_turns"]) == {4}
+    assert set(runs["settings.order"]) == {"alternating"} and set(runs["num_epochs"]) == {4}
+
+
+def test_what_is_missing_of_a_block_runs_together(store: Path, tmp_path: Path) -> None:
+    turns = alternate(store, tmp_path, specs=[spec for spec in BLOCKS if spec.block or spec.label != "beta"])
+    assert sorted(turns.epochs[0]) == ["alpha"] * 4 + ["gamma"] * 4
+    with Reader(store) as reader:
+        assert dict(reader.runs().select("block", "num_alternating").unique().iter_rows())[0] == 2
+
+
+def test_one_that_dies_leaves_the_others_their_turns(store: Path, tmp_path: Path) -> None:
+    def launcher(request: Launch) -> Generator[Record | TurnAwaited, None, None]:
+        for record in fake.launch(request):
+            if request.job.spec.label == "beta" and getattr(record, "epoch", 0) == 3:
+                yield RunEnded("killed", "told to die")
+                return
+            yield record
+
+    turns = alternate(store, tmp_path, launcher, BLOCKS[:3])
+    assert sorted(turns.ended) == [("alpha", 0, "ok"), ("beta", 0, "killed"), ("gamma", 0, "ok")]
+    assert sorted(turns.epochs[0]) == ["alpha"] * 4 + ["beta"] * 2 + ["gamma"] * 4
+
+
+def test_ctrl_c_ends_all_that_live(store: Path, tmp_path: Path) -> None:
+    closed = []
+
+    def launcher(request: Launch) -> Generator[Record | TurnAwaited, None, None]:
+        try:
+            for record in fake.launch(request):
+                if request.job.spec.label == "beta" and getattr(record, "epoch", 0) == 2:
+                    raise KeyboardInterrupt
+                yield record
+        finally:
+            closed.append(request.job.spec.label)
+
+    with pytest.raises(KeyboardInterrupt):
+        alternate(store, tmp_path, launcher)
+    assert sorted(closed) == list(NAMES)
+    with Reader(store) as reader:
+        runs = reader.runs()
+    assert runs.select("backend", "status").sort("backend").rows() == [(one, "interrupted") for one in NAMES]
+
+
+def test_time_in_which_others_train_is_no_time_of_a_run(store: Path, tmp_path: Path) -> None:
+    def launcher(request: Launch) -> Generator[Record | TurnAwaited, None, None]:
+        for number in (1, 2):
+            yield TurnAwaited()
+            time.sleep(0.4 if request.job.spec.label == "alpha" else 0.0)
+            yield epoch(number)
+        yield RunEnded("ok")
+
+    alternate(store, tmp_path, launcher, BLOCKS[:2])
+    with Reader(store) as reader:
+        wall = dict(reader.runs().select("backend", "wall_s").iter_rows())
+        lived = (reader.runs()["ended_at"] - reader.runs()["started_at"]).dt.total_microseconds() / 1e6
+    assert wall["alpha"] >= 0.8 and min(lived) >= 0.4
+    assert sum(wall.values()) <= max(lived) + 1.0, "times of their own add up to no more than the block's"
+
+
+def test_contestants_that_do_not_fit_into_memory_together_are_refused_beforehand() -> None:
+    peaks = {spec.trial_id: 2**60 for spec in BLOCKS[:2]}
+    with pytest.raises(MachineError, match=r"3 contestants .* need 2147483648\.0 GiB"):
+        check_memory(BLOCKS[:3], peaks)
+    check_memory(BLOCKS[:3], {})
+    check_memory(SPECS, dict.fromkeys((ALPHA.trial_id, BETA.trial_id), 2**60))  # one after the other

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
+import subprocess
 import sys
 import time
 import venv
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from bakeoff.launchers import local
+from bakeoff.launchers.base import TurnAwaited
 from bakeoff_worker.records import EpochRecord, PhaseEnded, Record, RunEnded, RunStarted, kind_of, to_line
 
 MakeLaunch = Callable[..., Any]
@@ -234,3 +238,115 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
+
+
+# ---- a run that takes turns --------------------------------------------------------------------------
+
+
+def cpu_ticks(pids: list[int]) -> int:
+    """CPU time of these processes, user and system, in the kernel's ticks."""
+    stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+    return sum(int(fields[11]) + int(fields[12]) for fields in stats)
+
+
+def states(pids: list[int]) -> set[str]:
+    return {Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in pids}
+
+
+def test_while_it_awaits_its_turn_not_even_a_spinning_thread_or_child_works(
+    make_launch: MakeLaunch, worker: Script, alive: Callable[[int], list[int]]
+) -> None:
+    spin = "while True: pass"
+    python = worker(
+        "import subprocess, threading\n"
+        f"subprocess.Popen([sys.executable, '-S', '-c', {spin!r}])\n"
+        "append(start()); os.read(0, 1)\n"
+        "os.write(int(os.environ['BAKEOFF_DOORBELL_FD']), b't')\n" + spin
+    )
+    records = local.launch(make_launch(python, order="alternating"))
+    started = next(records)
+    assert isinstance(started, RunStarted) and isinstance(next(records), TurnAwaited)
+    group = alive(started.pid)
+    deadline = time.monotonic() + 60
+    while states(group) != {"T"} and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(group) == 2 and states(group) == {"T"}
+    before = cpu_ticks(group)
+    time.sleep(1.0)
+    assert cpu_ticks(group) == before
+    records.close()  # ends the stopped, too
+    assert alive(started.pid) == []
+
+
+def test_time_in_which_it_is_stopped_does_not_count(
+    make_launch: MakeLaunch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped_s = 0.0
+    clock = SimpleNamespace(
+        monotonic=lambda: time.monotonic() + stopped_s, perf_counter=lambda: time.perf_counter() + stopped_s
+    )
+    monkeypatch.setattr(local, "time", clock)
+    found: list[Record] = []
+    for record in local.launch(make_launch(order="alternating", time_limit_s=500.0)):
+        if isinstance(record, TurnAwaited):
+            stopped_s += 1000.0
+        else:
+            found.append(record)
+    assert ended(found).status == "ok" and num_epochs(found) == 3
+    (stopped,) = [one for one in found if isinstance(one, PhaseEnded) and one.name == "stopped"]
+    assert 3000.0 <= stopped.wall_s < 3500.0 and (stopped.user_s, stopped.system_s) == (0.0, 0.0)
+
+
+def test_a_run_that_hangs_in_its_turn_is_ended_at_its_limit(make_launch: MakeLaunch) -> None:
+    options = {"fault": "hang", "fault_epoch": 2}
+    request = make_launch(order="alternating", time_limit_s=5.0, model_options=options)
+    records = [one for one in local.launch(request) if not isinstance(one, TurnAwaited)]
+    assert ended(records).status == "timeout"
+
+
+def test_one_that_is_killed_while_it_is_stopped(make_launch: MakeLaunch) -> None:
+    records: list[Record] = []
+    for record in local.launch(make_launch(order="alternating")):
+        if not isinstance(record, TurnAwaited):
+            records.append(record)
+        elif num_epochs(records) == 1:
+            os.kill(records[0].pid, signal.SIGKILL)  # type: ignore[union-attr]
+            time.sleep(0.2)
+    assert ended(records).status == "killed" and num_epochs(records) == 1
+
+
+_OWNER = """
+import pickle, sys, time
+from bakeoff.launchers import local
+from bakeoff.launchers.base import TurnAwaited
+
+for record in local.launch(pickle.load(open(sys.argv[1], "rb"))):
+    if hasattr(record, "pid"):
+        print(record.pid, flush=True)
+    if isinstance(record, TurnAwaited):
+        print("stopped", flush=True)
+        time.sleep(600)
+"""
+
+
+def test_kill_9_of_the_parent_ends_a_stopped_run_and_its_folder(
+    make_launch: MakeLaunch,
+    tmp_path: Path,
+    alive: Callable[[int], list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    (tmp_path / "launch").write_bytes(pickle.dumps(make_launch(order="alternating")))
+    with subprocess.Popen(
+        [sys.executable, "-c", _OWNER, str(tmp_path / "launch")], stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout is not None
+        session = int(owner.stdout.readline())
+        assert owner.stdout.readline() == "stopped\n" and alive(session)
+        owner.kill()
+    deadline = time.monotonic() + 60
+    while (alive(session) or list(temporary.iterdir())) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert alive(session) == [] and list(temporary.iterdir()) == []

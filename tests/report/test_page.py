@@ -214,3 +214,15 @@ def test_a_thousand_runs_make_a_small_file(race: Callable[..., Frames], tmp_path
     datasets = ("mnist", "fashion_mnist", "cifar10")
     path = render(race(datasets=datasets, repeats=84, epochs=200), tmp_path)
     assert path.stat().st_size < 10_000_000
+
+
+@pytest.mark.parametrize(("steps", "words"), [(None, "an epoch"), (20, "20 steps")])
+def test_that_contestants_took_turns_is_said(
+    race: Callable[..., Frames], tmp_path: Path, steps: int | None, words: str
+) -> None:
+    frames = race(epochs=1)
+    assert "in turn" not in page(render(frames, tmp_path)).text
+    order = {"settings.order": pl.lit("alternating"), "settings.turn_steps": pl.lit(steps, pl.Int64)}
+    turns = Frames("", frames.runs.with_columns(**order), frames.epochs)
+    text = page(render(turns, tmp_path)).text
+    assert f"alternating: the contestants of a block train {words} each in turn, the others stopped" in text

@@ -2,8 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 
+from bakeoff.launchers.base import TurnAwaited
+from bakeoff_worker import data
 from bakeoff_worker.records import (
     EnergyUsed,
     EpochRecord,
@@ -13,6 +16,7 @@ from bakeoff_worker.records import (
     RunEnded,
     RunStarted,
     RunWarning,
+    TrialSettings,
 )
 
 
@@ -124,3 +128,26 @@ def test_a_data_set_that_is_too_small_is_a_clear_failure(run):
     ended = run("fake", train_images=2_000).ended
     assert ended.status == "failed"
     assert "train_images is 2000, but the data set has 1000" in ended.reason
+
+
+def test_an_epoch_in_slices_is_one_epoch(run):
+    """Of 700 images in turns of 3 batches: 300, 300 and 100; the fake's loss is 1 over its calls."""
+    options = {"epoch_s": 0.05, "error": 0.1}
+    settings = {"epochs": 2, "train_images": 700, "global_batch_size": 100, "model_options": options}
+    found = run("fake", order="alternating", turn_steps=3, **settings)
+    assert found.ended == RunEnded("ok")
+    first, second = found.epochs
+    assert first.num_images == second.num_images == 700
+    assert first.train_loss == pytest.approx((300 * 1 + 300 / 2 + 100 / 3) / 700)
+    assert first.train_s >= 0.15 and found.phases["training"].wall_s >= 0.3
+    assert found.phases["stopped"].user_s == 0.0
+    with_turns = [type(record) for record in found.records].count(TurnAwaited)
+    assert with_turns == 6
+
+
+def test_slices_are_whole_batches_in_the_epochs_order():
+    settings = TrialSettings("fake", "fake", global_batch_size=10, turn_steps=2)
+    order = data.epoch_order(45, 1, 1)
+    slices = data.slices(order, settings)
+    assert [len(one) for one in slices] == [20, 20, 5]
+    assert np.concatenate(slices).tolist() == order.tolist()

@@ -214,4 +214,6 @@ def _contestant(run: Mapping[str, Any]) -> str:
         for key, usual in racing.USUAL.items()
         if run.get(f"settings.{key}", usual) != usual
     ]
+    if run.get("settings.order") == "alternating":
+        how.append("in turns")
     return ", ".join([f"{run['backend']} on {run['dataset'].rsplit('/', 1)[-1]}", *how])

@@ -12,7 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from rich.console import Group
@@ -85,50 +85,69 @@ class JsonLines(Listener):
         print(json.dumps(head | fields, default=str), flush=True)
 
 
+@dataclass
+class _Live:
+    """What was heard of one run: several live at the same time where contestants alternate.
+
+    num_new_epochs: of its last epoch's record; one of a cluster may close several.
+    """
+
+    head: str = ""
+    phase: str = "starting"
+    epoch: EpochRecord | None = None
+    num_new_epochs: int = 1
+    num_failed: int = 0
+    stage: StageProgress | None = None
+    samples: SamplesAccounted | None = None
+
+
+def _key(spec: RunSpec) -> tuple[str, int]:
+    return spec.label, spec.repeat
+
+
 class PlainLines(Listener):
     """A line when a run starts and ends, and about ten in between; on a cluster also how far a stage is."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._head = ""
-        self._epoch = 0
-        self._num_failed = 0
         self._said_at = 0.0
-        self._samples: SamplesAccounted | None = None
+        self._runs: dict[tuple[str, int], _Live] = {}
 
     def run_started(self, spec: RunSpec, index: int, total: int) -> None:
         """Position, label, repeat."""
-        self._head = f"[{index + 1}/{total}] {spec.label}, repeat {spec.repeat + 1}"
-        self._epoch, self._num_failed, self._samples = 0, 0, None
-        self._say("started")
+        run = _Live(f"[{index + 1}/{total}] {spec.label}, repeat {spec.repeat + 1}")
+        self._runs[_key(spec)] = run
+        self._say(run, "started")
 
     def recorded(self, spec: RunSpec, record: Record) -> None:
         """Every epoch of a short run, every tenth part of a long one; failed tasks and warnings always."""
+        run = self._runs[_key(spec)]
         if isinstance(record, EpochRecord):
-            every = max(1, spec.settings.epochs // 10)
-            if record.epoch // every > self._epoch // every or record.epoch == spec.settings.epochs:
-                self._say(_epoch_words(spec, record))
-            self._epoch = record.epoch
+            every, before = max(1, spec.settings.epochs // 10), run.epoch.epoch if run.epoch else 0
+            if record.epoch // every > before // every or record.epoch == spec.settings.epochs:
+                self._say(run, _epoch_words(spec, record))
+            run.epoch = record
         elif isinstance(record, StageProgress):
-            failed_more = record.num_failed > self._num_failed
+            failed_more = record.num_failed > run.num_failed
             if failed_more or self._now() - self._said_at >= _STAGE_LINES_S:
-                self._say(f"stage {record.stage}: {_tasks_words(record)}")
-            self._num_failed = record.num_failed
+                self._say(run, f"stage {record.stage}: {_tasks_words(record)}")
+            run.num_failed = record.num_failed
         elif isinstance(record, PhaseEnded) and record.name == "cluster":
-            self._say(f"cluster up after {record.wall_s:.1f} s")
+            self._say(run, f"cluster up after {record.wall_s:.1f} s")
         elif isinstance(record, SamplesAccounted):
-            self._samples = record
+            run.samples = record
         elif isinstance(record, RunWarning):
-            self._say(f"warning: {record.message}")
+            self._say(run, f"warning: {record.message}")
 
     def run_ended(self, spec: RunSpec, ended: RunEnded) -> None:
         """Status and reason, and whether samples were left out."""
+        run = self._runs.pop(_key(spec))
         words = ended.status + (f": {ended.reason}" if ended.reason else "")
-        self._say("; ".join(filter(None, (words, _untrained(self._samples)))))
+        self._say(run, "; ".join(filter(None, (words, _untrained(run.samples)))))
 
-    def _say(self, words: str) -> None:
+    def _say(self, run: _Live, words: str) -> None:
         self._said_at = self._now()
-        tell(f"{self._head}: {words}")
+        tell(f"{run.head}: {words}")
 
 
 class LiveTable(Listener):
@@ -138,19 +157,13 @@ class LiveTable(Listener):
         self._live = Live(console=console(stderr=True), auto_refresh=False, transient=True)
         self._began = time.monotonic()
         self._index, self._total = 0, 1
-        self._run_began = time.monotonic()
-        self._phase = ""
-        self._stage: StageProgress | None = None
-        self._samples: SamplesAccounted | None = None
-        self._epoch: EpochRecord | None = None
-        self._num_new_epochs = 1  # a record of a cluster may close several
+        self._runs: dict[tuple[str, int], _Live] = {}
         self._lines: dict[str, tuple[int, EpochRecord | None, Text]] = {}
 
     def run_started(self, spec: RunSpec, index: int, total: int) -> None:
         """Start the display with the first run."""
-        self._index, self._total = index, total
-        self._epoch, self._stage, self._samples = None, None, None
-        self._run_began, self._phase = time.monotonic(), "starting"
+        self._total = total
+        self._runs[_key(spec)] = _Live()
         if index == 0:
             self._began = time.monotonic()
             self._live.start()
@@ -158,17 +171,18 @@ class LiveTable(Listener):
 
     def recorded(self, spec: RunSpec, record: Record) -> None:
         """Redraw, while the contestant waits; not for each task of a cluster, which come by the hundred."""
+        run = self._runs[_key(spec)]
         if isinstance(record, EpochRecord):
-            self._num_new_epochs = record.epoch - (self._epoch.epoch if self._epoch else 0)
-            self._epoch = record
+            run.num_new_epochs = record.epoch - (run.epoch.epoch if run.epoch else 0)
+            run.epoch = record
         elif isinstance(record, StageProgress):
-            self._stage = record
+            run.stage = record
         elif isinstance(record, PhaseEnded):
-            self._phase = _next_phase(spec, record.name, self._phase)
+            run.phase = _next_phase(spec, record.name, run.phase)
             if record.name == "training":
-                self._stage = None
+                run.stage = None
         elif isinstance(record, SamplesAccounted):
-            self._samples = record
+            run.samples = record
             return
         elif isinstance(record, RunWarning):
             words = f" {spec.label}: {record.message}"
@@ -179,15 +193,16 @@ class LiveTable(Listener):
 
     def run_ended(self, spec: RunSpec, ended: RunEnded) -> None:
         """Move the run to the contestants' lines."""
+        run = self._runs.pop(_key(spec))
         done = self._lines[spec.label][0] if spec.label in self._lines else 0
         status = Text(ended.status, _STATUS_STYLES.get(ended.status, "red"))
-        untrained = _untrained(self._samples)
+        untrained = _untrained(run.samples)
         if ended.status != "ok":
             self._live.console.print(Text.assemble(status, f" {spec.label}: {ended.reason}"))
         if untrained:
             self._live.console.print(Text.assemble((untrained, "yellow"), f": {spec.label}"))
             status = Text.assemble(status, ("; " + untrained, "yellow"))
-        self._lines[spec.label] = (done + 1, self._epoch, status)
+        self._lines[spec.label] = (done + 1, run.epoch, status)
         self._index += 1
         self._draw(None)
 
@@ -215,19 +230,22 @@ class LiveTable(Listener):
             f"run {self._index} of {self._total} done, {_span(elapsed_s)} elapsed, ends about {ends}",
         )
         if spec is not None:
-            epochs, done = spec.settings.epochs, self._epoch.epoch if self._epoch else 0
-            words = _epoch_words(spec, self._epoch) if self._epoch else self._phase
-            if self._epoch and done < epochs:
-                per_epoch_s = (self._epoch.train_s + self._epoch.evaluation_s) / max(1, self._num_new_epochs)
+            run = self._runs[_key(spec)]
+            epochs, done = spec.settings.epochs, run.epoch.epoch if run.epoch else 0
+            words = _epoch_words(spec, run.epoch) if run.epoch else run.phase
+            if run.epoch and done < epochs and len(self._runs) == 1:
+                per_epoch_s = (run.epoch.train_s + run.epoch.evaluation_s) / max(1, run.num_new_epochs)
                 words += f", ends about {_clock(per_epoch_s * (epochs - done))}"
-            if self._epoch and self._phase != "training":
-                words += f", {self._phase}"
+            if run.epoch and run.phase != "training":
+                words += f", {run.phase}"
             grid.add_row(spec.label, _bar(done, epochs), f"repeat {spec.repeat + 1}: {words}")
-            if self._stage is not None:
-                failed = f", {self._stage.num_failed} failed" if self._stage.num_failed else ""
-                tasks = Text.assemble(_tasks_words(self._stage, with_failed=False), (failed, "red"))
-                bar = _bar(self._stage.num_done, self._stage.num_tasks)
-                grid.add_row(f"  stage {self._stage.stage}", bar, tasks)
+            if others := len(self._runs) - 1:
+                grid.add_row("", "", f"in turns with {others} other{'s' * (others > 1)} of its block")
+            if run.stage is not None:
+                failed = f", {run.stage.num_failed} failed" if run.stage.num_failed else ""
+                tasks = Text.assemble(_tasks_words(run.stage, with_failed=False), (failed, "red"))
+                bar = _bar(run.stage.num_done, run.stage.num_tasks)
+                grid.add_row(f"  stage {run.stage.stage}", bar, tasks)
         figures = ("runs", "last error", "images/s")
         lines = table("contestant", *figures, "last status", right=figures)
         for label, (done, epoch, status) in self._lines.items():

@@ -19,4 +19,9 @@ class Launch:
     log: Path
 
 
-Launcher = Callable[[Launch], Generator[Record, None, None]]
+@dataclass(frozen=True)
+class TurnAwaited:
+    """The run is stopped at the border of a slice; asking for what comes next lets it train on."""
+
+
+Launcher = Callable[[Launch], Generator[Record | TurnAwaited, None, None]]

@@ -10,7 +10,7 @@ from collections.abc import Generator
 
 import numpy as np
 
-from bakeoff.launchers.base import Launch
+from bakeoff.launchers.base import Launch, TurnAwaited
 from bakeoff_worker.records import (
     MEASUREMENT_VERSION,
     EpochRecord,
@@ -24,7 +24,7 @@ from bakeoff_worker.records import (
 )
 
 
-def launch(request: Launch) -> Generator[Record, None, None]:
+def launch(request: Launch) -> Generator[Record | TurnAwaited, None, None]:
     """A run whose times and errors depend on its trial and seed alone; no file is written."""
     spec = request.job.spec
     if request.job.paths.looks:
@@ -52,6 +52,8 @@ def launch(request: Launch) -> Generator[Record, None, None]:
     }
     yield Facts(asked={}, resolved={}, observed=observed)
     for epoch in range(1, settings.epochs + 1):
+        if settings.alternates:
+            yield TurnAwaited()
         train_s = pace_s * (1 + settings.handicap) * chance.lognormvariate(0.0, 0.03)
         error = 0.02 + 0.3 / epoch + 0.01 * chance.random()
         yield EpochRecord(

@@ -12,14 +12,17 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Generator
+from dataclasses import dataclass
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
 
+import psutil
+
 from bakeoff import cache
 from bakeoff.environments.variables import STEERING
-from bakeoff.launchers.base import Launch
-from bakeoff.launchers.scratch import scratch
+from bakeoff.launchers.base import Launch, TurnAwaited
+from bakeoff.launchers.scratch import GROUP, scratch
 from bakeoff_worker.records import PhaseEnded, Record, RunEnded, from_line, job_to_json
 
 # Variables that a child inherits; anything else of the caller's could change what is measured.
@@ -37,13 +40,25 @@ _EXIT_S = 30.0  # how long a child that has said its last word may take to leave
 _LAST_LINES_BYTES = 4000
 
 
-def launch(request: Launch) -> Generator[Record, None, None]:
+@dataclass
+class _Stopped:
+    """What a child took while it was stopped: wall, user and system seconds, over all waits for a turn."""
+
+    wall_s: float = 0.0
+    user_s: float = 0.0
+    system_s: float = 0.0
+    has_been: bool = False
+
+
+def launch(request: Launch) -> Generator[Record | TurnAwaited, None, None]:
     """The records of one run as they come, the last one a `RunEnded`.
 
-    Asking for the next record lets the child go on: it waits, no clock running, until then. Closing the
-    iterator early kills the child with everything that it started.
+    Asking for the next record lets the child go on: it waits, no clock running, until then; where it awaits
+    its turn, stopped with all its threads. Closing the iterator early kills the child with everything that it
+    started.
     """
     worker = _stage_worker()
+    stopped = _Stopped()
     spoke_at: float | None = None  # when the child said its last word
     with scratch("bakeoff-") as folder:
         job_file = folder / "job.json"
@@ -59,7 +74,8 @@ def launch(request: Launch) -> Generator[Record, None, None]:
         finally:
             os.close(ring)
         try:
-            ended, spoke_at = yield from _follow(request, child, doorbell)
+            (folder / GROUP).write_text(f"{child.pid}\n")
+            ended, spoke_at = yield from _follow(request, child, doorbell, stopped)
             if ended.status in ("killed", "failed") and _oom_kills() > oom_kills:
                 # The process itself, or one that it had started: on a cluster, an executor's.
                 reason = "the system's out-of-memory killer ended a process of the run"
@@ -71,6 +87,8 @@ def launch(request: Launch) -> Generator[Record, None, None]:
             os.close(doorbell)
     if spoke_at is not None:
         yield PhaseEnded("end", time.perf_counter() - spoke_at, None, None)
+    if stopped.has_been:
+        yield PhaseEnded("stopped", stopped.wall_s, stopped.user_s, stopped.system_s)
     yield ended
 
 
@@ -100,11 +118,12 @@ def _start(request: Launch, worker: Path, job_file: Path, ring: int) -> subproce
 
 
 def _follow(
-    request: Launch, child: subprocess.Popen[bytes], doorbell: int
-) -> Generator[Record, None, tuple[RunEnded, float | None]]:
+    request: Launch, child: subprocess.Popen[bytes], doorbell: int, stopped: _Stopped
+) -> Generator[Record | TurnAwaited, None, tuple[RunEnded, float | None]]:
     """Yield records until the child has said its last word or can't; returns how the run ended.
 
-    And when the child said so, by `time.perf_counter`; None if it never did.
+    And when the child said so, by `time.perf_counter`; None if it never did. The time limit is of its own
+    time: what it was stopped for does not count.
     """
     started = time.monotonic()
     limit_s = request.job.spec.settings.time_limit_s
@@ -128,11 +147,38 @@ def _follow(
                 _answer(child)
             if exited:
                 return _died(child.returncode), None
-            left_s = _POLL_S if limit_s is None else min(_POLL_S, limit_s - (time.monotonic() - started))
+            own_s = time.monotonic() - started - stopped.wall_s
+            left_s = _POLL_S if limit_s is None else min(_POLL_S, limit_s - own_s)
             if left_s <= 0:
                 return RunEnded("timeout", f"still running after its time limit of {limit_s:g} s"), None
-            if select.select([doorbell], [], [], left_s)[0]:
-                os.read(doorbell, 4096)
+            if select.select([doorbell], [], [], left_s)[0] and b"t" in os.read(doorbell, 4096):
+                yield from _stop(child, stopped)
+                _answer(child)
+
+
+def _stop(child: subprocess.Popen[bytes], stopped: _Stopped) -> Generator[TurnAwaited, None, None]:
+    """Stop the child's whole group until the next record is asked for."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGSTOP)
+    since, before = time.monotonic(), _cpu_s(child.pid)
+    yield TurnAwaited()
+    stopped.has_been = True
+    stopped.wall_s += time.monotonic() - since
+    after = _cpu_s(child.pid)
+    if before and after:
+        stopped.user_s += after[0] - before[0]
+        stopped.system_s += after[1] - before[1]
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGCONT)
+
+
+def _cpu_s(pid: int) -> tuple[float, float] | None:
+    """User and system CPU seconds of a process with all its threads, to 10 ms; None if it is dead."""
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return None
+    return times.user, times.system
 
 
 def _leave(child: subprocess.Popen[bytes]) -> None:

@@ -9,11 +9,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-# Reads the folder's name, waits until the pipe closes, and removes what is left, more than once: somebody
-# who is dying may still write. Started before there is a folder, in a session that no signal of ours reaches.
-_JANITOR = """
+# Where a folder names the process group that works in it, which is ended if the folder is left behind: a
+# stopped process does not notice that whoever asked for it is gone.
+GROUP = "group"
+
+# Reads the folder's name, waits until the pipe closes, ends the group that is left and removes what is left,
+# more than once: somebody who is dying may still write. Started before there is a folder, in a session that
+# no signal of ours reaches.
+_JANITOR = f"""
 IFS= read -r folder
 read -r _
+if [ -n "$folder" ] && read -r group < "$folder/{GROUP}"; then
+    kill -s KILL -- "-$group"
+fi
 n=0
 while [ -n "$folder" ] && [ -e "$folder" ] && [ $n -lt 100 ]; do
     rm -rf "$folder"

@@ -478,6 +478,7 @@ def _header(contents: Contents, options: Options) -> list[tuple[str, str]]:
     tally = ", ".join(f"{number} {str(status).replace('_', ' ')}" for status, number in counts)
     planned = f" ({frames.num_planned} planned)" if frames.num_planned is not None else ""
     found.append(("Runs", (tally or "none yet") + planned))
+    found += [("Order", words) for words in _alternating(runs)]
     command = options.command or command_of(runs)
     if command:
         found.append(("Command", command))
@@ -488,6 +489,17 @@ def _header(contents: Contents, options: Options) -> list[tuple[str, str]]:
     if frames.others:
         found.append(("Also in the store", ", ".join(frames.others)))
     return found
+
+
+def _alternating(runs: pl.DataFrame) -> list[str]:
+    """How contestants took turns, where they did; runs in another order are other trials."""
+    if "settings.order" not in runs.columns:
+        return []
+    steps = runs.filter(pl.col("settings.order") == "alternating")["settings.turn_steps"].unique().sort()
+    return [
+        f"alternating: the contestants of a block train {slice_} each in turn, the others stopped"
+        for slice_ in ("an epoch" if num is None else f"{num} steps" for num in steps)
+    ]
 
 
 def _embedded(value: Any) -> str:

@@ -35,6 +35,7 @@ from bakeoff_worker.records import (
     SamplesAccounted,
     TaskRecord,
     TrialSettings,
+    TurnsTaken,
     from_line,
 )
 
@@ -70,6 +71,7 @@ _LINES: Mapping[str, Mapping[str, Any]] = {
         ("executor", ExecutorRecord),
         ("samples", SamplesAccounted),
         ("energy", EnergyUsed),
+        ("turns", TurnsTaken),
     )
 }
 # A task has an attempt and a status of its own, beside its run's.
@@ -82,6 +84,8 @@ _SAMPLES: Mapping[str, str] = {
 }
 # Likewise of the energy that it used.
 _ENERGY: Mapping[str, str] = {"energy_j": "packages_j", "device_energy_j": "device_j"}
+# And of the turns that it took with others.
+_TURNS: Mapping[str, str] = {"num_alternating": "num_contestants", "num_turns": "num_turns"}
 
 _SETTINGS: Mapping[str, Any] = {
     f.name: _TYPES.get(f.type, pl.String) for f in dataclasses.fields(TrialSettings)
@@ -151,6 +155,8 @@ _RUNS = (  # then, for `runs`
     *("final_validation_error", "peak_memory_bytes", "device_s", "device_peak_memory_bytes"),
     *_ENERGY,
     *_SAMPLES,
+    *_TURNS,
+    *("stopped_s", "stopped_cpu_s"),
     *("disturbed", "disturbance", "seed", "position", "study_digest", "planned_blocks", "begun_for_blocks"),
     *("machine", "machine_id", "machine_details", "environment_digest", "environment_details"),
     *("measurement_version", "command"),
@@ -233,11 +239,15 @@ class Reader:
             runs = self._runs(digest)
             totals = self._rows("epochs", _TOTAL, digest, "GROUP BY run_id")
             phases = self._rows("phases", {name: (name, dtype) for name, dtype in _PHASE.items()}, digest)
-            lines = {kind: self._decoded(kind, digest) for kind in ("samples", "energy")}
+            lines = {kind: self._decoded(kind, digest) for kind in ("samples", "energy", "turns")}
         first = phases.filter(name="first_step").group_by("run_id").agg(first_step_s=pl.col("wall_s").sum())
+        stopped = phases.filter(name="stopped").select(
+            "run_id", stopped_s="wall_s", stopped_cpu_s=pl.col("user_s") + pl.col("system_s")
+        )
         frame = runs.join(totals, on="run_id", how="left", maintain_order="left")
-        frame = frame.join(first, on="run_id", how="left", maintain_order="left")
-        for kind, columns in (("samples", _SAMPLES), ("energy", _ENERGY)):
+        for one in (first, stopped):
+            frame = frame.join(one, on="run_id", how="left", maintain_order="left")
+        for kind, columns in (("samples", _SAMPLES), ("energy", _ENERGY), ("turns", _TURNS)):
             last = lines[kind].unique("run_id", keep="last", maintain_order=True)
             named = last.select("run_id", **{name: pl.col(of) for name, of in columns.items()})
             frame = frame.join(named, on="run_id", how="left", maintain_order="left")
@@ -400,6 +410,17 @@ class Reader:
             for spec in specs
             if (spec.trial_id, spec.repeat, spec.seed, conditions.get(spec.trial_id)) in ok
         }
+
+    def peak_memory(self, trials: Iterable[TrialSettings]) -> dict[str, int]:
+        """By trial_id, the most bytes that one of its runs took, in whichever order; where one is known."""
+        runs = self.runs().group_by("trial_id").agg(pl.col("peak_memory_bytes").max())
+        known = dict(runs.drop_nulls().iter_rows())
+        peaks = {}
+        for one in trials:
+            alone = dataclasses.replace(one, order="sequential", turn_steps=None).trial_id
+            if found := known.keys() & {one.trial_id, alone}:
+                peaks[one.trial_id] = max(known[trial_id] for trial_id in found)
+        return peaks
 
     def num_of_unknown_content(self, settings: Iterable[TrialSettings]) -> int:
         """Runs that ended well and ask for the same as one of these, but were named by less than they need.

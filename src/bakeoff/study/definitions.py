@@ -108,6 +108,8 @@ LATER_SETTINGS: Mapping[str, Any] = {
     "keep_memory": False,
     "tf32": None,
     "keep_event_logs": "",
+    "order": "sequential",
+    "turn_steps": None,
 }
 # Blocks before which a study that runs until decided decides nothing; `bakeoff.stats` has the reasons.
 FEWEST_BLOCKS = 6

@@ -11,7 +11,7 @@ from typing import Any
 from bakeoff.study.definitions import default_environment
 from bakeoff.study.document import Problems, path_of
 from bakeoff.study.rows import Axis, Row, Value, read_axes, read_row, without_forced
-from bakeoff.study.schema import OPTION_TABLES, StudyTable, names
+from bakeoff.study.schema import OPTION_TABLES, SETTINGS, StudyTable, names
 from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
 from bakeoff_worker.models.catalogue import MODELS, OPTIMIZERS
 from bakeoff_worker.records import TrialSettings
@@ -140,7 +140,7 @@ def complete(row: Row) -> dict[str, Any]:
         **{
             field.name: field.default
             for field in fields(TrialSettings)
-            if field.default is not MISSING and field.name not in OPTION_TABLES
+            if field.name in SETTINGS and field.default is not MISSING and field.name not in OPTION_TABLES
         },
         **{key: value.value for key, value in row.items()},
     }

@@ -72,13 +72,14 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Study:
         checks.check(candidate, environments, problems)
     if not candidates and not problems.lines:
         problems.add(("exclude",), "every trial is excluded: nothing is left to run")
+    _check_order(table, [candidate.settings for candidate in everything.values()], problems)
     targets = _targets(table.targets, list(everything.values()), problems)
     verdicts = read(VerdictsTable, table.verdicts, ("verdicts",), problems)
     budget = _budget(verdicts, problems)
     if problems.lines:
         raise StudyError(problems.lines, _HINT)
 
-    trials, keys = _trials(list(everything.values()))
+    trials, keys = _trials(list(everything.values()), table)
     by_identity = dict(zip(everything, trials, strict=True))
     then = _follow_up(draft, by_identity) if draft else None
     rules = _rules(verdicts, trials[: len(candidates)], then, problems)
@@ -182,13 +183,30 @@ def _targets(
     return resolved
 
 
-def _trials(candidates: Sequence[Candidate]) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
+def _check_order(table: StudyTable, trials: Sequence[Mapping[str, Any]], problems: Problems) -> None:
+    """Turns are taken by processes on this machine's processors."""
+    sequential = 'leave `order` out, or write `order = "sequential"`'
+    if table.order != "alternating":
+        if table.turn_steps is not None and "order" not in problems.broken:
+            problems.add(("turn_steps",), 'goes with contestants that take turns: `order = "alternating"`')
+        return
+    if any(settings.get("distribution", "single") != "single" for settings in trials):
+        why = "a cluster's processes can't be stopped for others to train"
+        problems.add(("order",), f"`alternating` is for trials on one machine; {why}: {sequential}")
+    if any(settings.get("device") == "gpu" for settings in trials):
+        why = "on a GPU a stopped framework keeps the memory that it reserved, which is nearly all"
+        problems.add(("order",), f"`alternating` is for trials on CPUs; {why}: {sequential}")
+
+
+def _trials(candidates: Sequence[Candidate], table: StudyTable) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
     keys = naming.varying(candidates)
     found = []
     for candidate, label, axes in zip(
         candidates, naming.labels(candidates, keys), naming.axes(candidates, keys), strict=True
     ):
-        found.append(Trial(label, expansion.settings_of(candidate.settings), axes))
+        settings = expansion.settings_of(candidate.settings)
+        settings = replace(settings, order=table.order, turn_steps=table.turn_steps)
+        found.append(Trial(label, settings, axes))
     return tuple(found), keys
 
 

@@ -15,7 +15,7 @@ from bakeoff_worker.distribution.catalogue import ELEPHAS, merging
 _NO_AXES = frozenset(
     {
         *("backend", "environment", "entry", "handicap", "dataset", "model", "content"),
-        *("time_limit_s", "keep_event_logs"),
+        *("time_limit_s", "keep_event_logs", "order", "turn_steps"),
     }
 )
 # Settings of how a backend is to run, and the default that leaves it as its users get it. The device is none

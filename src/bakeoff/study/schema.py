@@ -27,6 +27,7 @@ from bakeoff.study.document import Place, Problems
 from bakeoff_worker.backends import NAMES as BACKENDS
 from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
 from bakeoff_worker.models.catalogue import LOSSES, OPTIMIZERS
+from bakeoff_worker.records import ORDERS
 
 # What people write, and what it is called here; difflib finds misspellings but not other names.
 OTHER_NAMES: Mapping[str, str] = {
@@ -45,6 +46,9 @@ OTHER_NAMES: Mapping[str, str] = {
     "jit_compile": "jit",
     "timeout": "time_limit_s",
     "env": "environment",
+    "alternate": "alternating",
+    "alternated": "alternating",
+    "slice_steps": "turn_steps",
     "num_repeats": "repeats",
     "runs": "repeats",
     "axes": "matrix",
@@ -90,6 +94,7 @@ UNSET_WORDS: Mapping[str, str] = {
     "jit": "default",
     "time_limit_s": "none",
     "tf32": "default",
+    "turn_steps": "epoch",
 }
 
 
@@ -158,7 +163,7 @@ Options = dict[str, Annotated[Any, AfterValidator(_plain)]]
 
 
 class SettingsTable(BaseModel):
-    """A partial `TrialSettings`: the same keys without ``content``, which is computed."""
+    """A partial `TrialSettings`: without ``content``, which is computed, and what the whole study has."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -245,6 +250,8 @@ class StudyTable(BaseModel):
     description: str = ""
     repeats: Count = 3
     seed: Annotated[int, Field(ge=0)] = 0
+    order: Annotated[str, _one_of(ORDERS)] = "sequential"
+    turn_steps: Annotated[Count | None, _or_word("turn_steps")] = None
     defaults: dict[str, Any] = {}
     matrix: dict[str, Any] = {}
     one_at_a_time: dict[str, Any] = {}
@@ -321,6 +328,6 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
     """What is wrong with a key that no table has, and which one may have been meant."""
     if key == "content":
         return "unknown key `content`: digests of your files are computed, not set"
-    if key in ("repeats", "seed") and "backend" in known:
+    if key in ("repeats", "seed", "order", "turn_steps") and "backend" in known:
         return f"unknown key `{key}`: it belongs at the top of the file"
     return f"unknown key `{key}`{suggestion(key, known)}"

@@ -42,7 +42,10 @@ class BackendBase:
         raise NotImplementedError
 
     def train_epoch(self, x: Any, y: Any) -> Tuple[float, float]:
-        """Train on all of `x`, `y` in the order given; the epoch's mean loss and accuracy."""
+        """Train on all of `x`, `y` in the order given: an epoch, or a turn's part of it.
+
+        Returns mean loss and accuracy over these images.
+        """
         raise NotImplementedError
 
     def evaluate(self, x: Any, y: Any) -> Tuple[float, float]:
