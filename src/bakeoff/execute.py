@@ -14,6 +14,7 @@ from typing import Any
 
 from bakeoff import machine
 from bakeoff.environments import Environment
+from bakeoff.environments.java import Java
 from bakeoff.errors import BakeoffError, StoreError
 from bakeoff.inputs import Inputs, relative_names
 from bakeoff.launchers.base import Launch, Launcher
@@ -26,8 +27,8 @@ class Provision:
     """What one run needs besides its spec, made ready before the first run starts.
 
     dataset: folder of arrays. model_file: the user's model, or None for a built-in one. parquet: folder of
-    Parquet files with the training images, where a cluster's executors read them. java: home of the Java
-    that runs Spark; None where there is no cluster. content: what the data are, where their name doesn't tell
+    Parquet files with the training images, where a cluster's executors read them. java: the one that runs
+    Spark; None where there is no cluster. content: what the data are, where their name doesn't tell
     (`TrialSettings.content`). code: what the user's model was made from when it was looked at.
     """
 
@@ -35,7 +36,7 @@ class Provision:
     dataset: Path
     model_file: Path | None = None
     parquet: Path | None = None
-    java: Path | None = None
+    java: Java | None = None
     content: Mapping[str, str] = field(default_factory=dict)
     code: Inputs | None = None
 
@@ -119,13 +120,12 @@ def execute(
 
 
 def condition_of(provision: Provision | BakeoffError) -> Condition:
-    """What runs on that provision share: this machine, its environment, our way to measure."""
+    """What runs on that provision share: this machine, its environment, Spark's Java, our way to measure."""
     identity = _identity()
-    return Condition(
-        machine_id=identity["machine_id"],
-        environment_digest="" if isinstance(provision, BakeoffError) else provision.environment.digest,
-        machine=identity,
-    )
+    if isinstance(provision, BakeoffError):
+        return Condition(identity["machine_id"], "", identity)
+    java = provision.java.build if provision.java else ""
+    return Condition(identity["machine_id"], provision.environment.digest, identity, java=java)
 
 
 def _run(
@@ -150,7 +150,7 @@ def _run(
         scratch=str(provision.environment.scratch),
         records=str(spool),
         parquet=str(provision.parquet) if provision.parquet else None,
-        java=str(provision.java) if provision.java else None,
+        java=str(provision.java.home) if provision.java else None,
     )
     before = machine.snapshot()
     started = time.perf_counter()
@@ -209,4 +209,5 @@ def _describe(provision: Provision | BakeoffError) -> dict[str, str]:
     if isinstance(provision, BakeoffError):
         return {"error": provision.message}
     environment = provision.environment
-    return {"name": environment.name, "kind": environment.kind, "digest": environment.digest}
+    described = {"name": environment.name, "kind": environment.kind, "digest": environment.digest}
+    return {**described, "java": provision.java.build} if provision.java else described

@@ -306,7 +306,11 @@ def _reason(
     for other, verdict in choice.against.items():
         value, ratio = text(follow_up.choose, follow_up.branches[other].value), verdict.time
         if ratio.ratio is None:
-            why = "no repeat of it ended well with both" if times[other] else "no run with it ended well and learnt"
+            why = (
+                "no repeat of it ended well with both"
+                if times[other]
+                else "no run with it ended well and learnt"
+            )
             reasons.append(f"not compared with {value}: {why}")
             continue
         interval = "" if ratio.low is None else f"95 % interval {ratio.low:.3g} to {ratio.high:.3g}, "

@@ -60,9 +60,7 @@ class Launcher:
     idle: widths and batches whose loss never falls. launched: the specs, in order.
     """
 
-    def __init__(
-        self, seconds: Seconds, noise: float = 0.01, idle: Collection[tuple[int, int]] = ()
-    ) -> None:
+    def __init__(self, seconds: Seconds, noise: float = 0.01, idle: Collection[tuple[int, int]] = ()) -> None:
         self.seconds, self.noise, self.idle = dict(seconds), noise, idle
         self.launched: list[RunSpec] = []
 

@@ -128,6 +128,8 @@ def _follow(
                 _answer(child)
             if exited:
                 return _died(child.returncode), None
+            if request.stop and request.stop.is_set():
+                return RunEnded("interrupted", "stopped by the user"), None
             left_s = _POLL_S if limit_s is None else min(_POLL_S, limit_s - (time.monotonic() - started))
             if left_s <= 0:
                 return RunEnded("timeout", f"still running after its time limit of {limit_s:g} s"), None
