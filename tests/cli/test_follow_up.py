@@ -164,7 +164,7 @@ def test_the_same_command_again_has_nothing_to_do_and_keeps_the_choice(folder: P
 def test_a_mended_run_does_not_overturn_the_choice(folder: Path) -> None:
     """At first only width 1 works; later width 2 does too, and is faster."""
     _, told = run(folder, Launcher({key: s for key, s in SECOND_FASTER.items() if key[0] != 2}))
-    assert "width 1 goes on: not compared with 2: no run with it ended well" in told
+    assert "width 1 goes on: not compared with 2: no run with it ended well and learnt" in told
     mended = Launcher(SECOND_FASTER)
     tally, told = run(folder, mended)
     assert "width 1 was chosen before, and stays" in told

@@ -6,7 +6,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -144,10 +144,12 @@ def judge(
 
         jobs = [pool.submit(collected, contestant) for contestant in group.contestants]
         try:
-            shown = [job.result() for job in jobs]
+            for job in as_completed(jobs):
+                job.result()
         except BaseException:  # the user's Ctrl-C, too: the others would go on
             stop.set()
             raise
+        shown = [job.result() for job in jobs]
         for one in shown:
             if one.evidence:
                 open_files.enter_context(one.evidence)
