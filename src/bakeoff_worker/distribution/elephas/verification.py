@@ -115,9 +115,8 @@ class ShownWorker(RecordedWorker):
         from pyspark import TaskContext
 
         self.setup.start()
-        import keras
-
-        silence.draws(keras)  # rates of dropout are zero in the model that came from the driver
+        # Imported by now. Rates of dropout are zero in the model that came from the driver.
+        silence.draws(sys.modules["keras"])
         worker = pickle.loads(self.worker)
         _in_order(sys.modules[type(worker).__module__])
         images: List[Any] = []
