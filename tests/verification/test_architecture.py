@@ -126,6 +126,8 @@ def test_what_layers_draw_from_is_compared_though_it_is_switched_off(shown):
     says = (("Conv2D", {**CONV, "padding": "same"}), *PLAIN[1:])
     declared = shown(Contestant(backend="d", draws=("uniform(minval=-0.3)",), says=says))
     assert [one.key for one in architecture.differences(own, declared)] == ["padding"]
+    by_itself = shown(Contestant(backend="e", random=(0,)))  # it draws, but not through Keras
+    assert not list(architecture.differences(own, by_itself))
 
 
 def test_ranges_in_a_configuration_are_compared():

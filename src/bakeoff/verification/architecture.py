@@ -75,7 +75,9 @@ def differences(own: Evidence, others: Evidence) -> Iterator[Difference]:
         unlike = [key for key in sorted(mine.keys() & theirs.keys()) if mine[key] != theirs[key]]
         for key in unlike:
             yield Difference(index, layer.name, key, str(mine[key]), str(theirs[key]))
-        if call.draws != other.draws and not unlike:  # else they follow from what is declared
+        # Else they follow from what is declared; and what a layer draws by itself is not known at all.
+        is_known = not (unlike or call.is_random or other.is_random)
+        if is_known and call.draws != other.draws:
             yield Difference(index, layer.name, "draws", _listed(call.draws), _listed(other.draws))
 
 
