@@ -65,7 +65,7 @@ def test_java_is_for_clusters_and_its_lack_is_the_reason_of_their_trials_alone(
 ) -> None:
     alone, cluster = provisions(plain, spread(plain, "driver"))
     assert isinstance(alone, Provision) and isinstance(cluster, Provision)
-    assert alone.java is None and cluster.java == java
+    assert alone.java is None and cluster.java and cluster.java.home == java
 
     def fail(spark: str, tell: object) -> None:
         raise EnvironmentFailure("JAVA_HOME is /old, Java 7")

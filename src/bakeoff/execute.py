@@ -20,6 +20,7 @@ import psutil
 
 from bakeoff import machine
 from bakeoff.environments import Environment
+from bakeoff.environments.java import Java
 from bakeoff.errors import BakeoffError, MachineError, StoreError
 from bakeoff.inputs import Inputs, relative_names
 from bakeoff.launchers.base import Launch, Launcher, TurnAwaited
@@ -41,8 +42,8 @@ class Provision:
     """What one run needs besides its spec, made ready before the first run starts.
 
     dataset: folder of arrays. model_file: the user's model, or None for a built-in one. parquet: folder of
-    Parquet files with the training images, where a cluster's executors read them. java: home of the Java
-    that runs Spark; None where there is no cluster. content: what the data are, where their name doesn't tell
+    Parquet files with the training images, where a cluster's executors read them. java: the one that runs
+    Spark; None where there is no cluster. content: what the data are, where their name doesn't tell
     (`TrialSettings.content`). code: what the user's model was made from when it was looked at.
     """
 
@@ -50,7 +51,7 @@ class Provision:
     dataset: Path
     model_file: Path | None = None
     parquet: Path | None = None
-    java: Path | None = None
+    java: Java | None = None
     content: Mapping[str, str] = field(default_factory=dict)
     code: Inputs | None = None
 
@@ -177,13 +178,12 @@ def check_memory(specs: Sequence[RunSpec], peak_bytes: Mapping[str, int]) -> Non
 
 
 def condition_of(provision: Provision | BakeoffError) -> Condition:
-    """What runs on that provision share: this machine, its environment, our way to measure."""
+    """What runs on that provision share: this machine, its environment, Spark's Java, our way to measure."""
     identity = _identity()
-    return Condition(
-        machine_id=identity["machine_id"],
-        environment_digest="" if isinstance(provision, BakeoffError) else provision.environment.digest,
-        machine=identity,
-    )
+    if isinstance(provision, BakeoffError):
+        return Condition(identity["machine_id"], "", identity)
+    java = provision.java.build if provision.java else ""
+    return Condition(identity["machine_id"], provision.environment.digest, identity, java=java)
 
 
 class _Run:
@@ -239,7 +239,7 @@ class _Run:
             scratch=str(provision.environment.scratch),
             records=str(spool),
             parquet=str(provision.parquet) if provision.parquet else None,
-            java=str(provision.java) if provision.java else None,
+            java=str(provision.java.home) if provision.java else None,
         )
         self._log = spool.with_suffix(".log")
         self._before, self._cpu_before_s = machine.snapshot(), _own_cpu_s()
@@ -335,4 +335,5 @@ def _describe(provision: Provision | BakeoffError) -> dict[str, str]:
     if isinstance(provision, BakeoffError):
         return {"error": provision.message}
     environment = provision.environment
-    return {"name": environment.name, "kind": environment.kind, "digest": environment.digest}
+    described = {"name": environment.name, "kind": environment.kind, "digest": environment.digest}
+    return {**described, "java": provision.java.build} if provision.java else described

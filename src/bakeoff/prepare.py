@@ -10,6 +10,7 @@ from typing import NamedTuple
 from bakeoff import datasets, environments, machine
 from bakeoff.datasets import Prepared
 from bakeoff.environments import Environment
+from bakeoff.environments.java import Java
 from bakeoff.errors import BakeoffError, DatasetError, EnvironmentFailure, MachineError
 from bakeoff.execute import Provision
 from bakeoff.study import DATASETS, Study
@@ -70,10 +71,10 @@ def prepare(
         except (DatasetError, MachineError) as failure:
             tell(f"{failure.message}\n{failure.hint}")
             parquet_of[key] = failure
-    java_of: dict[str, Path | BakeoffError] = {}
+    java_of: dict[str, Java | BakeoffError] = {}
     for name in dict.fromkeys(one.environment for one in settings.values() if one.distribution != "single"):
         try:
-            java_of[name] = environments.java.find(_spark(name), tell).home
+            java_of[name] = environments.java.find(_spark(name), tell)
         except EnvironmentFailure as failure:
             tell(f"{failure.message}\n{failure.hint}")
             java_of[name] = failure
@@ -118,7 +119,7 @@ def _provision(
     environment: Environment | BakeoffError,
     data: Prepared | BakeoffError,
     parquet: Path | BakeoffError | None,
-    java: Path | BakeoffError | None,
+    java: Java | BakeoffError | None,
 ) -> Provision | BakeoffError:
     """What a trial runs on; the environment's failure goes before Java's, and that before the data's."""
     if isinstance(environment, BakeoffError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from bakeoff.prepare import prepare
 from bakeoff.races import evaluations, learnings, verdicts
 from bakeoff.races.choice import Choice, choose_fastest
 from bakeoff.races.compose import answered
+from bakeoff.races.learning import nothing_learnt
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import StudyRow, Writer
 from bakeoff.study import Errors, FollowUp, Study, Trial, comparisons
@@ -105,8 +106,10 @@ def complete(
         if branch is not None:
             tell(f"{_with_value(study.follow_up, branch)} was chosen before, and stays")
         else:
-            with Reader(writer.path) as reader:
-                times = _times(study.follow_up, reader, study.digest, conditions)
+            evidence = now.evidence()
+            for words in _idle(study, evidence):
+                tell(words)
+            times = _times(study.follow_up, evidence)
             choice = choose_fastest(times)
             tell(_reason(study.follow_up, choice, times))
             if choice is None:
@@ -202,7 +205,7 @@ class _Now:
             self.tell(words)
         tally, number, told = Tally(), 0, None
         while True:
-            evidence = self._evidence()
+            evidence = self.evidence()
             look = stopping.look(pairs, number, evidence, rules)
             block = self._after(look, trials)
             left = self._missing(block)
@@ -225,7 +228,7 @@ class _Now:
         going_on = asked | (others if number < study.repeats else frozenset())
         return plan.block(study, [trial for trial in trials if trial.trial_id in going_on], number)
 
-    def _evidence(self) -> stopping.Evidence:
+    def evidence(self) -> stopping.Evidence:
         """What the store has of the study under present conditions."""
         with Reader(self.writer.path) as reader:
             runs, facts = reader.runs(self.study.digest), reader.facts(self.study.digest)
@@ -280,25 +283,27 @@ def _chosen_before(follow_up: FollowUp, planned: Collection[str]) -> int | None:
     return None
 
 
-def _times(
-    follow_up: FollowUp, reader: Reader, digest: str, conditions: Mapping[str, str]
-) -> list[dict[tuple[str, int], float]]:
+def _idle(study: Study, evidence: stopping.Evidence) -> Iterator[str]:
+    """A line for each contestant that learnt nothing: the fastest way to do so is no reason to choose it."""
+    for trial in study.trials:
+        learning = evidence.learnings.get(trial.trial_id)
+        if learning is not None and learning.is_nothing:
+            yield f"{trial.label} learnt nothing, so that its times don't count: {nothing_learnt(learning)}"
+
+
+def _times(follow_up: FollowUp, evidence: stopping.Evidence) -> list[dict[tuple[str, int], float]]:
     """For each branch, the training seconds of the study's good runs that have its value.
 
-    By contestant and block. Runs under other conditions than a run would have now do not count.
+    By contestant and block. Those of contestants that learnt nothing do not count.
     """
-    columns = ("trial_id", "block", "status", "condition_id", "train_s")
-    rows = reader.runs(digest).select(columns).iter_rows()
-    seconds = {
-        (trial_id, block): train_s
-        for trial_id, block, status, condition_id, train_s in rows
-        if status == "ok" and condition_id == conditions.get(trial_id) and train_s is not None
-    }
+    good = evidence.runs.filter(pl.col("status") == "ok", pl.col("train_s").is_not_null())
+    rows = list(good.select("trial_id", "block", "train_s").iter_rows())
+    idle = {trial_id for trial_id, learning in evidence.learnings.items() if learning.is_nothing}
     return [
         {
             (branch.compared[trial_id], block): train_s
-            for (trial_id, block), train_s in seconds.items()
-            if trial_id in branch.compared
+            for trial_id, block, train_s in rows
+            if trial_id in branch.compared and trial_id not in idle
         }
         for branch in follow_up.branches
     ]
@@ -310,12 +315,19 @@ def _reason(
     """One line for people: what goes on, and on which evidence."""
     if choice is None:
         name = key_name(follow_up.choose)
-        return f"no run with any {name} ended well, so none can be chosen: {_changes(follow_up)} is not run"
+        return (
+            f"no run with any {name} ended well and learnt anything, so none can be chosen: "
+            f"{_changes(follow_up)} is not run"
+        )
     reasons = []
     for other, verdict in choice.against.items():
         value, ratio = text(follow_up.choose, follow_up.branches[other].value), verdict.time
         if ratio.ratio is None:
-            why = "no repeat of it ended well with both" if times[other] else "no run with it ended well"
+            why = (
+                "no repeat of it ended well with both"
+                if times[other]
+                else "no run with it ended well and learnt"
+            )
             reasons.append(f"not compared with {value}: {why}")
             continue
         interval = "" if ratio.low is None else f"95 % interval {ratio.low:.3g} to {ratio.high:.3g}, "

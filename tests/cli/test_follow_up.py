@@ -6,7 +6,7 @@ import json
 import random
 import re
 import signal
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +57,11 @@ Seconds = Mapping[tuple[int, int], float]
 class Launcher:
     """Invented runs: seconds by width and batch; a width or batch that is not listed fails.
 
-    launched: the specs, in order.
+    idle: widths and batches whose loss never falls. launched: the specs, in order.
     """
 
-    def __init__(self, seconds: Seconds, noise: float = 0.01) -> None:
-        self.seconds, self.noise = dict(seconds), noise
+    def __init__(self, seconds: Seconds, noise: float = 0.01, idle: Collection[tuple[int, int]] = ()) -> None:
+        self.seconds, self.noise, self.idle = dict(seconds), noise, idle
         self.launched: list[RunSpec] = []
 
     def __call__(self, request: Launch) -> Generator[Record, None, None]:
@@ -71,14 +71,16 @@ class Launcher:
             return
         self.launched.append(spec)
         width = spec.settings.model_options.get("width", 0)
-        train_s = self.seconds.get((width, spec.settings.global_batch_size))
+        which = (width, spec.settings.global_batch_size)
+        train_s = self.seconds.get(which)
         if train_s is None:
             yield RunEnded("failed", "told to")
             return
         chance = random.Random(f"{spec.label} {spec.seed}")
         for epoch in range(1, spec.settings.epochs + 1):
             second_s = train_s * chance.lognormvariate(0.0, self.noise)
-            yield EpochRecord(epoch, 40, second_s, 0.1, 1.0, 0.5, 1.0, 0.5, None, None, None)
+            loss = 1.0 if which in self.idle else 1.0 / epoch
+            yield EpochRecord(epoch, 40, second_s, 0.1, loss, 0.5, 1.0, 0.5, None, None, None)
         yield RunEnded("ok")
 
     @property
@@ -162,7 +164,7 @@ def test_the_same_command_again_has_nothing_to_do_and_keeps_the_choice(folder: P
 def test_a_mended_run_does_not_overturn_the_choice(folder: Path) -> None:
     """At first only width 1 works; later width 2 does too, and is faster."""
     _, told = run(folder, Launcher({key: s for key, s in SECOND_FASTER.items() if key[0] != 2}))
-    assert "width 1 goes on: not compared with 2: no run with it ended well" in told
+    assert "width 1 goes on: not compared with 2: no run with it ended well and learnt" in told
     mended = Launcher(SECOND_FASTER)
     tally, told = run(folder, mended)
     assert "width 1 was chosen before, and stays" in told
@@ -179,11 +181,33 @@ def test_failed_runs_and_runs_without_a_partner_do_not_count(folder: Path) -> No
     assert line.endswith(": too few repeats to say, the lower one is taken")
 
 
+def test_a_value_whose_contestants_learnt_nothing_is_not_chosen_however_fast(folder: Path) -> None:
+    """Width 2 is faster where it learns nothing, and slower where it does."""
+    launcher = Launcher(FIRST_FASTER | {(2, 10): 0.1}, idle=[(2, 10)])
+    _, told = run(folder, launcher)
+    (line,) = (line for line in told if " goes on: " in line)
+    assert line.startswith("width 1 goes on: 0.8") and "(3 pairs)" in line
+    assert [line for line in told if "learnt nothing" in line] == [
+        "invented · width 2 · epochs 2 · batch 10 learnt nothing, so that its times don't count: "
+        "its training loss went from 1 to 1 (in 3 of 3 runs)"
+    ]
+    assert 2 not in launcher.widths
+
+
+def test_where_nothing_was_learnt_nothing_is_chosen(folder: Path) -> None:
+    launcher = Launcher(FIRST_FASTER, idle=FIRST_FASTER)
+    _, told = run(folder, launcher)
+    assert told[-1] == (
+        "no run with any width ended well and learnt anything, so none can be chosen: epochs 3 is not run"
+    )
+    assert launcher.widths == []
+
+
 def test_without_a_good_run_nothing_follows(folder: Path) -> None:
     launcher = Launcher({(0, 10): 5.0})
     tally, told = run(folder, launcher)
     assert tally.counts == {"ok": 3, "failed": 12} and not tally.all_ok
-    assert told[-1] == "no run with any width ended well, so none can be chosen: epochs 3 is not run"
+    assert " so none can be chosen" in told[-1]
     assert launcher.widths == []
     with Reader(folder / "bakeoff.sqlite") as reader:
         assert reader.studies()["num_planned"].to_list() == [15]

@@ -25,7 +25,8 @@ def fake_java(home: Path, version: str) -> Path:
         "Property settings:\n"
         f"    java.home = {home}\n"
         f"    java.specification.version = {version}\n"
-        f"    java.version = {version}.0.1\n"
+        f"    java.runtime.version = {version}.0.1+9\n"
+        "    java.vendor = Somebody\n"
         "    java.vm.specification.version = 99\n\n"
         f'openjdk version "{version}.0.1" 2025-01-01\n'
         "END\n"
@@ -97,7 +98,8 @@ def test_a_link_on_path_leads_to_its_home(tmp_path: Path) -> None:
     home = fake_java(tmp_path / "jvm" / "java-17", "17")
     (tmp_path / "usr" / "bin").mkdir(parents=True)
     (tmp_path / "usr" / "bin" / "java").symlink_to(home / "bin" / "java")
-    assert java.find("3.5.9", environ=on_path(tmp_path / "usr")).home == home
+    found = java.find("3.5.9", environ=on_path(tmp_path / "usr"))
+    assert (found.home, found.build) == (home, "Somebody 17.0.1+9")
 
 
 @pytest.mark.parametrize("version", ["9", "21", "25"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bakeoff.environments import Environment
+from bakeoff.environments.java import Java
 from bakeoff.errors import BakeoffError, EnvironmentFailure, MachineError, StoreError
 from bakeoff.execute import Listener, Provision, Tally, check_memory, condition_of, execute
 from bakeoff.launchers import fake
@@ -241,7 +242,7 @@ def test_a_run_is_told_where_all_that_it_was_provided_with_lies(
     store: Path, provisions: dict[str, Provision | BakeoffError], tmp_path: Path
 ) -> None:
     whole = dataclasses.replace(
-        provision(tmp_path / "arrays"), parquet=tmp_path / "parquet", java=tmp_path / "jdk"
+        provision(tmp_path / "arrays"), parquet=tmp_path / "parquet", java=java(tmp_path)
     )
     told = {}
 
@@ -253,6 +254,21 @@ def test_a_run_is_told_where_all_that_it_was_provided_with_lies(
     run(store, provisions | {ALPHA.trial_id: whole}, launcher)
     assert told["alpha"] == tuple(str(tmp_path / name) for name in ("arrays", "parquet", "jdk"))
     assert told["beta"] == (str(tmp_path), None, None)
+
+
+def java(folder: Path, build: str = "Vendor 17.0.13+11") -> Java:
+    return Java(folder / "jdk", 17, "PATH", build)
+
+
+def test_another_java_is_another_condition_where_spark_runs_on_it(tmp_path: Path) -> None:
+    alone = provision(tmp_path)
+    first, same, other = (
+        condition_of(dataclasses.replace(alone, java=java(tmp_path, build)))
+        for build in ("Vendor 17.0.13+11", "Vendor 17.0.13+11", "Vendor 17.0.14+7")
+    )
+    assert first.condition_id == same.condition_id != other.condition_id
+    assert first.environment_digest == condition_of(alone).environment_digest
+    assert condition_of(alone).condition_id not in (first.condition_id, other.condition_id)
 
 
 def test_other_packages_are_another_condition(tmp_path: Path) -> None:

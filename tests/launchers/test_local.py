@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 import venv
 from collections.abc import Callable
@@ -185,6 +187,15 @@ def test_closing_the_records_early_ends_the_child(make_launch: MakeLaunch, alive
     assert alive(pid) == [pid]
     records.close()
     assert alive(pid) == []
+
+
+def test_one_that_is_told_to_stop_ends_as_interrupted(make_launch: MakeLaunch, alive: Alive) -> None:
+    stop = threading.Event()
+    request = dataclasses.replace(make_launch(model_options={"fault": "hang"}), stop=stop)
+    records = local.launch(request)
+    pid = pid_of([next(records)])
+    stop.set()
+    assert ended(list(records)).status == "interrupted" and alive(pid) == []
 
 
 def test_a_worker_whose_parent_dies_ends(make_launch: MakeLaunch, alive: Alive) -> None:

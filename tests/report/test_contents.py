@@ -80,6 +80,24 @@ def test_another_form_of_one_environment_is_left_out(race: Callable[..., Frames]
     assert counts == {"tensorflow": 5, "torch": 5, "theano": 5, "jax": 3}
 
 
+def test_runs_on_a_cluster_with_another_java_are_left_out(race: Callable[..., Frames]) -> None:
+    """TensorFlow runs on a cluster, JAX on one machine: no Java is theirs to differ in."""
+    frames = race(repeats=5, backends=("tensorflow", "jax"))
+    spread = pl.when(backend="tensorflow")
+    java = (
+        pl.when(pl.col("repeat") > 2)
+        .then(pl.lit('{"java": "17.0.14"}'))
+        .otherwise(pl.lit('{"java": "17.0.13"}'))
+    )
+    runs = frames.runs.with_columns(
+        spread.then(pl.lit("elephas")).otherwise(pl.lit("single")).alias("settings.distribution"),
+        spread.then(java).otherwise(pl.lit("{}")).alias("environment_details"),
+    )
+    selection = select(runs)
+    assert sorted(selection.ok["backend"]) == ["jax"] * 5 + ["tensorflow"] * 3
+    assert selection.left_out["repeat"].to_list() == [3, 4]
+
+
 def test_an_environment_that_could_not_be_made_is_a_failure_not_a_condition(
     race: Callable[..., Frames], spoil: Callable[..., Frames]
 ) -> None:

@@ -58,7 +58,7 @@ class Contestant:
     is_single: its layers compute in single precision whatever it says. random: places of layers that draw at
     random. unknown: kinds of layers that are not Keras's, which the reference doesn't know. penalty: as a
     weight named kernel declares it. draws: of its first layer. added_loss: by layers of its own.
-    extra_gradient: factor on all gradients.
+    extra_gradient: factor on all gradients. tf32: what its device was seen to round.
     """
 
     layers: Layers = PLAIN
@@ -81,6 +81,7 @@ class Contestant:
     precision: str = "float32"
     late: Callable[[int], int] | None = None
     own_draws: bool = False
+    tf32: tuple[str, ...] = ()
     is_single: bool = False
 
     def evidence(self, path: Path) -> Evidence:
@@ -130,6 +131,7 @@ class _Computed:
             "backend": self.contestant.backend,
             "keras": "0",
             "precision": self.contestant.precision,
+            "tf32": self.contestant.tf32,
             "num_steps": NUM_STEPS,
             "batch_size": BATCH_SIZE,
             "layers": [

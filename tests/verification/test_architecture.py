@@ -123,6 +123,11 @@ def test_what_layers_draw_from_is_compared_though_it_is_switched_off(shown):
     found = next(architecture.differences(own, other))
     assert (found.key, found.own, found.others) == ("draws", "uniform(minval=-0.1)", "uniform(minval=-0.3)")
     assert not list(architecture.differences(own, same))
+    says = (("Conv2D", {**CONV, "padding": "same"}), *PLAIN[1:])
+    declared = shown(Contestant(backend="d", draws=("uniform(minval=-0.3)",), says=says))
+    assert [one.key for one in architecture.differences(own, declared)] == ["padding"]
+    by_itself = shown(Contestant(backend="e", random=(0,)))  # it draws, but not through Keras
+    assert not list(architecture.differences(own, by_itself))
 
 
 def test_ranges_in_a_configuration_are_compared():

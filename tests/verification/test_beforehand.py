@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +17,8 @@ from bakeoff.execute import Listener, Provision
 from bakeoff.launchers import fake
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import Writer
-from bakeoff.verification import Beforehand, beforehand
+from bakeoff.verification import Beforehand, beforehand, judge, judging
+from bakeoff.verification.contestants import groups
 from bakeoff.verification.reference.semantics import Semantics
 from bakeoff_worker.records import RunEnded, RunSpec, TrialSettings
 
@@ -86,8 +88,9 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """Takes contestants by backend."""
+    """Takes contestants by backend; a machine of one core, so that they are asked in their order."""
     made: list[Machine] = []
+    monkeypatch.setattr(judging.os, "cpu_count", lambda: 1)
     monkeypatch.setattr(beforehand, "prepare", lambda _, specs, **__: made[0].provisions(specs))
 
     def make(**contestants):
@@ -161,6 +164,28 @@ def test_a_mistake_of_ours_stops_nothing(machine):
     found = here.session()
     assert found["verdict"].to_list() == ["not compared"]
     assert found["words"][0] == "the verification itself failed: IndexError: a mistake"
+
+
+@pytest.mark.timeout(60)
+def test_contestants_compute_side_by_side_and_the_first_failure_stops_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(judging.os, "cpu_count", lambda: 2)
+    both = threading.Barrier(2)
+    ended = []
+
+    def launch(request):
+        both.wait()
+        if request.job.spec.settings.backend == "jax":
+            raise KeyboardInterrupt
+        ended.append(request.stop.wait())
+        yield RunEnded("interrupted")
+
+    trials = [(name, TrialSettings(name, name)) for name in ("torch", "jax")]
+    (group,) = groups(trials)
+    environment = Environment("e", Path("python"), {}, "digest", "managed", tmp_path)
+    provisions = {one.subject: Provision(environment, tmp_path) for one in group.contestants}
+    with pytest.raises(KeyboardInterrupt):
+        judge(group, provisions, seed=1, launcher=launch)
+    assert ended == [True]
 
 
 def test_an_environment_that_could_not_be_made_is_not_tried_once_more(machine):

@@ -13,6 +13,7 @@ from bakeoff.verification.reference.semantics import Semantics
 HEALTHY = Contestant()
 DOES = Semantics()
 SGD = {"momentum": 0.0, "nesterov": False, "learning_rate": 0.05}
+PRODUCTS = ("convolution", "matrix product")
 RMSPROP = {"rho": 0.9, "epsilon": 1e-7, "learning_rate": 1e-3}
 
 
@@ -50,6 +51,14 @@ HIDDEN = {
     "moving variance": (
         Contestant(layers=NORMALIZED, does=Semantics(moving_variance="keras2")),
         "moving statistics", "moving_variance", "n / (n - 1 - epsilon)",
+    ),
+    "TF32": (
+        Contestant(tf32=PRODUCTS, does=Semantics(tf32=dict.fromkeys(PRODUCTS, "to the nearest"))),
+        "forward", "tf32", "10 bits, to the nearest",
+    ),
+    "TF32, cut off": (
+        Contestant(tf32=PRODUCTS[:1], does=Semantics(tf32={"convolution": "towards zero"})),
+        "forward", "tf32", "10 bits, towards zero",
     ),
     "sum for mean": (
         Contestant(does=DOES.with_loss(reduction="sum")), "loss", "loss_sum", "summed over the batch",
@@ -168,6 +177,12 @@ def test_several_differences_are_all_found(examined):
         "epsilon_value",
     ]
     assert judgement.is_explained
+
+
+def test_rounding_to_tf32_is_named_only_where_it_was_seen(examined):
+    does = Semantics(tf32=dict.fromkeys(PRODUCTS, "to the nearest"))
+    judgement = examined(Contestant(does=does), HEALTHY)
+    assert [(one.stage, one.cause) for one in judgement.findings] == [("forward", "unknown")]
 
 
 def test_what_nobody_knows_is_found_and_not_named(examined):

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -35,11 +35,13 @@ class Java:
 
     home: what ``JAVA_HOME`` is to be for Spark's processes. version: its major version, such as 17.
     origin: where it comes from; ``packaged`` is Bakeoff's own environment ``java``.
+    build: its vendor and full version, such as ``Eclipse Adoptium 17.0.13+11``.
     """
 
     home: Path
     version: int
     origin: Literal["JAVA_HOME", "PATH", "packaged"]
+    build: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,8 @@ def _ask(program: Path, origin: Literal["JAVA_HOME", "PATH", "packaged"]) -> Jav
     if answer.returncode or not version or "java.home" not in properties:
         lines = (answer.stderr + answer.stdout).strip().splitlines() or ["no output"]
         raise EnvironmentFailure(f"{program} does not answer like a Java ({lines[-1].strip()})")
-    return Java(Path(properties["java.home"]), int(version.group(1)), origin)
+    told = (properties.get(name, "") for name in ("java.vendor", "java.runtime.version"))
+    return Java(Path(properties["java.home"]), int(version.group(1)), origin, " ".join(told).strip())
 
 
 def _on_path(environ: Mapping[str, str]) -> Iterator[Path]:

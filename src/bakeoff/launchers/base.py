@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,15 @@ from bakeoff_worker.records import Job, Record
 
 @dataclass(frozen=True)
 class Launch:
-    """One job, the environment that it runs in, and the file that takes what the process prints."""
+    """One job, the environment that it runs in, and the file that takes what the process prints.
+
+    stop: where several are launched side by side, ends this one as interrupted once it is set.
+    """
 
     job: Job
     environment: Environment
     log: Path
+    stop: threading.Event | None = None
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,8 @@ def _follow(
                 _answer(child)
             if exited:
                 return _died(child.returncode), None
+            if request.stop and request.stop.is_set():
+                return RunEnded("interrupted", "stopped by the user"), None
             own_s = time.monotonic() - started - stopped.wall_s
             left_s = _POLL_S if limit_s is None else min(_POLL_S, limit_s - own_s)
             if left_s <= 0:

@@ -130,6 +130,8 @@ class Selection:
 def select(runs: pl.DataFrame) -> Selection:
     """Split runs by condition: one machine and measurement version, and in it one form of each environment.
 
+    On a cluster, one Java, too.
+
     Of several, those with the most runs that ended well; of equals, the one used last.
 
     Raises:
@@ -140,11 +142,16 @@ def select(runs: pl.DataFrame) -> Selection:
         raise ReportError(
             f"the frame of runs lacks {', '.join(missing)}", "Take it from Reader.runs(), unchanged."
         )
-    indexed = runs.with_row_index("_order")
+    details = "environment_details" in runs.columns
+    java = pl.col("environment_details").str.json_path_match("$.java") if details else pl.lit(None, pl.String)
+    indexed = runs.with_row_index("_order").with_columns(_java=java)
     here = _most(indexed, ["machine_id", "measurement_version"], [])
     inside = indexed.join(here, on=["machine_id", "measurement_version"], how="semi", nulls_equal=True)
     forms = _most(inside, ["environment", "environment_digest"], ["environment"])
     chosen = inside.join(forms, on=["environment", "environment_digest"], how="semi", nulls_equal=True)
+    javas = _most(distributed(chosen), ["environment", "_java"], ["environment"])
+    other_java = distributed(chosen).join(javas, on=["environment", "_java"], how="anti", nulls_equal=True)
+    chosen = chosen.join(other_java, on="_order", how="anti")
     # A run whose environment could not be made has no digest: a failure, not another condition.
     unmade = inside.filter((pl.col("environment_digest") == "") & (pl.col("status") != "ok"))
     chosen = pl.concat([chosen, unmade]).unique("_order", maintain_order=True).sort("_order")
@@ -152,7 +159,7 @@ def select(runs: pl.DataFrame) -> Selection:
     ok = chosen.filter(pl.col("status") == "ok").unique(
         ["trial_id", "repeat"], keep="last", maintain_order=True
     )
-    return Selection(ok.drop("_order"), chosen.drop("_order"), left_out.drop("_order"))
+    return Selection(*(frame.drop("_order", "_java") for frame in (ok, chosen, left_out)))
 
 
 def _most(runs: pl.DataFrame, keys: list[str], within: list[str]) -> pl.DataFrame:

@@ -292,10 +292,12 @@ def left_out(contents: Contents) -> Table:
                 )
                 if differs
             ]
+            form = f"another form of environment {row['environment']}"
+            form += ", or another Java" if row.get("settings.distribution", "single") != "single" else ""
             rows.append(
                 (
                     str(condition),
-                    ", ".join(why) or f"another form of environment {row['environment']}",
+                    ", ".join(why) or form,
                     str(row["machine"] or NO_VALUE),
                     ", ".join(sorted(set(group["label"]))),
                     str(len(group)),

@@ -54,18 +54,21 @@ class StudyRow:
 class Condition:
     """What must be the same for two runs to share a mean.
 
-    machine: the machine in full, kept with each run; only machine_id enters the identity.
+    machine: the machine in full, kept with each run; only machine_id enters the identity. java: the one that
+    ran Spark, with its full version; empty where there is no cluster.
     """
 
     machine_id: str
     environment_digest: str
     machine: Mapping[str, Any] = field(default_factory=dict, compare=False)
     measurement_version: int = MEASUREMENT_VERSION
+    java: str = ""
 
     @property
     def condition_id(self) -> str:
         """16 hex digits that name this condition."""
-        identity = [self.machine_id, self.environment_digest, self.measurement_version]
+        identity: list[str | int] = [self.machine_id, self.environment_digest, self.measurement_version]
+        identity += [self.java] if self.java else []
         return hashlib.sha256(json.dumps(identity, separators=(",", ":")).encode()).hexdigest()[:16]
 
 

@@ -69,14 +69,16 @@ def differences(own: Evidence, others: Evidence) -> Iterator[Difference]:
         return
     for index, (call, other) in enumerate(zip(own.calls, others.calls, strict=True)):
         layer, twin = own.layers[call.layer], others.layers[other.layer]
-        if call.draws != other.draws:
-            yield Difference(index, layer.name, "draws", _listed(call.draws), _listed(other.draws))
         if call.inputs != other.inputs:
             yield Difference(index, layer.name, "inputs", str(call.inputs), str(other.inputs))
         mine, theirs = _meaning(layer), _meaning(twin)
-        for key in sorted(mine.keys() & theirs.keys()):
-            if mine[key] != theirs[key]:
-                yield Difference(index, layer.name, key, str(mine[key]), str(theirs[key]))
+        unlike = [key for key in sorted(mine.keys() & theirs.keys()) if mine[key] != theirs[key]]
+        for key in unlike:
+            yield Difference(index, layer.name, key, str(mine[key]), str(theirs[key]))
+        # Else they follow from what is declared; and what a layer draws by itself is not known at all.
+        is_known = not (unlike or call.is_random or other.is_random)
+        if is_known and call.draws != other.draws:
+            yield Difference(index, layer.name, "draws", _listed(call.draws), _listed(other.draws))
 
 
 def matching(own: Evidence, others: Evidence) -> dict[int, int]:

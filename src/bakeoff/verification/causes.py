@@ -29,6 +29,20 @@ class Hypothesis:
 _EPSILONS = (1e-2, 1e-3, 1e-4, 2e-5, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 0.0)
 
 
+# ---- the device -------------------------------------------------------------------------------------
+
+
+def of_device(tf32: Sequence[str], semantics: Semantics) -> Iterator[Hypothesis]:
+    """How a GPU may round. tf32: products whose factors it was seen to round to TF32."""
+    for rounding in ("to the nearest", "towards zero") if tf32 else ():
+        yield Hypothesis(
+            "tf32",
+            f"factors of each {' and '.join(tf32)} are rounded to TF32's 10 bits, {rounding} "
+            "(the setting `tf32` switches it off)",
+            replace(semantics, tf32=dict.fromkeys(tf32, rounding)),
+        )
+
+
 # ---- layers -----------------------------------------------------------------------------------------
 
 

@@ -1,8 +1,9 @@
-"""Jobs that show what contestants compute, one after the other, each in its own environment."""
+"""Jobs that show what contestants compute, each in its own environment."""
 
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,15 +56,17 @@ def collect(
     folder: Path,
     launcher: Launcher,
     tell: Callable[[str], None] = lambda line: None,
+    stop: threading.Event | None = None,
 ) -> Collected:
-    """Run one job; its evidence lies in `folder` as long as that exists."""
+    """Run one job; its evidence lies in `folder` as long as that exists. stop: as in `Launch`."""
     settings = dataclasses.replace(contestant.settings, time_limit_s=_TIME_LIMIT_S)
     if settings.precision.startswith("mixed"):
         reason = f"precision {settings.precision}: too coarse to tell a difference from rounding"
         return Collected(contestant, needs.environment.digest, None, reason, declined=True)
     tell(f"{contestant.label}: computing in {settings.precision}")
     spec = RunSpec(settings, contestant.label, 0, 0, 0, seed)
-    shown = show(spec, needs, folder / f"{contestant.subject}-{settings.precision}", launcher)
+    stem = folder / f"{contestant.subject}-{settings.precision}"
+    shown = show(spec, needs, stem, launcher, stop)
     if shown.path is None:
         tell(f"{contestant.label}: {shown.reason}")
         return Collected(contestant, needs.environment.digest, None, shown.reason, shown.declined)
@@ -79,7 +82,9 @@ class Shown:
     declined: bool = False
 
 
-def show(spec: RunSpec, needs: Needs, stem: Path, launcher: Launcher) -> Shown:
+def show(
+    spec: RunSpec, needs: Needs, stem: Path, launcher: Launcher, stop: threading.Event | None = None
+) -> Shown:
     """Run one job that shows what it computes. stem: of its files."""
     # What is compiled here must not be found warm by the first run on one machine whose first step is timed.
     # On a cluster all tasks share what was compiled before: else the first run alone would compile.
@@ -96,7 +101,7 @@ def show(spec: RunSpec, needs: Needs, stem: Path, launcher: Launcher) -> Shown:
         java=str(needs.java) if needs.java else None,
         evidence=str(evidence),
     )
-    records = launcher(Launch(Job(spec, paths), needs.environment, stem.with_suffix(".log")))
+    records = launcher(Launch(Job(spec, paths), needs.environment, stem.with_suffix(".log"), stop))
     ended = RunEnded("interrupted", "stopped by the user")
     try:
         for record in records:

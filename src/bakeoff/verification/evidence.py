@@ -77,6 +77,8 @@ class Evidence:
         self.num_steps: int = about["num_steps"]
         self.batch_size: int = about["batch_size"]
         self.version: int = about["version"]
+        # Products whose factors its device was seen to round to TF32; older workers didn't look.
+        self.tf32: tuple[str, ...] = tuple(about.get("tf32", ()))
         self.loss: str = about["loss"]
         self.optimizer: str = about["optimizer"]
         self.optimizer_options: Mapping[str, Any] = about["optimizer_options"]

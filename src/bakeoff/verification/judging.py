@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -112,8 +115,18 @@ def judge(
     launcher: Launcher = local.launch,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Verified:
-    """One group. provisions: by the `subject` of each contestant."""
-    with scratch("bakeoff-verify-") as folder, ExitStack() as open_files:
+    """One group. provisions: by the `subject` of each contestant.
+
+    Nothing is timed, so contestants compute side by side, one a core; but one after the other on a GPU, whose
+    memory each takes for itself.
+    """
+    is_alone = any(one.settings.device == "gpu" for one in group.contestants)
+    stop = threading.Event()
+    with (
+        scratch("bakeoff-verify-") as folder,
+        ExitStack() as open_files,
+        ThreadPoolExecutor(1 if is_alone else os.cpu_count()) as pool,
+    ):
 
         def collected(contestant: Contestant) -> Collected:
             provision = provisions[contestant.subject]
@@ -125,19 +138,22 @@ def judge(
                 provision.model_file,
                 keeps_compiled=contestant.is_distributed,
             )
-            one = collect(
-                contestant,
-                needs,
-                seed=seed,
-                folder=folder,
-                launcher=launcher,
-                tell=tell,
+            return collect(
+                contestant, needs, seed=seed, folder=folder, launcher=launcher, tell=tell, stop=stop
             )
+
+        jobs = [pool.submit(collected, contestant) for contestant in group.contestants]
+        try:
+            for job in as_completed(jobs):
+                job.result()
+        except BaseException:  # the user's Ctrl-C, too: the others would go on
+            stop.set()
+            raise
+        shown = [job.result() for job in jobs]
+        for one in shown:
             if one.evidence:
                 open_files.enter_context(one.evidence)
-            return one
-
-        return compare(group.title, [collected(contestant) for contestant in group.contestants], tell)
+        return compare(group.title, shown, tell)
 
 
 def compare(

@@ -128,9 +128,8 @@ def verify_round(
         return VerifiedRound(one, "", Judged(Verdict.NOT_COMPARED, reason=provision.message))
     tell(f"{one.label}: one round on a cluster of {one.settings.distribution_options['layout']}")
     settings = dataclasses.replace(one.settings, time_limit_s=_TIME_LIMIT_S)
-    needs = Needs(
-        provision.environment, provision.dataset, provision.model_file, provision.java, keeps_compiled=True
-    )
+    java = provision.java.home if provision.java else None
+    needs = Needs(provision.environment, provision.dataset, provision.model_file, java, keeps_compiled=True)
     with scratch("bakeoff-verify-") as folder:
         shown = show(RunSpec(settings, one.label, 0, 0, 0, seed), needs, folder / "round", launcher)
         if shown.path is None:

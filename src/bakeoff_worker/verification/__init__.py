@@ -12,7 +12,7 @@ import numpy as np
 
 from bakeoff_worker import backends, data, loop
 from bakeoff_worker.backends.base import Skip
-from bakeoff_worker.backends.keras_model import Keras2, KerasBackend
+from bakeoff_worker.backends.keras_model import KerasBackend
 from bakeoff_worker.clock import Stopwatch
 from bakeoff_worker.distribution import RunFailed
 from bakeoff_worker.emit import Channel
@@ -50,7 +50,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     silence.random_layers(backend.keras)
     first = Batches(source, settings, "as_trained")
     backend.build(loop.model_builder(job), first.input_shape, source.num_classes, seed)
-    draws = [] if isinstance(backend, Keras2) else silence.draws(backend.keras)
+    draws = silence.draws(backend.keras)
     loop.end_phase(channel, "build", watch.stop())
 
     with Evidence(job.paths.evidence) as evidence:

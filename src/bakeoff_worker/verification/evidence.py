@@ -72,12 +72,13 @@ class Evidence:
 
 def describe(backend: Any, weights: Weights) -> Dict[str, Any]:
     """What the arrays belong to: layers with their configurations, weights, loss, optimizer, versions."""
-    settings = backend.settings
+    settings, seen = backend.settings, backend.observed()
     return {
         "version": VERSION,
         "backend": settings.backend,
         "keras": backend.keras.__version__,
         "precision": settings.precision,
+        "tf32": sorted(name for name, is_rounded in (seen.get("tf32") or {}).items() if is_rounded),
         "num_steps": NUM_STEPS,
         "batch_size": settings.global_batch_size,
         "layers": [

@@ -49,7 +49,10 @@ def draws(keras: Any) -> List[str]:
 
     Gives the list that each draw adds itself to: what contestants draw from is compared by that.
     """
-    random, made = keras.src.backend.random, []  # type: Any, List[str]
+    made: List[str] = []
+    if int(keras.__version__.split(".")[0]) < 3:
+        return made
+    random = keras.src.backend.random
     for name, middle in _middles(keras).items():
         if hasattr(random, name):
             setattr(random, name, _noted(getattr(random, name), middle, made))

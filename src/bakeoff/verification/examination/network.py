@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -70,7 +71,10 @@ def _forward(exam: Examination, scene: str) -> bool:
             return ()  # the reference can't try what it doesn't have
         call = evidence.calls[outcome.position]
         config = exam.network.config(call.layer, exam.semantics)
-        return causes.of_layer(evidence.layers[call.layer].kind, config, call.layer, exam.semantics)
+        return itertools.chain(
+            causes.of_device(evidence.tf32, exam.semantics),
+            causes.of_layer(evidence.layers[call.layer].kind, config, call.layer, exam.semantics),
+        )
 
     if not exam.settle("forward", scene, check, suspects):
         return False

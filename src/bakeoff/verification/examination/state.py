@@ -198,7 +198,7 @@ class Examination:
         key = (
             scene,
             step,
-            repr((semantics.layers, semantics.ties, semantics.relu_at_zero, semantics.moving_variance)),
+            repr(replace(semantics, loss={}, optimizer={})),
         )
         if self._kept is None or self._kept[0] != key:
             weights, images = self.evidence.weights_after(scene, step), self.evidence.images(scene, step)

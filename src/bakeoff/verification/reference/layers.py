@@ -73,7 +73,7 @@ def _conv2d(
     (x,) = inputs
     if config.get("groups", 1) != 1:
         raise Unknown("groups of a layer Conv2D")
-    product, back = _correlate(x, weights["kernel"], config)
+    product, back = _correlate(x, weights["kernel"], config, semantics)
     return _with_bias_and_activation(product, back, "kernel", weights, config, semantics)
 
 
@@ -92,7 +92,7 @@ def _separable_conv2d(
     (x,) = inputs
     between, back_depthwise = _correlate_depthwise(x, weights["depthwise_kernel"], config)
     plain = {"strides": (1, 1), "padding": "valid"}
-    product, back_pointwise = _correlate(between, weights["pointwise_kernel"], plain)
+    product, back_pointwise = _correlate(between, weights["pointwise_kernel"], plain, semantics)
     rest = _with_bias_and_activation(product, back_pointwise, "pointwise_kernel", weights, config, semantics)
 
     def backward(g: Array) -> tuple[list[Array], dict[str, Array]]:
@@ -127,14 +127,16 @@ def _with_bias_and_activation(
 
 
 def _correlate(
-    x: Array, kernel: Array, config: Mapping[str, Any]
+    x: Array, kernel: Array, config: Mapping[str, Any], semantics: Semantics
 ) -> tuple[Array, Callable[[Array], tuple[Array, Array]]]:
     """Every channel with every filter; kernel (height, width, channels, filters)."""
-    used = kernel[::-1, ::-1] if config.get("flip") else kernel
-    patches, spread = _patches(x, kernel.shape[:2], config)
+    factor = _factor(semantics.tf32.get("convolution"))
+    used = factor(kernel[::-1, ::-1] if config.get("flip") else kernel)
+    patches, spread = _patches(factor(x), kernel.shape[:2], config)
     product = np.tensordot(patches, used, axes=([3, 4, 5], [0, 1, 2]))
 
     def back(g: Array) -> tuple[Array, Array]:
+        g = factor(g)
         g_kernel = np.tensordot(patches, g, axes=([0, 1, 2], [0, 1, 2]))
         g_x = spread(np.tensordot(g, used, axes=([3], [3])))
         return g_x, g_kernel[::-1, ::-1] if config.get("flip") else g_kernel
@@ -158,6 +160,19 @@ def _correlate_depthwise(
         return g_x, g_kernel[::-1, ::-1] if config.get("flip") else g_kernel
 
     return product.reshape(*shape[:3], -1), back
+
+
+def _factor(rounding: str | None) -> Callable[[Array], Array]:
+    """What becomes of a factor: as it is, or rounded to the 10 bits that TF32 keeps of float32's 23."""
+    if rounding is None:
+        return lambda array: array
+    half = np.uint32(1 << 12 if rounding == "to the nearest" else 0)
+
+    def rounded(array: Array) -> Array:
+        bits = np.ascontiguousarray(array, "float32").view("uint32")
+        return ((bits + half) & np.uint32(~0x1FFF & 0xFFFFFFFF)).view("float32").astype("float64")
+
+    return rounded
 
 
 def _patches(
@@ -286,10 +301,11 @@ def _global_max_pooling2d(
 def _dense(
     inputs: Sequence[Array], weights: Weights, config: Mapping[str, Any], semantics: Semantics
 ) -> Result:
-    (x,) = inputs
-    kernel = weights["kernel"]
+    factor = _factor(semantics.tf32.get("matrix product"))
+    x, kernel = factor(inputs[0]), factor(weights["kernel"])
 
     def back(g: Array) -> tuple[Array, Array]:
+        g = factor(g)
         flat_x, flat_g = x.reshape(-1, x.shape[-1]), g.reshape(-1, g.shape[-1])
         return g @ kernel.T, flat_x.T @ flat_g
 

@@ -19,6 +19,8 @@ class Semantics:
     relu_at_zero: the derivative of relu at exactly zero.
     loss: ``reduction`` (``sum``), ``scale``, ``smoothing`` (of labels), ``l2`` (a penalty on all kernels);
         ``gradient_scale`` and ``l2_gradient`` do to gradients alone what ``scale`` and ``l2`` do to both.
+    tf32: how factors are first rounded to TF32's 10 bits, ``to the nearest`` or ``towards zero``, by the
+        product: ``convolution``, ``matrix product``.
     moving_variance: what moving variances take of a batch's: see `layers.MOVING_VARIANCE`.
     optimizer: hyperparameters by Keras's name, and ``form``, ``step`` and others of `optimizers`.
     """
@@ -27,6 +29,7 @@ class Semantics:
     ties: str = "first"
     relu_at_zero: float = 0.0
     loss: Mapping[str, Any] = field(default_factory=dict)
+    tf32: Mapping[str, str] = field(default_factory=dict)
     moving_variance: str = "batch"
     optimizer: Mapping[str, Any] = field(default_factory=dict)
 

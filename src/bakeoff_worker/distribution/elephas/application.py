@@ -64,8 +64,9 @@ def properties_of(run: Run, master: str, events: str, own: Dict[str, str]) -> Di
         "spark.python.worker.reuse": str(options["reuse_python_workers"]).lower(),
         # Data parallelized from the driver travel inside the tasks: 128 MiB, the default, is too little.
         "spark.rpc.message.maxSize": "1024",
-        # Training starts with all slots, whatever has registered first.
-        "spark.scheduler.minRegisteredResourcesRatio": "1.0",
+        # `launch` waits for all executors, and asks nodes meanwhile. Spark's own wait for a share of them,
+        # up to 30 s inside the start of its context, would only delay what is to be said.
+        "spark.scheduler.maxRegisteredResourcesWaitingTime": "0s",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.dynamicAllocation.enabled": "false",

@@ -1,8 +1,8 @@
 """Shows what one synchronous round does, so that Bakeoff can hold it against its stated arithmetic.
 
-A small round on a real cluster, dropout off: what each task was given and what change it sent back, and where
-the weights ended. Then, in this process, what change each shard should have made: the same rows, in the same
-batches, trained by the very call that a run on one machine times. No time is taken.
+A small round on a real cluster, dropout and augmentation off: what each task was given and what change it
+sent back, and where the weights ended. Then, in this process, what change each shard should have made: the
+same rows, in the same batches, trained by the very call that a run on one machine times. No time is taken.
 """
 
 import json
@@ -32,6 +32,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     if job.spec.settings.distribution_options["mode"] != "synchronous":
         raise Skip("an asynchronous round has no one result: it depends on which task comes first")
     run = driver.built(job, channel, importing, lambda backend: silence.random_layers(backend.keras))
+    silence.draws(run.backend.keras)
     batch = int(run.options["batch_size_per_task"])
     sizes = shard_sizes(batch, run.num_slots)
     rows = np.resize(run.source.order, sum(sizes))
@@ -114,6 +115,8 @@ class ShownWorker(RecordedWorker):
         from pyspark import TaskContext
 
         self.setup.start()
+        # Imported by now. Rates of dropout are zero in the model that came from the driver.
+        silence.draws(sys.modules["keras"])
         worker = pickle.loads(self.worker)
         _in_order(sys.modules[type(worker).__module__])
         images: List[Any] = []
