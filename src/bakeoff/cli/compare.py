@@ -11,8 +11,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from bakeoff import races, stats
+from bakeoff.cli.console import say
 from bakeoff.cli.stores import chosen_study, store_path
-from bakeoff.errors import ReportError
+from bakeoff.errors import FAILED, UNDECIDED, ReportError
 from bakeoff.metrics import ERROR_DIFFERENCE
 from bakeoff.races import Comparison, Race, Section, sentences
 from bakeoff.races.frames import parsed
@@ -20,7 +21,7 @@ from bakeoff.store.reader import Reader
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print; 0 if every comparison that was asked for is decided, else 1.
+    """Print; 0 if every comparison that was asked for is decided, 9 if one is not, 1 if one can't be made.
 
     Raises:
         ReportError: the study has no two contestants that could be compared.
@@ -45,10 +46,12 @@ def main(arguments: argparse.Namespace) -> int:
         json.dump(_document(frames.study, sections, stored, rules), sys.stdout, allow_nan=False)
         print()
     else:
-        print("\n".join(_lines(sections, stored, rules)))
+        say(*_lines(sections, stored, rules))
     asked = {frozenset(pair) for pair in (document.get("rules") or {}).get("comparisons") or ()}
     wanted = [one for one in compared if (_pair(one) in asked if asked else not one.growth)]
-    return 0 if all(one.verdict.is_decided and one.is_asked for one in wanted) else 1
+    if not all(one.is_asked for one in wanted):
+        return FAILED
+    return 0 if all(one.verdict.is_decided for one in wanted) else UNDECIDED
 
 
 def _pair(comparison: Comparison) -> frozenset[str]:

@@ -14,6 +14,8 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
 
+from bakeoff.errors import BakeoffError
+
 # C0 but tab and line feed, DEL and C1: what moves a terminal's cursor, colours it, or asks it for an answer.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0)) if code not in (9, 10)}
 
@@ -52,6 +54,14 @@ def say(*lines: object) -> None:
 def tell(line: str) -> None:
     """Print a line about what goes on, or went wrong, to standard error."""
     print(visible(line), file=sys.stderr, flush=True)
+
+
+def tell_error(error: BakeoffError) -> None:
+    """Print what a person can mend, and how, to standard error."""
+    for line in error.message.split("\n"):
+        tell(f"error: {line}")
+    for line in error.hint.splitlines():
+        tell(f"hint: {line}")
 
 
 def table(*columns: str, right: Collection[str] = (), title: str | None = None, header: bool = True) -> Table:
