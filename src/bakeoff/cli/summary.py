@@ -157,7 +157,7 @@ def _line(parts: Sequence[Text], indent: int, columns: Sequence[_Column]) -> Tex
 
 def _name(label: str, width: int) -> list[Text]:
     style = _STYLES[Tone.BAD] if isinstance(label, Label) and label.is_warning else ""
-    return [Text(line, style) for line in _broken(label, width // 2)]
+    return [Text(line, style) for line in _broken(label, width * 3 // 5)]
 
 
 def _broken(words: str, width: int) -> list[str]:
@@ -178,10 +178,12 @@ def _numbers(ratio: stats.TimeRatio | None) -> list[str]:
     values = [] if ratio is None else [one for one in (ratio.ratio, ratio.low, ratio.high) if one is not None]
     if not values:
         return [NO_VALUE]
-    decimals = 0 if values[0] >= 10 else 1 if values[0] >= 2 else 2
-    while len(values) > 1 and decimals < 3 and not values[1] < round(values[0], decimals) < values[2]:
-        decimals += 1
-    return [f"{value:.{decimals}f}" if value < 1000 else f"{value:.0e}" for value in values]
+    fewest = 0 if values[0] >= 10 else 1 if values[0] >= 2 else 2
+    for decimals in range(fewest, 4):
+        texts = [f"{value:.{decimals}f}" if value < 1000 else f"{value:.0e}" for value in values]
+        if len(set(texts)) == len(texts):
+            break
+    return texts
 
 
 def _transposed(grid: Grid) -> Grid:
