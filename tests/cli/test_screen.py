@@ -124,7 +124,7 @@ def test_no_name_is_cut_and_lines_keep_to_the_width(rows: list[str], columns: li
 def test_colours_mean_something() -> None:
     spans = {
         (line.plain[span.start : span.end].strip(), span.style)
-        for line in lines(STUDIES["troubled"], 80)
+        for line in lines(STUDIES["troubled"], 120)
         for span in line.spans
     }
     coloured = {text: style for text, style in spans if style in ("green", "yellow", "bold red")}
