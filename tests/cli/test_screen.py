@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -99,12 +99,12 @@ def test_the_screen_is_as_it_was_seen(name: str, width: int) -> None:
     assert drawn == path.read_text(encoding="utf-8")
 
 
-names = st.text("abé漢 ·-(){}", min_size=1, max_size=60).map(lambda text: " ".join(text.split())).filter(bool)
+words = st.sampled_from(("a", "theano", "(vintage_spark)", "漢字漢字", "·", "layout", "4x5,", "keep_memory"))
+names = st.lists(st.lists(words, min_size=1, max_size=6).map(" ".join), min_size=1, max_size=4, unique=True)
 
 
-@given(
-    st.lists(names, min_size=1, max_size=5, unique=True), st.lists(names, min_size=1, max_size=5, unique=True)
-)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(names, names)
 def test_no_name_is_cut_and_lines_keep_to_the_width(rows: list[str], columns: list[str]) -> None:
     cells = {
         (row, column): Cell("12.34", ratio(2.5, 2.2, 2.9))
@@ -116,8 +116,7 @@ def test_no_name_is_cut_and_lines_keep_to_the_width(rows: list[str], columns: li
     pieces = [piece for line in drawn for piece in line.split()]
     for word in (word for name in (*rows, *columns) for word in name.split()):
         assert word in pieces, "broken at spaces only"
-    longest = max(cell_len(word) for name in (*rows, *columns) for word in name.split())
-    assert all(cell_len(line) <= 80 or longest > 20 for line in drawn)
+    assert all(cell_len(line) <= 80 for line in drawn)
     assert sum("2.5× (2.2–2.9)" in line for line in drawn) >= min(len(rows), len(columns))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -81,14 +81,12 @@ def _wrapped(parts: Sequence[Words], width: int, between: str = "") -> Iterator[
     texts = [" ".join(part.text.split()) for part in parts]
     whole = between.join(texts)
     styled = Text(whole)
-    start = place = 0
+    start = 0
     for part, text in zip(parts, texts, strict=True):
         styled.stylize(_STYLES[part.tone], start, start + len(text))
         start += len(text) + len(between)
-    for number, line in enumerate(_broken(whole, width - len(_GAP))):
-        place = whole.index(line, place)
-        yield Text(_GAP * (number > 0)) + styled[place : place + len(line)]
-        place += len(line)
+    for number, line in enumerate(_broken(styled, width - len(_GAP))):
+        yield Text(_GAP * (number > 0)) + line
 
 
 def _drawn(grid: Grid, width: int) -> tuple[int, list[Text]]:
@@ -105,8 +103,8 @@ def _drawn(grid: Grid, width: int) -> tuple[int, list[Text]]:
         while columns and (not shown or used + len(_GAP) + columns[0].width <= width):
             used += len(_GAP) + columns[0].width
             shown.append(columns.pop(0))
-        for heading in zip_longest(*(column.heading for column in shown), fillvalue=""):
-            drawn.append(_line([Text(), *(Text(part, "dim") for part in heading)], indent, shown))
+        for heading in zip_longest(*(column.heading for column in shown), fillvalue=Text()):
+            drawn.append(_line([Text(), *heading], indent, shown))
         for row, name in enumerate(names):
             cells = [column.cells[row] for column in shown]
             if any(cells):
@@ -120,7 +118,7 @@ def _drawn(grid: Grid, width: int) -> tuple[int, list[Text]]:
 class _Column:
     """A column in text. heading: its lines. cells: one for each row, empty where there is none."""
 
-    heading: list[str]
+    heading: list[Text]
     cells: list[Text]
     width: int
 
@@ -143,8 +141,9 @@ class _Column:
             cells.append(Text(words, _STYLES[cell.tone]))
         longest = max(cell_len(cell.plain) for cell in cells)
         label = grid.columns[index]
-        heading = _broken(label, max(longest, *(cell_len(word) for word in label.split())))
-        return cls(heading, cells, max(longest, *map(cell_len, heading)))
+        word = max(map(cell_len, label.split()))
+        heading = _broken(Text(label, "dim"), max(longest, word))
+        return cls(heading, cells, max(longest, *(cell_len(line.plain) for line in heading)))
 
 
 def _line(parts: Sequence[Text], indent: int, columns: Sequence[_Column]) -> Text:
@@ -157,12 +156,21 @@ def _line(parts: Sequence[Text], indent: int, columns: Sequence[_Column]) -> Tex
 
 def _name(label: str, width: int) -> list[Text]:
     style = _STYLES[Tone.BAD] if isinstance(label, Label) and label.is_warning else ""
-    return [Text(line, style) for line in _broken(label, width * 3 // 5)]
+    return _broken(Text(label, style), width * 3 // 5)
 
 
-def _broken(words: str, width: int) -> list[str]:
+def _broken(words: Text, width: int) -> list[Text]:
     """In lines that break at spaces only."""
-    return textwrap.wrap(words, max(width, 1), break_long_words=False, break_on_hyphens=False) or [""]
+    starts, used = list[int](), 0
+    for word in re.finditer(r"\S+\s*", words.plain):
+        if used and used + cell_len(word[0].rstrip()) > width:
+            starts.append(word.start())
+            used = 0
+        used += cell_len(word[0])
+    found = list(words.divide(starts))
+    for line in found:
+        line.rstrip()
+    return found
 
 
 def _times(cell: Cell) -> str:
