@@ -60,7 +60,7 @@ def tell_error(error: BakeoffError) -> None:
     """Print what a person can mend, and how, to standard error."""
     for line in error.message.split("\n"):
         tell(f"error: {line}")
-    for line in error.hint.splitlines():
+    for line in filter(None, error.hint.split("\n")):
         tell(f"hint: {line}")
 
 
