@@ -91,9 +91,6 @@ def test_all_text_is_printed_through_the_console() -> None:
         for line in re.findall(r"(?<![.\w])print\(.*", path.read_text()):
             fixed = r'print\(("[^"{]*"|\)|json\.dumps|START_HERE|shtab\.|visible\()'
             assert re.match(fixed, line), (path, line)
-                path,
-                line,
-            )
 
 
 def test_every_console_is_made_in_one_place() -> None:
