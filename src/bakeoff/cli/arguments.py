@@ -80,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="don't verify first that contestants train the same thing: comparisons are marked uncertified",
     )
-    run.add_argument("--no-report", action="store_true", help="stop after the summary table")
+    run.add_argument("--no-report", action="store_true", help="stop after the screen")
     shown = run.add_mutually_exclusive_group()
     shown.add_argument("--quiet", "-q", action="store_true", help="print only errors and the report's path")
     shown.add_argument(
@@ -135,7 +135,7 @@ def parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--quiet", "-q", action="store_true", help="print the result only")
     calibrate.add_argument("--json", action="store_true", help="print the result as JSON, nothing else")
 
-    show = _command(commands, "show", "show", "print the results of a study as tables")
+    show = _command(commands, "show", "show", "print the results of a study on one screen")
     _chosen_study(show)
     _store(show)
     part = show.add_mutually_exclusive_group()

@@ -1,4 +1,4 @@
-"""``bakeoff show``: the results of a study as tables; its runs, certificates or warnings one by one."""
+"""``bakeoff show``: the results of a study on one screen; its runs, certificates or warnings one by one."""
 
 from __future__ import annotations
 
