@@ -276,8 +276,9 @@ def _of_race(column: _Column) -> tuple[Tone, str] | None:
     if column.leader is None or not rivals:
         return None
     leader = column.leader.plain_short
-    doubtful = [name for kind in _OPEN for name in rivals.get(kind, ())]
     alike = rivals.get(stats.PRACTICALLY_EQUAL, [])
+    settled = (stats.FASTER, stats.PRACTICALLY_EQUAL)
+    doubtful = [name for kind, names in rivals.items() if kind not in settled for name in names]
     num = sum(map(len, rivals.values()))
     if doubtful and rivals.keys() == {stats.TOO_FEW}:
         return Tone.OPEN, f"Too few repeats to say who trains fastest{{where}}: {leader} took the least time."
