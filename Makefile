@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Twice --quiet: errors in full, and no warnings about settings of pip that are not ours to mend.
 
 .PHONY: quick quick-distributed test test-fast lint format lock results clean
 quick: $(VENV)/.installed
@@ -51,9 +52,9 @@ $(VENV)/.installed: pyproject.toml
 		{ echo "error: $(PYTHON) is $$($(PYTHON) -V 2>&1), expected 3.11 or newer"; \
 		  echo "hint: name another interpreter: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --quiet --editable .
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --quiet --editable '.[test]'
 	@touch $@

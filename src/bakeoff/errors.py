@@ -11,11 +11,13 @@
     └── ReportError                      8    nothing to report or to plan from, or it can't be written
 
 Exit code 0: all runs of the plan are in the store and ended well. 1: finished, but some runs failed
-or were skipped. 130: interrupted by the user; the same command goes on. Anything that is not a
-`BakeoffError` is a bug of ours and keeps its traceback.
+or were skipped. 9: all ran well, and what was asked stays undecided. 130: interrupted by the user; the same
+command goes on. Anything that is not a `BakeoffError` is a bug of ours and keeps its traceback.
 """
 
 from __future__ import annotations
+
+FAILED, UNDECIDED, INTERRUPTED = 1, 9, 130  # the last as shells report a process ended by Ctrl-C
 
 
 class BakeoffError(Exception):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,18 @@ FAST, SLOW = (TrialSettings(name, name, epochs=1) for name in ("tensorflow", "ja
 
 
 def store(
-    path: Path, slow_s: float = 2.0, document: dict[str, Any] | None = None, error: float = 0.01
+    path: Path,
+    slow_s: float = 2.0,
+    document: dict[str, Any] | None = None,
+    error: float = 0.01,
+    datasets: Sequence[str] = ("mnist",),
 ) -> Path:
-    """Six blocks of two contestants, of which the second takes `slow_s` instead of 1 s."""
+    """Six blocks of two contestants on each data set, of which the second takes `slow_s` instead of 1 s."""
+    settings = [replace(one, dataset=name) for name in datasets for one in (FAST, SLOW)]
     specs = tuple(
-        RunSpec(settings, settings.backend, block, block, place, 7 + block)
+        RunSpec(one, one.backend, block, block, place, 7 + block)
         for block in range(6)
-        for place, settings in enumerate((FAST, SLOW))
+        for place, one in enumerate(settings)
     )
     noise = np.random.default_rng(1).normal(0, 0.005, len(specs))
     with Writer(path) as writer:
@@ -35,7 +42,7 @@ def store(
                 environment={"name": spec.settings.environment},
                 command=("bakeoff", "run", "pair"),
             )
-            train_s = (1.0 if spec.settings == FAST else slow_s) * float(np.exp(off))
+            train_s = (1.0 if spec.settings.backend == FAST.backend else slow_s) * float(np.exp(off))
             records = (
                 Facts({}, {}, {"num_evaluation_images": 1_000_000}),
                 EpochRecord(1, 60_000, train_s, 0.1, 0.1, 0.9, 0.2, error, train_s, 0.0, 2**29),
@@ -50,7 +57,7 @@ def test_a_clear_pair(program: Any) -> None:
     store(program.store)
     told = program("compare").stdout
     assert "Judged with margins of ±2 % in time and 0.25 pp in error, at 95 %" in told
-    assert "\n  tensorflow trains 2." in told or "\n  tensorflow trains 1.99" in told
+    assert "\nmnist: tensorflow trains 2." in told or "\nmnist: tensorflow trains 1.99" in told
     assert "at non-inferior error (difference 0.00 pp" in told
     for part in (
         "track: out-of-the-box",
@@ -62,10 +69,23 @@ def test_a_clear_pair(program: Any) -> None:
     assert "chosen" not in told.lower()
 
 
-def test_an_undecided_pair_exits_with_one(program: Any) -> None:
+def test_an_undecided_pair_has_an_exit_code_of_its_own(program: Any) -> None:
     store(program.store, slow_s=1.005)
-    told = program("compare", "--margin", "0.5%", code=1).stdout
-    assert "undecided" in told and "would tell" in told
+    told = program("compare", "--margin", "0.5%", code=9).stdout
+    assert "\nUndecided, 1 of 1:\nmnist: tensorflow against jax" in told and "would tell" in told
+
+
+def test_what_is_alike_stands_together(program: Any) -> None:
+    """Of three data sets, two have the same verdict; what is said of both is said once."""
+    store(program.store, datasets=("mnist", "cifar10"))
+    store(program.store, slow_s=1.005, datasets=("fashion_mnist",))
+    lines = program("compare", "--margin", "0.5%", code=9).stdout.splitlines()
+    (first,) = (number for number, line in enumerate(lines) if line.startswith("mnist: tensorflow trains "))
+    assert lines[first + 1].startswith("cifar10: tensorflow trains ")
+    assert lines[first + 2] == "  track: out-of-the-box"
+    assert any(line.startswith("  cifar10: target: ") for line in lines), "each has a target of its own"
+    assert lines.count("  track: out-of-the-box") == 2, "once for the pair, once for the undecided"
+    assert lines[lines.index("Undecided, 1 of 3:") + 1].startswith("fashion_mnist: tensorflow against jax")
 
 
 def test_margins_given_now_are_said_to_be_chosen_after_the_runs(program: Any) -> None:

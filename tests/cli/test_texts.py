@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.color import ColorSystem
 from rich.progress import Progress
+from rich.text import Text
 
 from bakeoff.cli import console, downloads
 from bakeoff.datasets import Progress as Step
+from bakeoff.errors import BakeoffError
 
 SOURCES = Path(console.__file__).parents[1]
 TITLE = "[bold]x[/] [/] [0] \\\\[ :smile: [link=here]"
@@ -48,6 +51,48 @@ def test_any_text_comes_out_as_it_went_in(one: str, other: str) -> None:
     assert row.startswith(one) and row.endswith(other)
 
 
+def test_control_characters_are_shown_and_never_sent(capsys: pytest.CaptureFixture[str]) -> None:
+    every = "".join(map(chr, (*range(32), *range(0x7F, 0xA0))))
+    evil = f"a{every}\x1b]0;owned\x07\x1b[2Jz"
+    screen = console.console(width_in_files=1000)
+    screen.file = io.StringIO()
+    screen.print(evil)
+    listed = console.table("name", title=evil)
+    listed.add_row(Text(evil, "bold"))
+    screen.print(listed)
+    console.say(evil)
+    console.tell(evil)
+    console.tell_error(BakeoffError(evil, evil))
+    printed = "".join([screen.file.getvalue(), *capsys.readouterr()])
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", printed)
+    assert printed.count(r"\x1b]0;owned") >= 5 and r"\x1b[2Jz" in printed and r"\x9b" in printed
+
+
+def test_our_own_colours_are_sent() -> None:
+    screen = console.console()
+    screen.file, screen._color_system, screen._force_terminal = io.StringIO(), ColorSystem.STANDARD, True
+    screen.print(Text("a\x1b[2J", "red"))
+    assert screen.file.getvalue() == "\x1b[31ma\\x1b[2J\x1b[0m\n"
+
+
+def test_a_study_s_title_reaches_the_terminal_without_its_controls(program: Any) -> None:
+    text = STUDY.replace("'", '"').format(title=r"\u001b[31mred\u0007")
+    program.write("mine.toml", f'name = "mine"{text}')
+    program.write("[0].py", "def build(input_shape, num_classes, **options): ...\n")
+    planned = program("plan", "mine.toml").stdout
+    assert planned.startswith(r"\x1b[31mred (mine)") and "\x1b" not in planned
+    ran = program("run", "mine.toml")
+    assert "\x1b" not in ran.stdout + ran.stderr and r"\x1b[31mred\x07" in ran.stderr
+
+
+def test_all_text_is_printed_through_the_console() -> None:
+    """Whatever else calls print has JSON, or text of ours alone."""
+    for path in Path(console.__file__).parent.glob("*.py"):
+        for line in re.findall(r"(?<![.\w])print\(.*", path.read_text()):
+            fixed = r'print\(("[^"{]*"|\)|json\.dumps|START_HERE|shtab\.|visible\()'
+            assert re.match(fixed, line), (path, line)
+
+
 def test_every_console_is_made_in_one_place() -> None:
     for path in SOURCES.rglob("*.py"):
         if path.name != "console.py":
@@ -66,7 +111,7 @@ def test_every_command_shows_titles_and_file_names_as_they_are(program: Any) -> 
     ran = program("run", "mine.toml")
     assert TITLE in ran.stderr
     outputs = [planned, ran.stderr, ran.stdout, program("show", "--runs").stdout, program("show").stdout]
-    outputs += [program("compare", code=1).stdout, program("verify", "mine.toml").stdout]
+    outputs += [program("compare", code=9).stdout, program("verify", "mine.toml").stdout]
     for out in outputs:
         assert all(label in out for label in labels), out
     program("show", "--certificates")

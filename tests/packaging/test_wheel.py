@@ -112,6 +112,6 @@ def test_an_installed_bakeoff_behaves_as_the_checkout_does(built: Built, way: st
     assert "fashion_mnist" in said("data", "list")
     assert "time:" in said("plan", "paper")
     assert "4/4" in ran("run", "smoke", "--no-report").stderr  # progress
-    report = said("run", "smoke").splitlines()[-1]  # nothing left to run: its tables and its report again
-    assert report == "report: smoke-report.html"
+    report = said("run", "smoke").splitlines()[-1]  # nothing left to run: its screen and its report again
+    assert report == f"Report: {(elsewhere / 'smoke-report.html').resolve().as_uri()}"
     assert (elsewhere / "smoke-report.html").stat().st_size > 10_000

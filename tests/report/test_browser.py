@@ -1,7 +1,6 @@
 """The report in a real browser: every figure drawn, nothing complained of, nothing fetched."""
 
 import base64
-import contextlib
 import itertools
 import json
 import os

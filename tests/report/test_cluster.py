@@ -18,7 +18,7 @@ from spread_study import Trial, follow_up, frames, write
 from bakeoff import stats
 from bakeoff.races.frames import read
 from bakeoff.races.marks import Mark
-from bakeoff.report import Frames, render, tables, terminal_summary, to_latex, to_markdown
+from bakeoff.report import Frames, render, screen, tables, to_latex, to_markdown
 from bakeoff.report.cluster import conclusions, said, sentences
 from bakeoff.report.cluster import tables as cluster_tables
 from bakeoff.report.cluster.contents import Cluster, cluster
@@ -444,12 +444,13 @@ def test_skipped_samples_are_marked_wherever_their_run_is_named(tmp_path: Path) 
         assert ("†" in claim) == about_it == ("† not all of the samples were trained" in numbers)
 
 
-def test_the_terminal_and_the_page_mark_them_too(tmp_path: Path) -> None:
+def test_the_screen_and_the_page_mark_them_too(tmp_path: Path) -> None:
     shown = frames(tmp_path / "s", SHORT)
-    rows = [row for title, _, rows in terminal_summary(shown) for row in rows if title.startswith("mnist")]
-    mine = [row for row in rows if row[0].startswith("theano · 2x1")]
-    assert [row[0] for row in mine] == ["theano · 2x1 †"] * 2
-    assert all("† some samples silently left out" in row[-1] for row in mine)
+    grid = screen(shown).grid
+    assert grid and [any(Mark.SHORT in cell.marks for cell in grid.cells.values())] != [
+        any("†" in str(row) for row in grid.rows)
+    ], "in the cell, or on all of the row"
+    assert Mark.SHORT.note in [one.text for one in screen(shown).sentences]
     text = html.unescape(render(shown, tmp_path / "report.html").read_text(encoding="utf-8"))
     captions = re.findall(r"<figcaption.*?</figcaption>", text)
     assert len(captions) > 8

@@ -14,10 +14,11 @@ import pytest
 from bakeoff import races, report, stats
 from bakeoff.races.marks import Label, Mark
 from bakeoff.races.sections import Section
-from bakeoff.report import Frames, render, terminal_summary
+from bakeoff.report import Frames, render
 from bakeoff.report.figures import Palette
 from bakeoff.report.opening import drawn, figures, statements, tables
 from bakeoff.report.opening.trust import trust
+from bakeoff.report.screen import Tone
 
 
 def with_phases(frames: Frames) -> Frames:
@@ -296,13 +297,6 @@ def test_a_doubtful_machine_stands_above_the_verdicts(race: Callable[..., Frames
     assert 0 < text.index('class="warning">This machine was never') < text.index('<ul class="verdicts">')
 
 
-def test_the_terminal_says_verdicts_first(race: Callable[..., Frames]) -> None:
-    shown = terminal_summary(race(backends=("tensorflow", "jax")))
-    assert [title for title, *_ in shown] == ["Verdicts", "mnist", "mnist"]
-    ((line,),) = shown[1][2]
-    assert line.startswith("tensorflow trains") and line.endswith("· out-of-the-box · ‡ not certified")
-
-
 # ---- who learnt nothing -------------------------------------------------------------------------
 
 
@@ -354,8 +348,12 @@ def test_a_figure_without_it_says_nothing_of_it(race: Callable[..., Frames], tmp
     assert Mark.NOTHING_LEARNT.note not in text and "✗" not in text
 
 
-def test_the_terminal_has_it_in_red(idle: Frames) -> None:
-    lines = [cell for _, _, rows in report.terminal_summary(idle) for row in rows for cell in row]
-    warned = [cell for cell in lines if isinstance(cell, Label) and cell.is_warning]
-    assert len(warned) == 3, "two verdicts and one row of results"
-    assert any(one.startswith("✗ learnt nothing: its final error is 90.00 %") for one in lines)
+def test_the_screen_has_it_in_red(idle: Frames) -> None:
+    found = report.screen(idle)
+    assert found.grid and [one for one in found.grid.rows if isinstance(one, Label) and one.is_warning] == [
+        "torch ✗"
+    ]
+    (cell,) = (one for (row, _), one in found.grid.cells.items() if found.grid.rows[row] == "torch ✗")
+    assert cell.tone is Tone.BAD and cell.ratio is None
+    (told,) = (one.text for one in found.sentences if one.tone is Tone.BAD)
+    assert told.startswith("✗ torch learnt nothing: its final error is 90.00 %")

@@ -8,7 +8,7 @@ import pytest
 
 from bakeoff import stats
 from bakeoff.races.sentences import sentence
-from bakeoff.report import Frames, Table, tables, terminal_summary, to_latex, to_markdown
+from bakeoff.report import Frames, Table, tables, to_latex, to_markdown
 from bakeoff.report.contents import compose
 from bakeoff.report.tables import (
     Column,
@@ -51,13 +51,6 @@ def test_markdown(both: Frames) -> None:
 
 def test_latex(both: Frames) -> None:
     same("\n".join(map(to_latex, tables(both))), "tables.tex")
-
-
-def test_terminal(both: Frames) -> None:
-    lines = []
-    for title, header, rows in terminal_summary(both):
-        lines += [title, " | ".join(header), *(" | ".join(row) for row in rows), ""]
-    same("\n".join(lines), "terminal.txt")
 
 
 def test_summary_holds_every_statistic(race: Callable[..., Frames]) -> None:

@@ -9,24 +9,24 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from bakeoff.cli.arguments import parser
-from bakeoff.errors import BakeoffError
-
-INTERRUPTED = 130  # as shells report a process ended by Ctrl-C
+from bakeoff.cli.arguments import START_HERE, parser
+from bakeoff.errors import INTERRUPTED, BakeoffError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code (see `bakeoff.errors`). Mistakes are printed without a traceback."""
     arguments = parser().parse_args(argv)
+    if arguments.command is None:
+        print(START_HERE)
+        return 0
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         command = importlib.import_module(f"bakeoff.cli.{arguments.module}")
         return int(command.main(arguments))
     except BakeoffError as error:
-        for line in error.message.splitlines() or [""]:
-            print(f"error: {line}", file=sys.stderr)
-        for line in error.hint.splitlines():
-            print(f"hint: {line}", file=sys.stderr)
+        from bakeoff.cli.console import tell_error
+
+        tell_error(error)
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted; the same command goes on with what is missing", file=sys.stderr)

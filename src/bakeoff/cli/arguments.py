@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from bakeoff import __version__
 
@@ -11,37 +12,56 @@ DESCRIPTION = """\
 Fair races between deep-learning backends: the same network, data and initial
 weights, one process and one environment per run, repeats interleaved, and
 verdicts with intervals that may say "undecided".
+"""
 
-start here:
+START_HERE = f"""\
+{DESCRIPTION}
+Start here:
   bakeoff doctor              what works on this machine, and how to mend the rest
   bakeoff run quick           TensorFlow, JAX, PyTorch and Theano in a few minutes
-  bakeoff run quick-distributed   two of them on a small Spark cluster
-  bakeoff plan paper          what the 2023 study would run, and how long it may take
-  bakeoff verify quick        whether they train the same thing, and if not, what differs
-  bakeoff calibrate           whether this machine can be trusted
   bakeoff compare             who may be called faster, by how much and at what error
-  bakeoff run my-study.toml   your own model, data and machine (see docs/studies.md)
-"""
+
+Then your own model, data and machine: bakeoff run my-study.toml
+All commands: bakeoff --help. Their options: bakeoff COMMAND --help."""
 
 EXIT_CODES = """\
 exit codes:
   0 done   1 done, but some runs failed, were skipped or can't run here,
-           or contestants differ, or a comparison is undecided
+           or contestants differ
   2 command line   3 study
-  4 environment   5 data   6 store   7 machine   8 report   130 interrupted
+  4 environment   5 data   6 store   7 machine   8 report
+  9 all ran well, but what was asked stays undecided   130 interrupted
 """
+
+_STUDIES, _STORED = "_bakeoff_studies", "_bakeoff_stored"
+# How shells complete what only the program knows: names of studies, built in or stored, and files of them.
+_PREAMBLE: Any = {
+    "bash": f"""\
+{_STORED}() {{ compgen -W "$(bakeoff studies --names 2>/dev/null)" -- "$1"; }}
+{_STUDIES}() {{ {_STORED} "$1"; compgen -f -X '!*.toml' -- "$1"; compgen -d -S / -- "$1"; }}
+""",
+    "zsh": f"""\
+{_STORED}() {{ compadd -- ${{(f)"$(bakeoff studies --names 2>/dev/null)"}} }}
+{_STUDIES}() {{ {_STORED}; _files -g '*.toml' }}
+""",
+}
 
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     root = _Parser("bakeoff", DESCRIPTION, EXIT_CODES)
     root.add_argument("--version", action="version", version=f"bakeoff {__version__}")
+    root.add_argument(
+        "--print-completion",
+        action=_Completion,
+        choices=tuple(_PREAMBLE),
+        help="print what makes this shell complete commands, options and studies",
+    )
     commands = root.add_subparsers(
         parser_class=argparse.ArgumentParser,
         title="commands",
         dest="command",
         metavar="COMMAND",
-        required=True,
     )
 
     run = _command(commands, "run", "run", "run a study, or what is missing of it, and report")
@@ -60,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="don't verify first that contestants train the same thing: comparisons are marked uncertified",
     )
-    run.add_argument("--no-report", action="store_true", help="stop after the summary table")
+    run.add_argument("--no-report", action="store_true", help="stop after the screen")
     shown = run.add_mutually_exclusive_group()
     shown.add_argument("--quiet", "-q", action="store_true", help="print only errors and the report's path")
     shown.add_argument(
@@ -122,7 +142,7 @@ def parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--quiet", "-q", action="store_true", help="print the result only")
     calibrate.add_argument("--json", action="store_true", help="print the result as JSON, nothing else")
 
-    show = _command(commands, "show", "show", "print the results of a study as tables")
+    show = _command(commands, "show", "show", "print the results of a study on one screen")
     _chosen_study(show)
     _store(show)
     part = show.add_mutually_exclusive_group()
@@ -195,6 +215,7 @@ def parser() -> argparse.ArgumentParser:
     _store(imported)
 
     studies = _command(commands, "studies", "studies", "list the built-in studies and those in the store")
+    studies.add_argument("--names", action="store_true", help="print their names only, a line each")
     _store(studies)
 
     _command(
@@ -243,6 +264,23 @@ class _Parser(argparse.ArgumentParser):
         )
 
 
+class _Completion(argparse.Action):
+    """Prints a shell's completion of the whole command line."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: object, values: object, *_: object
+    ) -> None:
+        import shtab
+
+        print(shtab.complete(parser, shell=str(values), preamble=_PREAMBLE))
+        parser.exit()
+
+
+def _completed(action: argparse.Action, function: str) -> None:
+    """Complete an argument by a function of `_PREAMBLE`."""
+    action.complete = dict.fromkeys(_PREAMBLE, function)  # type: ignore[attr-defined]  # what shtab looks for
+
+
 def _share(text: str) -> float:
     """A share of one: ``2%``, ``0.25pp`` or ``0.02``."""
     number, in_hundredths = text.strip(), False
@@ -283,7 +321,8 @@ def _command(
 
 
 def _study(command: argparse.ArgumentParser) -> None:
-    command.add_argument("study", metavar="STUDY", help="a built-in study's name or a TOML file")
+    study = command.add_argument("study", metavar="STUDY", help="a built-in study's name or a TOML file")
+    _completed(study, _STUDIES)
     command.add_argument(
         "--set",
         action="append",
@@ -319,9 +358,10 @@ def _until_decided(command: argparse.ArgumentParser) -> None:
 
 
 def _chosen_study(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
+    study = command.add_argument(
         "study", nargs="?", metavar="STUDY", help="name of a study in the store (default: the one begun last)"
     )
+    _completed(study, _STORED)
 
 
 def _store(command: argparse.ArgumentParser) -> None:

@@ -6,21 +6,25 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bakeoff import races, stats
+from bakeoff.cli.console import say
 from bakeoff.cli.stores import chosen_study, store_path
-from bakeoff.errors import ReportError
+from bakeoff.errors import FAILED, UNDECIDED, ReportError
 from bakeoff.metrics import ERROR_DIFFERENCE
 from bakeoff.races import Comparison, Race, Section, sentences
 from bakeoff.races.frames import parsed
 from bakeoff.store.reader import Reader
 
+# Of whom a remark is said by name; more are counted.
+MAX_NAMES = 3
+
 
 def main(arguments: argparse.Namespace) -> int:
-    """Print; 0 if every comparison that was asked for is decided, else 1.
+    """Print; 0 if every comparison that was asked for is decided, 9 if one is not, 1 if one can't be made.
 
     Raises:
         ReportError: the study has no two contestants that could be compared.
@@ -45,10 +49,12 @@ def main(arguments: argparse.Namespace) -> int:
         json.dump(_document(frames.study, sections, stored, rules), sys.stdout, allow_nan=False)
         print()
     else:
-        print("\n".join(_lines(sections, stored, rules)))
+        say(*_lines(sections, stored, rules))
     asked = {frozenset(pair) for pair in (document.get("rules") or {}).get("comparisons") or ()}
     wanted = [one for one in compared if (_pair(one) in asked if asked else not one.growth)]
-    return 0 if all(one.verdict.is_decided and one.is_asked for one in wanted) else 1
+    if not all(one.is_asked for one in wanted):
+        return FAILED
+    return 0 if all(one.verdict.is_decided for one in wanted) else UNDECIDED
 
 
 def _pair(comparison: Comparison) -> frozenset[str]:
@@ -65,16 +71,75 @@ def _lines(sections: tuple[Section, ...], stored: stats.Rules, rules: stats.Rule
     compared = (one for section in sections for race in section.races for one in race.comparisons)
     if words := sentences.noise_words(compared):
         yield words
-    for section in sections:
-        for race in section.races:
-            if not race.comparisons:
-                continue
-            yield ""
-            yield section.title + (f", {race.setting}" if race.setting else "")
-            for comparison in race.comparisons:
-                yield f"  {races.sentence(comparison)}"
-                yield from (f"    {line}" for line in _below(comparison, section))
-            yield from (f"  {line}" for line in _ranking(race, rules))
+    every = [_Place(section, race) for section in sections for race in section.races if race.comparisons]
+    groups: dict[tuple[object, ...], list[_Found]] = {}
+    undecided: list[_Found] = []
+    for place in every:
+        for one in place.race.comparisons:
+            if one.is_asked and not one.verdict.is_decided_on_time:
+                undecided.append((place, one))
+            else:
+                groups.setdefault(_alike(one), []).append((place, one))
+    for group in groups.values():
+        yield ""
+        yield from (f"{place.name}: {races.sentence(one)}" for place, one in group)
+        yield from _folded([(place.name, list(_below(one, place.section))) for place, one in group])
+    if undecided:
+        yield ""
+        yield f"Undecided, {len(undecided)} of {sum(len(place.race.comparisons) for place in every)}:"
+        yield from (f"{place.name}: {races.sentence(one)}" for place, one in undecided)
+        yield from _folded(
+            [
+                (f"{one.first.short} against {one.second.short} on {place.name}", [*sentences.remarks(one)])
+                for place, one in undecided
+            ]
+        )
+    if ranked := [(place.name, list(_ranking(place.race, rules))) for place in every]:
+        folded = list(_folded(ranked))
+        yield from ["", *(line.strip() for line in folded)] if folded else []
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where contestants met."""
+
+    section: Section
+    race: Race
+
+    @property
+    def name(self) -> str:
+        """The data set, and the race's setting where there are several."""
+        return self.section.title + (f" ({self.race.setting})" if self.race.setting else "")
+
+
+_Found = tuple[_Place, Comparison]
+
+
+def _alike(one: Comparison) -> tuple[object, ...]:
+    """What comparisons share that stand in one paragraph: the pair, and what may be said of it."""
+    refused = one.refusal.kind if one.refusal else None
+    return (
+        one.first.plain_short,
+        one.second.plain_short,
+        one.verdict.on_time,
+        one.verdict.on_error,
+        refused,
+        bool(one.growth),
+    )
+
+
+def _folded(remarks: Sequence[tuple[str, list[str]]]) -> Iterator[str]:
+    """Remarks, each once: without a name where all have it, else with the names of those, or their number."""
+    who: dict[str, list[str]] = {}
+    for name, lines in remarks:
+        for line in lines:
+            who.setdefault(line, []).append(name)
+    for line, names in who.items():
+        if len(names) == len(remarks):
+            yield f"  {line}"
+        else:
+            of = ", ".join(names) if len(names) <= MAX_NAMES else f"{len(names)} of {len(remarks)}"
+            yield f"  {of}: {line}"
 
 
 def _of_rules(rules: stats.Rules) -> str:

@@ -6,28 +6,62 @@ what is coloured is a `rich.text.Text` that says so.
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 
-_WIDTH_IN_FILES = 160  # a pipe or file has no width of its own; rich would wrap tables at 80
+from bakeoff.errors import BakeoffError
+
+# C0 but tab and line feed, DEL and C1: what moves a terminal's cursor, colours it, or asks it for an answer.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0)) if code not in (9, 10)}
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A console as wide as the terminal, or wide enough for our tables where there is none.
+class _Console(Console):
+    """Shows control characters of what it is given as escapes; its own colours are not among them."""
 
-    stderr: for what goes on meanwhile; standard output is for results.
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else visible(text), style, control)
+
+
+def visible(text: str) -> str:
+    """The text with its control characters, tab and line feed apart, as ``\\x1b``."""
+    return text.translate(_CONTROLS)
+
+
+def console(*, stderr: bool = False, width_in_files: int = 160) -> Console:
+    """A console as wide as the terminal, or as `COLUMNS` says; in `NO_COLOR`, if that is set.
+
+    stderr: for what goes on meanwhile; standard output is for results. width_in_files: of pipes and files,
+    which have none of their own; by default enough for our tables.
     """
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else _WIDTH_IN_FILES
-    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+    known = stream.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    width = None if known else width_in_files
+    return _Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+
+def say(*lines: object) -> None:
+    """Print lines of results, to standard output."""
+    for line in lines:
+        print(visible(str(line)))
 
 
 def tell(line: str) -> None:
-    """Print a line about what goes on, to standard error."""
-    print(line, file=sys.stderr, flush=True)
+    """Print a line about what goes on, or went wrong, to standard error."""
+    print(visible(line), file=sys.stderr, flush=True)
+
+
+def tell_error(error: BakeoffError) -> None:
+    """Print what a person can mend, and how, to standard error."""
+    for line in error.message.split("\n"):
+        tell(f"error: {line}")
+    for line in filter(None, error.hint.split("\n")):
+        tell(f"hint: {line}")
 
 
 def table(*columns: str, right: Collection[str] = (), title: str | None = None, header: bool = True) -> Table:

@@ -6,7 +6,7 @@ import argparse
 
 from bakeoff import datasets
 from bakeoff.cli import downloads
-from bakeoff.cli.console import console, table, tell
+from bakeoff.cli.console import console, say, table, tell
 from bakeoff.errors import DatasetError
 
 
@@ -30,7 +30,7 @@ def _fetch(arguments: argparse.Namespace) -> int:
             made = datasets.fetch(
                 name, source=arguments.source, directory=arguments.data_dir, on_progress=on_download
             )
-            print(f"{name}: {made.num_train:,} training and {made.num_test:,} test images in {made.path}")
+            say(f"{name}: {made.num_train:,} training and {made.num_test:,} test images in {made.path}")
     return 0
 
 
@@ -40,5 +40,5 @@ def _verify(arguments: argparse.Namespace) -> int:
     for name in arguments.names or cached:
         for one in datasets.verify(name):
             damaged += bool(one.damaged)
-            print(f"{one.key}: {'; '.join(one.damaged) or 'as it should be'}")
+            say(f"{one.key}: {'; '.join(one.damaged) or 'as it should be'}")
     return DatasetError.exit_code if damaged else 0

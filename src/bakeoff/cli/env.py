@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import sys
 
 from bakeoff import environments
-from bakeoff.cli.console import console, table, tell
+from bakeoff.cli.console import console, say, table, tell, tell_error
 from bakeoff.errors import BakeoffError
 
 
@@ -32,9 +31,9 @@ def _create(arguments: argparse.Namespace) -> int:
     for name in arguments.names:
         try:
             made = environments.ensure(name, on_progress=tell)
-            print(f"{name}: ready, {made.python}")
+            say(f"{name}: ready, {made.python}")
         except BakeoffError as failure:
-            print(f"error: {failure.message}\nhint: {failure.hint}", file=sys.stderr)
+            tell_error(failure)
             failures.append(failure)
     return failures[0].exit_code if failures else 0
 
@@ -42,7 +41,7 @@ def _create(arguments: argparse.Namespace) -> int:
 def _remove(arguments: argparse.Namespace) -> int:
     for name in arguments.names:
         environments.remove(name)
-        print(f"{name}: removed")
+        say(f"{name}: removed")
     return 0
 
 
@@ -51,8 +50,8 @@ def _pack(arguments: argparse.Namespace) -> int:
     spec = environments.catalogue().get(arguments.name)
     compiler = ", and g++, with which Theano compiles while it runs" if spec and spec.needs_compiler else ""
     glibc = os.confstr("CS_GNU_LIBC_VERSION")
-    print(packed)
-    print(f"It needs Linux on {platform.machine()} with {glibc} or newer{compiler}.", file=sys.stderr)
-    print(f"Spark unpacks it with spark.archives={packed}#environment;", file=sys.stderr)
-    print("its interpreter is then ./environment/bin/python.", file=sys.stderr)
+    say(packed)
+    tell(f"It needs Linux on {platform.machine()} with {glibc} or newer{compiler}.")
+    tell(f"Spark unpacks it with spark.archives={packed}#environment;")
+    tell("its interpreter is then ./environment/bin/python.")
     return 0

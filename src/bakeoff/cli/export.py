@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bakeoff.cli.console import say
 from bakeoff.cli.stores import chosen_study, store_path
 from bakeoff.store.bundle import export_bundle
 from bakeoff.store.export import export
@@ -17,10 +18,10 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.bundle:
         bundled = export_bundle(path, arguments.bundle)
         left_out = f"; {bundled.num_left_out} unfinished left out" if bundled.num_left_out else ""
-        print(f"{arguments.bundle}: {bundled.num_runs} runs, {bundled.num_epochs} epochs{left_out}")
+        say(f"{arguments.bundle}: {bundled.num_runs} runs, {bundled.num_epochs} epochs{left_out}")
         return 0
     with Reader(path) as reader:
         study = chosen_study(arguments, reader)
     for written in export(path, arguments.output or Path(f"{study}-export"), arguments.format, study):
-        print(written)
+        say(written)
     return 0

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from bakeoff import report
+from bakeoff.cli.console import say
 from bakeoff.cli.stores import chosen_study, store_path
 from bakeoff.errors import ReportError
 from bakeoff.store.reader import Reader
@@ -24,11 +25,11 @@ def main(arguments: argparse.Namespace) -> int:
         frames = report.read(reader, chosen_study(arguments, reader))
     out = arguments.output or Path(f"{frames.study}-report.html")
     path = report.render(frames, out, figures=_listed(arguments.figures))
-    print(path)
+    say(path)
     for suffix in wanted:
         target = path.with_name(f"{path.stem}-tables.{suffix}")
         target.write_text("\n".join(map(_FORMATS[suffix], report.tables(frames))))
-        print(target)
+        say(target)
     return 0
 
 

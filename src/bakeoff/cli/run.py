@@ -11,10 +11,14 @@ from bakeoff.cli import downloads, progress, summary
 from bakeoff.cli.asked import study_of
 from bakeoff.cli.console import tell
 from bakeoff.cli.stores import store_path
+from bakeoff.errors import FAILED, UNDECIDED
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run what is missing of the study; 0 if all runs ended well and nothing asked is undecided, else 1."""
+    """Run what is missing of the study; 0 if all runs ended well, 1 if not.
+
+    9 if they did, and a study that runs until decided has undecided comparisons.
+    """
     chosen = study_of(arguments)
     store = store_path(arguments)
     told = _teller(arguments)
@@ -30,7 +34,9 @@ def main(arguments: argparse.Namespace) -> int:
         )
     if not arguments.json:
         summary.conclude(store, chosen.name, arguments)
-    return 0 if tally.all_ok and not tally.num_undecided else 1
+    if not tally.all_ok:
+        return FAILED
+    return UNDECIDED if tally.num_undecided else 0
 
 
 def _teller(arguments: argparse.Namespace) -> Callable[[str], None]:

@@ -1,4 +1,4 @@
-"""``bakeoff show``: the results of a study as tables; its runs, certificates or warnings one by one."""
+"""``bakeoff show``: the results of a study on one screen; its runs, certificates or warnings one by one."""
 
 from __future__ import annotations
 
@@ -25,24 +25,23 @@ def main(arguments: argparse.Namespace) -> int:
         study = chosen_study(arguments, reader)
         runs = reader.runs(study)
         certificates, warnings = reader.certificates(study), reader.warnings(study)
-    # Without an option all is shown, and what was verified and warned of only where there is any.
-    everything = not (arguments.runs or arguments.certificates or arguments.warnings)
     if arguments.json:
         frame = certificates if arguments.certificates else warnings if arguments.warnings else runs
         sys.stdout.write(frame.write_json())
         print()
         return 0
+    if not (arguments.runs or arguments.certificates or arguments.warnings):
+        summary.print_screen(path, study, arguments)
+        return 0
     screen = console()
-    if everything:
-        summary.print_summary(path, study)
     if arguments.runs:
         short = set(short_of_samples(runs)["run_id"])
         screen.print(_run_table(runs, short))
         if short:
             screen.print(Mark.SHORT.note)
-    if arguments.certificates or (everything and not certificates.is_empty()):
+    if arguments.certificates:
         screen.print(_certificate_table(certificates, runs))
-    if arguments.warnings or (everything and not warnings.is_empty()):
+    if arguments.warnings:
         screen.print(_warning_table(warnings))
     return 0
 

@@ -2,7 +2,7 @@
 
 render            the HTML report, and its figures as files
 tables            summary and verdict tables as cells; to_markdown, to_latex
-terminal_summary  the same in short, for a terminal
+screen            the results in short, for a terminal
 figures           Altair charts, for notebooks
 """
 
@@ -10,7 +10,8 @@ from bakeoff.races.frames import Frames
 from bakeoff.report import figures
 from bakeoff.report.page import Options, render
 from bakeoff.report.reading import read
-from bakeoff.report.summaries import tables, terminal_summary
+from bakeoff.report.screen import screen
+from bakeoff.report.summaries import tables
 from bakeoff.report.tables import Table, to_latex, to_markdown
 
 __all__ = [
@@ -20,8 +21,8 @@ __all__ = [
     "figures",
     "read",
     "render",
+    "screen",
     "tables",
-    "terminal_summary",
     "to_latex",
     "to_markdown",
 ]

@@ -26,7 +26,7 @@ MAX_TIMELINES, MAX_TIMELINE_TASKS = 4, 2000
 class Said:
     """What stands under one heading.
 
-    verdicts: claim and numbers. remarks: sentences before the figures. brief: a table for a terminal.
+    verdicts: claim and numbers. remarks: sentences before the figures.
     """
 
     title: str
@@ -34,7 +34,6 @@ class Said:
     remarks: tuple[str, ...]
     figures: tuple[Drawn, ...]
     tables: tuple[Table, ...]
-    brief: Table | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,6 @@ def _of_section(found: Cluster, contents: Contents, with_figures: bool) -> Said:
         remarks=tuple(_remarks(found, contents)),
         figures=tuple(drawn),
         tables=all_tables(found),
-        brief=tables.brief(found),
     )
 
 

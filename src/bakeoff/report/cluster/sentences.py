@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
 from bakeoff import stats
 from bakeoff.metrics import METRICS, RATIO
@@ -41,7 +42,7 @@ def machine_verdicts(cluster: Cluster) -> Iterator[Verdict]:
     """For each contestant that ran both ways: should it be distributed at all?"""
     for one in cluster.machine:
         yield (
-            _answer(one),
+            _answer([one]),
             _joined(
                 one,
                 [_interval(_above_one(one.verdict.time), one.verdict.rules), _total(one)],
@@ -50,15 +51,36 @@ def machine_verdicts(cluster: Cluster) -> Iterator[Verdict]:
         )
 
 
-def _answer(one: Between) -> str:
-    """The first is one machine, the second the cluster: is the first slower?"""
-    where = f"{one.second.base} on {one.second.placed}"
-    ratio, kind = one.verdict.time, one.verdict.on_time
+def in_short(cluster: Cluster) -> Iterator[tuple[stats.Kind, str]]:
+    """Should it be distributed at all? All of one answer together; then each layout that is better."""
+    answers: dict[tuple[stats.Kind, bool, bool, str], list[Between]] = {}
+    for one in cluster.machine:
+        kind, ratio = one.verdict.on_time, one.verdict.time.ratio
+        whole = kind == one.total.kind == stats.SLOWER
+        alike = kind, whole, ratio is not None and ratio > 1, _at_what_error(one.verdict.inverse)
+        answers.setdefault(alike, []).append(one)
+    yield from ((kind, _answer(pairs)) for (kind, *_), pairs in answers.items())
+    for one in cluster.layouts:
+        if one.verdict.on_time is stats.FASTER:
+            times = RATIO.text(one.verdict.time.inverse.ratio)
+            claim = f"{one.first.base}: {one.first.placed} trains {times}× faster than {one.second.placed}"
+            yield stats.FASTER, claim + _at_what_error(one.verdict)
+
+
+def _answer(pairs: Sequence[Between]) -> str:
+    """The first of a pair is one machine, the second the cluster: is the first slower? All answer alike."""
+    placed: dict[str, list[str]] = {}
+    for one in pairs:
+        placed.setdefault(one.second.base, []).append(one.second.placed)
+    where = ", ".join(f"{base} on {' and '.join(layouts)}" for base, layouts in placed.items())
+    verdict, total = pairs[0].verdict, pairs[0].total
+    ratio, kind = verdict.time, verdict.on_time
     if ratio.ratio is None:
         return f"Distribute {where}? {stats.TOO_FEW}"
-    times = RATIO.text(_above_one(ratio).ratio)
-    error = _at_what_error(one.verdict.inverse)
-    if kind == one.total.kind == stats.SLOWER:
+    ratios = sorted(_above_one(one.verdict.time).ratio or math.nan for one in pairs)
+    times = " to ".join(dict.fromkeys(map(RATIO.text, (ratios[0], ratios[-1]))))
+    error = _at_what_error(verdict.inverse)
+    if kind == total.kind == stats.SLOWER:
         return f"Distribute {where}: it trains {times}× faster than on one machine{error}"
     if kind == stats.SLOWER:
         claim = f"Distribute {where} for longer work only: training is {times}× faster, the whole job is not"

@@ -71,31 +71,6 @@ def table_one(cluster: Cluster) -> Table:
     )
 
 
-def brief(cluster: Cluster) -> Table:
-    """Table 1 for a terminal: means, and what part of the time was not training."""
-    entrants = _by_layout(cluster)
-    names = ("total_s", "median_task_s", "gc_mean_s", "final_validation_error")
-    metrics = [METRICS["gc_s" if name == "gc_mean_s" else name] for name in names]
-    columns = []
-    for name, metric in zip(names, metrics, strict=True):
-        columns.append(metric.texts([stats.summarize(cluster.values(one, name)).mean for one in entrants]))
-    rows = []
-    for index, one in enumerate(entrants):
-        outside = stats.summarize([1 - share["training"] for share in cluster.shares(one)]).mean
-        failed, lost = (int(sum(cluster.values(one, column))) for column in ("num_failed", "num_lost"))
-        remarks = [f"{failed} attempts failed"] * bool(failed) + [f"{lost} executors lost"] * bool(lost)
-        remarks += [f"{Mark.SHORT.symbol} some samples silently left out"] * one.contestant.is_short
-        cells = (METRICS["share"].text(outside), ", ".join(remarks))
-        rows.append((one.at, str(len(cluster.of(one))), *(column[index] for column in columns), *cells))
-    headings = (*(metric.heading for metric in metrics), "Not training (%)", "Remarks")
-    return Table(
-        "brief",
-        f"{cluster.section.title} on a cluster",
-        (Column("Contestant", False), *map(Column, ("Runs", *headings))),
-        tuple(rows),
-    )
-
-
 def printed(cluster: Cluster) -> Table:
     """The study's own figures for the section's data; no rows for data that it did not use."""
     dataset = str(cluster.section.runs["dataset"][0])

@@ -24,14 +24,21 @@ def trust(calibrations: pl.DataFrame | None, runs: pl.DataFrame) -> Trust | None
     """
     if calibrations is None or not len(runs):
         return None
-    machine_id = str(runs["machine_id"][0])
-    for _, mine in calibrations.group_by("study_digest", maintain_order=True) if len(calibrations) else ():
-        found = calibration.assess(mine, machine_id)
-        if found is not None:
-            words = found.sentence()
-            return Trust(not found.passed, f"{words[0].upper()}{words[1:]}.")
+    found = last(calibrations, runs)
+    if found is not None:
+        words = found.sentence()
+        return Trust(not found.passed, f"{words[0].upper()}{words[1:]}.")
     return Trust(
         True,
         "This machine was never calibrated: whether it tells equal contestants apart by chance, and small "
         "differences at all, is not known. Run bakeoff calibrate.",
     )
+
+
+def last(calibrations: pl.DataFrame, runs: pl.DataFrame) -> calibration.Calibration | None:
+    """The last calibration of the machine of these runs; None where it has none."""
+    machine_id = str(runs["machine_id"][0])
+    for _, mine in calibrations.group_by("study_digest", maintain_order=True) if len(calibrations) else ():
+        if found := calibration.assess(mine, machine_id):
+            return found
+    return None
