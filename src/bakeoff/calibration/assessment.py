@@ -197,9 +197,8 @@ def _reach(good: pl.DataFrame, epochs: pl.DataFrame) -> tuple[stats.Resolution |
     if seen is None:
         return tuple(None for _ in REACH_S)
     frame = good.with_columns(trained_s=pl.col("train_s") + pl.col("evaluation_s"))
-    stopped_s = pl.col("stopped_s").fill_null(0.0) if "stopped_s" in frame.columns else 0.0  # for others
     start_s, epoch_s = frame.select(
-        (pl.col("wall_s") - stopped_s - pl.col("trained_s")).median(),
+        (pl.col("wall_s") - pl.col("trained_s")).median(),
         epoch_s=(pl.col("trained_s") / pl.col("num_epochs")).median(),
     ).row(0)
     choice = _EPOCHS if seen.epoch is not None else (seen.num_epochs,)
