@@ -55,7 +55,7 @@ def test_plan_of_a_long_study_can_be_listed_in_full(program: Any) -> None:
 
 def test_a_master_is_that_of_the_trials_on_a_cluster(program: Any) -> None:
     arguments = ("--master", "spark://far:7077", "--set", "distribution_options.master=yarn", "--json")
-    plan = json.loads(program("plan", "quick-distributed", *arguments).stdout)
+    plan = json.loads(program("plan", "paper-distributed-today", *arguments).stdout)
     follows = [run for branch in plan["follow_up"]["branches"] for run in branch["runs"]]
     for run in plan["runs"] + follows:
         on_cluster = run["settings"]["distribution"] == "elephas"
@@ -64,10 +64,10 @@ def test_a_master_is_that_of_the_trials_on_a_cluster(program: Any) -> None:
 
 
 def test_plan_tells_what_follows(program: Any) -> None:
-    out = program("plan", "quick-distributed").stdout
-    then = "then: 4 trials × 1 repeat = 4 runs with dataset fashion_mnist on the better layout (2x1 or 1x2)"
-    assert then in out and "100 a task" in out
-    assert "`bakeoff run quick-distributed` takes minutes" in out
+    small = program("plan", "quick-distributed").stdout
+    assert "100 a task" in small and "`bakeoff run quick-distributed` takes minutes" in small
+    out = program("plan", "paper-distributed-today").stdout
+    assert "runs with dataset fashion_mnist on the better layout (5x4 or 4x5)" in out
     assert "then:" not in program("plan", "tiny.toml").stdout
 
 

@@ -89,8 +89,8 @@ def test_each_contestant_of_a_cluster_also_runs_on_one_machine(name: str) -> Non
     """In the same environment, over as many epochs, with as large a step: else there is no speed-up."""
     study = load(name)
     follow_up = study.follow_up
-    assert follow_up is not None and follow_up.choose == "distribution_options.layout"
-    for trials in (study.trials, *(branch.trials for branch in follow_up.branches)):
+    assert follow_up is None or follow_up.choose == "distribution_options.layout"
+    for trials in (study.trials, *(branch.trials for branch in (follow_up.branches if follow_up else ()))):
         settings = [trial.settings for trial in trials]
         alone = {
             (one.backend, one.environment, one.dataset, one.epochs, one.train_images, one.global_batch_size)

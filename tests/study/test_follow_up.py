@@ -137,7 +137,7 @@ def test_an_override_of_the_axis_leaves_a_single_value(load_text: Load) -> None:
 def test_an_override_of_what_it_changes_leaves_nothing_to_follow(load_text: Load) -> None:
     assert load_text(STUDY + FASHION, "dataset=mnist").follow_up is None
     assert load_text(STUDY + FASHION, "follow_up={}").follow_up is None
-    assert load("quick-distributed", ["dataset=mnist"]).follow_up is None
+    assert load("paper-distributed", ["dataset=mnist"]).follow_up is None
 
 
 def test_an_override_reaches_the_trials_that_follow(load_text: Load) -> None:

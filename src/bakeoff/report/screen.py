@@ -19,7 +19,7 @@ from bakeoff.races.marks import Label, Mark
 from bakeoff.races.sections import Section
 from bakeoff.report.cluster import conclusions
 from bakeoff.report.cluster.contents import cluster
-from bakeoff.report.cluster.sentences import in_short
+from bakeoff.report.cluster.sentences import in_short, where_time_went
 from bakeoff.report.contents import FAILED, Contents, compose
 from bakeoff.report.opening import statements
 from bakeoff.report.opening.trust import last
@@ -362,6 +362,8 @@ def _on_clusters(contents: Contents) -> Iterator[Words]:
         for kind, claim in in_short(one):
             tone = Tone.OPEN if kind in _OPEN else Tone.PLAIN
             yield Words(f"{claim}{f', on {one.section.title}' if len(clusters) > 1 else ''}.", tone)
+        if any(pair.verdict.on_time is stats.FASTER for pair in one.machine):
+            yield from map(Words, list(where_time_went(one))[:MAX_ALIKE])
     if conclusions.chosen(clusters) is not None:
         yield Words("What became of the conclusions of 2023 is in the report.")
 

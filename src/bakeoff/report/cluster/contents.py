@@ -21,7 +21,7 @@ from bakeoff.races.evaluations import Evaluations, evaluations
 from bakeoff.races.frames import distributed, observed_of, parsed
 from bakeoff.races.marks import Label
 from bakeoff.races.sections import Section
-from bakeoff.races.verdicts import paired, rules_of, verdict
+from bakeoff.races.verdicts import by_block, paired, rules_of, verdict
 from bakeoff.report.cluster import measures
 from bakeoff.report.contents import Contents
 
@@ -228,8 +228,10 @@ def cluster(section: Section, contents: Contents) -> Cluster:
     evaluated = evaluations(frames.facts, runs)
     rules = rules_of(frames.document)
 
+    lent = {column: _lent(entrants, runs, column) for column in ("train_s", "total_s")}
+
     def between(first: Entrant, second: Entrant) -> Between:
-        return _between(first, second, runs, frames.outcomes, evaluated, rules)
+        return _between(first, second, runs, frames.outcomes, evaluated, rules, lent)
 
     # Who learnt nothing is faster or slower than nobody.
     learnt = [one for one in entrants if one.is_distributed and not one.contestant.learning.is_nothing]
@@ -306,13 +308,25 @@ def _between(
     outcomes: pl.DataFrame,
     evaluated: Evaluations,
     rules: stats.Rules,
+    lent: Mapping[str, Mapping[frozenset[str], stats.Lent]],
 ) -> Between:
     ids = first.contestant.trial_id, second.contestant.trial_id
     a, b = (runs.filter(trial_id=trial_id) for trial_id in ids)
-    found = verdict(*ids, runs, outcomes, evaluated, rules)
-    return Between(
-        first, second, verdict=found, total=stats.judge(*paired(a, b, "total_s"), rules=found.rules)
+    of_train, of_total = (lent[column].get(frozenset(ids)) for column in ("train_s", "total_s"))
+    found = verdict(*ids, runs, outcomes, evaluated, rules, lent=of_train)
+    total = stats.judge(*paired(a, b, "total_s"), rules=found.rules, lent=of_total)
+    return Between(first, second, verdict=found, total=total)
+
+
+def _lent(
+    entrants: Sequence[Entrant], runs: pl.DataFrame, column: str
+) -> Mapping[frozenset[str], stats.Lent]:
+    """By pair of trial_ids, what the section's other contestants show of the noise of these seconds."""
+    of = [one.contestant.trial_id for one in entrants]
+    (found,) = stats.lend(
+        [{one: dict(zip(*by_block(runs.filter(trial_id=one), column), strict=True)) for one in of}]
     )
+    return found
 
 
 def _faster_first(pair: Between) -> Between:
