@@ -2,6 +2,7 @@
 
 import dataclasses
 import html
+import os
 import re
 import subprocess
 import sys
@@ -651,8 +652,9 @@ def test_runs_without_tasks_or_facts_leave_gaps_and_break_nothing(tmp_path: Path
 def test_show_marks_runs_and_contestants(tmp_path: Path) -> None:
     store = write(tmp_path / "s", SHORT, repeats=1)
     command = [sys.executable, "-m", "bakeoff", "show", "--store", str(store)]
+    wide = {**os.environ, "COLUMNS": "160"}
     for more, marked in (([], "theano 11.00 † 11.00 8.00"), (["--runs"], "theano · 2x1 †")):
-        shown = subprocess.run([*command, *more], capture_output=True, text=True, check=True).stdout
+        shown = subprocess.run([*command, *more], env=wide, capture_output=True, text=True, check=True).stdout
         words = " ".join(shown.split())
         assert marked in words and "silently left out of its training" in words
         assert "tensorflow · 2x1 †" not in words

@@ -65,7 +65,10 @@ def tell_error(error: BakeoffError) -> None:
 
 
 def table(*columns: str, right: Collection[str] = (), title: str | None = None, header: bool = True) -> Table:
-    """An empty table in the one style that we have. right: the columns that are aligned to the right."""
+    """An empty table in the one style that we have. right: the columns that are aligned to the right.
+
+    What a narrow terminal has no room for goes on in the next line: nothing is cut.
+    """
     made = Table(
         title=title,
         title_justify="left",
@@ -75,5 +78,5 @@ def table(*columns: str, right: Collection[str] = (), title: str | None = None, 
         show_header=header,
     )
     for name in columns:
-        made.add_column(name, justify="right" if name in right else "left")
+        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
     return made
