@@ -78,5 +78,7 @@ def table(*columns: str, right: Collection[str] = (), title: str | None = None, 
         show_header=header,
     )
     for name in columns:
-        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        made.add_column(
+            name, justify="right" if name in right else "left", overflow="fold", min_width=len(name)
+        )
     return made
