@@ -74,7 +74,8 @@ def table(*columns: str, right: Collection[str] = (), title: str | None = None, 
         title_justify="left",
         box=None,
         header_style="dim",
-        padding=(0, 2),
+        padding=(0, 1),
+        pad_edge=False,
         show_header=header,
     )
     for name in columns:
