@@ -76,6 +76,7 @@ def table(*columns: str, right: Collection[str] = (), title: str | None = None, 
         header_style="dim",
         padding=(0, 1),
         pad_edge=False,
+        collapse_padding=True,
         show_header=header,
     )
     for name in columns:
