@@ -75,6 +75,7 @@ def main(arguments: argparse.Namespace) -> int:
     screen.print(Text.assemble((chosen.title, "bold"), f" ({chosen.name})\n{chosen.description.strip()}\n"))
     screen.print(
         f"{_amount(chosen, chosen.trials)}, in randomized blocks of one repeat each (seed {chosen.seed})"
+        f"{_turns(chosen)}"
     )
     screen.print(_rules(chosen))
     for words in study.comparisons.not_compared(chosen.trials):
@@ -130,6 +131,15 @@ def _cannot_run(specs: Sequence[RunSpec], in_the_way: Mapping[str, BakeoffError]
         yield Text.assemble(("can't run here", "red"), f": {names}: {message}")
         if hint:
             yield Text(f"  {hint}", "dim")
+
+
+def _turns(chosen: study.Study) -> str:
+    """How a block's contestants share the machine, where that is not one after the other."""
+    settings = chosen.trials[0].settings
+    if not settings.alternates:
+        return ""
+    length = "an epoch" if settings.turn_steps is None else f"{settings.turn_steps} steps"
+    return f"; a block's contestants live at the same time and train {length} each in turn"
 
 
 def _amount(chosen: study.Study, trials: Sequence[study.Trial]) -> str:
