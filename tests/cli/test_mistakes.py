@@ -16,7 +16,6 @@ QUIET = ("--quiet", "--no-report")
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        ((), 2, "required: COMMAND"),
         (("bake",), 2, "invalid choice: 'bake'"),
         (("run",), 2, "required: STUDY"),
         (("run", "tiny.toml", "--quiet", "--json"), 2, "not allowed with"),
