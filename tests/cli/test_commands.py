@@ -129,7 +129,7 @@ def test_show_takes_the_study_begun_last_or_the_one_named(done: Any) -> None:
 def test_studies_lists_built_in_and_stored(done: Any) -> None:
     out = done("studies").stdout
     for name in ("quick", "paper", "paper-today", "sweep", "smoke", "paper-distributed"):
-        assert f"  {name} " in out
+        assert f"{name} " in out
     (line,) = (line for line in out.splitlines() if line.split()[:1] == ["tiny"])
     assert line.split()[2:4] == ["4", "4"]
 

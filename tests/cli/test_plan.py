@@ -87,7 +87,7 @@ def test_backends_are_asked_without_their_frameworks() -> None:
 
 def test_show_has_certificates_and_warnings(program: Any) -> None:
     program("import", ROOT / "results" / "verdicts" / "cost.bundle.zip")
-    out = program("show", "study-question").stdout
+    out = "".join(program("show", "study-question", what).stdout for what in ("--certificates", "--warnings"))
     assert "Certificates" in out and "different" in out and "conv2d_1/bias" in out
     assert "Warnings" in out and "reads its step counter" in out
     (certificate,) = json.loads(program("show", "study-question", "--certificates", "--json").stdout)

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from bakeoff.cli import console, progress
 from bakeoff.environments import Environment
@@ -61,7 +60,8 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """A terminal of 120 columns that keeps what is written to it."""
     text = io.StringIO()
     options = {"file": text, "force_terminal": True, "width": 120, "height": 40, "color_system": "standard"}
-    monkeypatch.setattr(console, "Console", lambda **ours: Console(**ours | options))
+    made = console._Console
+    monkeypatch.setattr(console, "_Console", lambda **ours: made(**ours | options))
     return text
 
 
