@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 
 from bakeoff import environments
 from bakeoff.environments import Environment, interpreters
+
+# xdist sets it for its workers; ours is the width of a program whose output goes to a pipe.
+os.environ.pop("COLUMNS", None)
 
 # What a busy machine takes for an example is no property of ours.
 hypothesis.settings.register_profile("unhurried", deadline=None)
