@@ -291,7 +291,7 @@ def test_the_program_plans_runs_and_resumes_what_follows(program: Any) -> None:
     again = program("run", "real.toml", "--no-report", "--json")
     assert again.stdout == "" and "epoch s 0.0 was chosen before" in again.stderr
     assert "time: about" in program("plan", "real.toml").stdout
-    assert "6" in next(line for line in program("studies").stdout.splitlines() if " real " in line)
+    assert "6" in next(line for line in program("studies").stdout.splitlines() if line.startswith("real "))
 
 
 def test_an_interrupted_follow_up_goes_on(program: Any) -> None:
