@@ -17,7 +17,7 @@ from bakeoff.races.choice import choose_fastest
 from bakeoff.races.compose import certified_rounds
 from bakeoff.races.contestants import as_computed
 from bakeoff.races.definitions import Certified, Contestant
-from bakeoff.races.evaluations import Evaluations, evaluations
+from bakeoff.races.evaluations import evaluations
 from bakeoff.races.frames import distributed, observed_of, parsed
 from bakeoff.races.marks import Label
 from bakeoff.races.sections import Section
@@ -231,7 +231,12 @@ def cluster(section: Section, contents: Contents) -> Cluster:
     lent = {column: _lent(entrants, runs, column) for column in ("train_s", "total_s")}
 
     def between(first: Entrant, second: Entrant) -> Between:
-        return _between(first, second, runs, frames.outcomes, evaluated, rules, lent)
+        ids = first.contestant.trial_id, second.contestant.trial_id
+        a, b = (runs.filter(trial_id=trial_id) for trial_id in ids)
+        of_train, of_total = (lent[column].get(frozenset(ids)) for column in ("train_s", "total_s"))
+        found = verdict(*ids, runs, frames.outcomes, evaluated, rules, lent=of_train)
+        total = stats.judge(*paired(a, b, "total_s"), rules=found.rules, lent=of_total)
+        return Between(first, second, verdict=found, total=total)
 
     # Who learnt nothing is faster or slower than nobody.
     learnt = [one for one in entrants if one.is_distributed and not one.contestant.learning.is_nothing]
@@ -299,23 +304,6 @@ def _problem(entrant: Entrant) -> str:
     """What it was to solve: all settings but those that one machine and a cluster need not share."""
     options = {key for key in entrant.settings if key.startswith("distribution_options")}
     return _but(entrant, _OF_THE_MACHINE | options)
-
-
-def _between(
-    first: Entrant,
-    second: Entrant,
-    runs: pl.DataFrame,
-    outcomes: pl.DataFrame,
-    evaluated: Evaluations,
-    rules: stats.Rules,
-    lent: Mapping[str, Mapping[frozenset[str], stats.Lent]],
-) -> Between:
-    ids = first.contestant.trial_id, second.contestant.trial_id
-    a, b = (runs.filter(trial_id=trial_id) for trial_id in ids)
-    of_train, of_total = (lent[column].get(frozenset(ids)) for column in ("train_s", "total_s"))
-    found = verdict(*ids, runs, outcomes, evaluated, rules, lent=of_train)
-    total = stats.judge(*paired(a, b, "total_s"), rules=found.rules, lent=of_total)
-    return Between(first, second, verdict=found, total=total)
 
 
 def _lent(
