@@ -12,8 +12,9 @@ from typing import Any
 import polars as pl
 
 from bakeoff.races.definitions import Contestant
-from bakeoff.races.frames import backend_rank, plain, short_of_samples
+from bakeoff.races.frames import plain, short_of_samples
 from bakeoff.races.learning import Learning
+from bakeoff.registry import backend_rank
 from bakeoff.study import racing
 from bakeoff.study.schema import OPTION_TABLES
 

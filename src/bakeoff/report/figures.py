@@ -11,6 +11,7 @@ travels in the chart's ``usermeta``.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from bakeoff import registry
 from bakeoff.metrics import METRICS, RATIO, Metric
-from bakeoff.races.frames import backend_rank
 from bakeoff.races.sentences import answer
+from bakeoff.registry import backend_rank
 from bakeoff.stats import Plateau, Verdict, summarize
 
 Figure = alt.LayerChart | alt.FacetChart
@@ -36,12 +38,7 @@ MAX_CURVES, MAX_CURVE_POINTS = 10, 4000
 # One colour per backend, light page and dark page. Each has a contrast of at least 3:1 with its page
 # and stays apart from the others for colour-blind eyes (tests/report/test_figures.py measures both).
 BACKEND_COLOURS: Mapping[str, tuple[str, str]] = {
-    "theano": ("#9c3008", "#e2523a"),
-    "tensorflow": ("#c78500", "#fbbf4d"),
-    "jax": ("#3b82f6", "#8ab4ff"),
-    "torch": ("#86309f", "#a76bc4"),
-    "tensorflow1": ("#1f6f54", "#a7f7e4"),
-    "fake": ("#6b7280", "#9ca3af"),
+    name: brought.record.colours for name, brought in registry.backends().items()
 }
 SPARE_COLOURS: tuple[tuple[str, str], ...] = (
     ("#334155", "#cbd5e1"),
@@ -119,23 +116,27 @@ class Palette:
 
     names: tuple[str, ...]
     colours: tuple[str, ...]
+    symbols: tuple[str, ...]
 
     @classmethod
     def of(cls, contestants: Iterable[tuple[str, str]]) -> Palette:
-        """For pairs of name and backend. A backend's first contestant has the backend's colour."""
+        """For pairs of name and backend. A backend's first contestant has the backend's colour and symbol."""
         unique = dict(contestants)
         order = {name: number for number, name in enumerate(unique)}
         ranked = sorted(unique, key=lambda name: (backend_rank(unique[name]), order[name]))
-        colours, taken, spare = [], set(), 0
-        for name in ranked:
-            backend = unique[name]
-            if backend in BACKEND_COLOURS and backend not in taken:
-                colours.append(BACKEND_COLOURS[backend][0])
-                taken.add(backend)
-            else:
-                colours.append(SPARE_COLOURS[spare % len(SPARE_COLOURS)][0])
-                spare += 1
-        return cls(tuple(ranked), tuple(colours))
+        known = registry.backends()
+        first = {backend: name for name in reversed(ranked) if (backend := unique[name]) in known}
+        own = {name: known[backend].record for backend, name in first.items()}
+        used = {record.symbol for record in own.values()}
+        spare = (
+            itertools.cycle(SPARE_COLOURS),
+            itertools.cycle([one for one in SHAPES if one not in used] or SHAPES),
+        )
+        looks = [
+            (own[name].colours[0], own[name].symbol) if name in own else (next(spare[0])[0], next(spare[1]))
+            for name in ranked
+        ]
+        return cls(tuple(ranked), tuple(colour for colour, _ in looks), tuple(symbol for _, symbol in looks))
 
     def colour(self, **options: Any) -> alt.Color:
         """The colour channel."""
@@ -164,8 +165,7 @@ class Palette:
 
     def shape(self, **options: Any) -> alt.Shape:
         """The symbol channel, for points."""
-        symbols = [SHAPES[index % len(SHAPES)] for index in range(len(self.names))]
-        scale = alt.Scale(domain=list(self.names), range=symbols)
+        scale = alt.Scale(domain=list(self.names), range=list(self.symbols))
         return alt.Shape("contestant:N", title=None, scale=scale, sort=None, **options)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from bakeoff import stats
+from bakeoff import registry, stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, NO_VALUE, RATIO
 from bakeoff.races.definitions import DIFFERENT, Comparison, Contestant
 from bakeoff.races.frames import parsed, plain, short_of_samples
@@ -313,19 +313,18 @@ def left_out(contents: Contents) -> Table:
     return Table("left-out", "Results under other conditions, left out", columns, tuple(rows))
 
 
-_PACKAGES = re.compile(
-    r"(keras|tensorflow|jax|torch|theano|numpy|scipy|h5py|ml[-_]dtypes|pytensor|nvidia|triton).*",
-    re.IGNORECASE,
-)
+# Beginnings of the names of packages that decide what is computed, beside the backends' own.
+_PACKAGES = ("numpy", "scipy", "h5py", "ml-dtypes", "ml_dtypes", "pytensor", "nvidia", "triton")
 
 
 def versions(contents: Contents) -> Table:
     """Versions that were seen to run, by environment."""
+    told = (*_PACKAGES, *(name for one, _ in registry.backends().values() for name in one.packages))
     found: dict[str, dict[str, set[str]]] = {}
     for environment, _, facts in _facts(contents):
         seen = found.setdefault(environment, {})
         for package, version in (facts["observed"].get("versions") or {}).items():
-            if _PACKAGES.fullmatch(str(package)):
+            if str(package).lower().startswith(told):
                 seen.setdefault(str(package).lower().replace("_", "-"), set()).add(str(version))
     packages = sorted({package for seen in found.values() for package in seen})
     rows = tuple(

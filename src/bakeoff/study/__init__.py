@@ -20,7 +20,6 @@
 
 from bakeoff.study.definitions import (
     DATASETS,
-    ENVIRONMENTS,
     FEWEST_BLOCKS,
     Branch,
     Budget,
@@ -36,7 +35,6 @@ from bakeoff.study.loading import builtin_names, load
 
 __all__ = [
     "DATASETS",
-    "ENVIRONMENTS",
     "FEWEST_BLOCKS",
     "Branch",
     "Budget",

@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from bakeoff import registry
 from bakeoff.study import content
-from bakeoff.study.definitions import CLUSTER_ENVIRONMENTS, DATASETS, ENVIRONMENTS
+from bakeoff.study.definitions import DATASETS
 from bakeoff.study.document import Place, Problems
 from bakeoff.study.expansion import EACH_EPOCH, KNOWN_OPTIONS, Candidate
 from bakeoff.study.schema import names, shown, suggestion
@@ -54,16 +55,17 @@ def _check_environment(candidate: Candidate, environments: Collection[str], note
         environment is None and candidate.settings["distribution"] != "single"
     ):
         return  # what can't be distributed at all is said by the check of the distribution
-    known = [*ENVIRONMENTS, *environments]
-    if environment not in ENVIRONMENTS:
+    ours = registry.environments()
+    known = [*ours, *environments]
+    if environment not in ours:
         note(
             f"expected one of {names(known)}; got `{environment}`{suggestion(environment, known)}",
             "environment",
         )
-    elif backend not in ENVIRONMENTS[environment]:
-        serving = [name for name, backends in ENVIRONMENTS.items() if backend in backends]
+    elif backend not in ours[environment].backends:
+        serving = [name for name, served in ours.items() if backend in served.backends]
         note(
-            f"environment `{environment}` serves {names(ENVIRONMENTS[environment])}, not `{backend}`, "
+            f"environment `{environment}` serves {names(ours[environment].backends)}, not `{backend}`, "
             f"which runs in {names([*serving, *environments])}",
             "environment",
             "backend",
@@ -175,12 +177,13 @@ def _check_options(candidate: Candidate, problems: Problems) -> bool:
 def _check_elephas(settings: Mapping[str, Any], environments: Collection[str], note: Note) -> None:
     """What must hold on a cluster."""
     backend, environment = settings["backend"], settings["environment"]
-    if environment not in (*CLUSTER_ENVIRONMENTS, *environments):
-        serving = [name for name in CLUSTER_ENVIRONMENTS if backend in ENVIRONMENTS[name]]
+    of_cluster = {name: one for name, one in registry.environments().items() if one.environment.has_spark}
+    if environment not in (*of_cluster, *environments):
+        serving = registry.environments_of(backend, has_spark=True)
         if serving:
             how = f"`{backend}` has Spark and Elephas in {names(serving)}"
         else:
-            backends = dict.fromkeys(one for name in CLUSTER_ENVIRONMENTS for one in ENVIRONMENTS[name])
+            backends = dict.fromkeys(name for served in of_cluster.values() for name in served.backends)
             how = f"no release of Elephas runs with `{backend}`: expected one of {names(backends)}"
         got = f", not in `{environment}`" if environment and serving else ""
         note(f"distribution `elephas`: {how}{got}", "environment", "backend", "distribution")

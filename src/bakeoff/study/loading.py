@@ -11,11 +11,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from bakeoff import registry
 from bakeoff.errors import StudyError
 from bakeoff.study import checks, comparisons, content, expansion, follow_up, naming
 from bakeoff.study.definitions import (
     DATASETS,
-    ENVIRONMENTS,
     FEWEST_BLOCKS,
     LATER_SETTINGS,
     Branch,
@@ -137,7 +137,7 @@ def _environments(tables: Mapping[str, Any], problems: Problems) -> dict[str, En
     requests = {}
     for name, data in tables.items():
         place = ("environments", name)
-        if name in ENVIRONMENTS:
+        if name in registry.environments():
             problems.add(place, f"`{name}` is one of Bakeoff's own environments; give yours another name")
         if not isinstance(data, Mapping):
             problems.add(place, f"expected a table with `python` or `lock`; got {shown(data)}")

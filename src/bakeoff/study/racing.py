@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bakeoff import registry
 from bakeoff.study.naming import key_name, text
 from bakeoff.study.schema import OPTION_TABLES
-from bakeoff_worker.distribution.catalogue import ELEPHAS, merging
+from bakeoff_worker.distribution.catalogue import merging
 
 # Name a contestant or its problem, or change nothing that is measured.
 _NO_AXES = frozenset(
@@ -86,7 +87,8 @@ def as_computed(settings: Mapping[str, Any], backend: str, release: str = "") ->
     """
     found = dict(settings)
     mode, merge = (found.get(f"distribution_options.{key}") for key in ("mode", "merge"))
-    version = release or ELEPHAS.get(backend, "")
+    brought = registry.backends().get(backend)
+    version = release or (brought and brought.record.elephas)
     if mode and version and merging(version, mode, merge or "as_released") == "mean":
         found["distribution_options.merge"] = "averaged"
     return found
