@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, RATIO
 from bakeoff.races.definitions import DIFFERENT, NOT_COMPARED, SAME, Comparison, Race
 from bakeoff.races.marks import Mark
-
-# Other measures of a pair, in the order in which they are shown, and what they are called.
-MEASURES: Mapping[str, str] = {
-    "epoch_s": "time per epoch after the warm-up",
-    "throughput_images_per_s": "throughput",
-    "total_s": "total time, start-up and evaluation included",
-    "first_step_s": "first step, compilation included",
-    "cpu_s": "CPU time",
-    "energy_j": "energy of the processors while training",
-    "device_energy_j": "energy of the GPU while training",
-}
 
 
 def sentence(comparison: Comparison) -> str:
@@ -315,10 +304,10 @@ def ranking_words(race: Race) -> str:
 
 def measure_words(comparison: Comparison) -> Iterator[tuple[str, str]]:
     """Each other measure of a pair and its ratio, first to second, with the interval."""
-    for name, words in MEASURES.items():
+    for name, metric in METRICS.items():
         ratio = comparison.measures.get(name)
         if ratio is not None and ratio.ratio is not None:
-            yield words, f"{_times(ratio)} ({interval(ratio, comparison.verdict.rules)})"
+            yield metric.compared, f"{_times(ratio)} ({interval(ratio, comparison.verdict.rules)})"
 
 
 def interval(ratio: stats.TimeRatio, rules: stats.Rules) -> str:

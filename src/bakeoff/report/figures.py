@@ -171,13 +171,13 @@ class Palette:
 
 # ---- times --------------------------------------------------------------------------------------
 
-TIMES = ("train_s", "wall_s", "user_s", "system_s", "device_s")
-
 
 def execution_times(
-    runs: pl.DataFrame, metrics: Sequence[str] = TIMES, palette: Palette | None = None
+    runs: pl.DataFrame, metrics: Sequence[str] | None = None, palette: Palette | None = None
 ) -> Figure:
-    """Seconds per run, one panel for each metric: every repeat a dot, their mean, its 95 % interval.
+    """What runs took, one panel for each metric: every repeat a dot, their mean, its 95 % interval.
+
+    metrics: None takes those that `bakeoff.metrics` has for this figure: times, and energy.
 
     Intervals are drawn from three repeats on. Metrics that nobody measured are left out. Runs on a
     disturbed machine are hollow. Of more than 40 repeats the range is drawn instead of the dots.
@@ -185,7 +185,7 @@ def execution_times(
     runs = _named(runs)
     palette = palette or _palette(runs)
     rows: list[dict[str, Any]] = []
-    for name in metrics:
+    for name in metrics or [name for name, metric in METRICS.items() if metric.in_figure]:
         if name not in runs.columns or not runs[name].is_not_null().any():
             continue
         for (contestant,), group in runs.group_by(["contestant"], maintain_order=True):
@@ -197,7 +197,7 @@ def execution_times(
     value_axis = alt.Axis(grid=True, domain=False, tickCount=5)
     x = alt.X("value:Q", title=None, axis=value_axis, scale=alt.Scale(type="linear", zero=True))
     ends: dict[str, Any] = {"x": alt.X("low:Q", title=None, axis=value_axis), "x2": "high:Q"}
-    tooltip: list[Any] = ["contestant:N", alt.Tooltip("shown:N", title="seconds"), "repeat:Q", "disturbed:N"]
+    tooltip: list[Any] = ["contestant:N", alt.Tooltip("shown:N", title="value"), "repeat:Q", "disturbed:N"]
     kinds = set(frame["kind"])
     layers = []
     if "range" in kinds:
@@ -211,7 +211,7 @@ def execution_times(
         layers.append(dots.encode(x=x, fill=palette.fill(), fillOpacity=filling, tooltip=tooltip))
     tooltip = [
         "contestant:N",
-        alt.Tooltip("shown:N", title="mean, seconds"),
+        alt.Tooltip("shown:N", title="mean"),
         alt.Tooltip("interval:N", title="95 % interval"),
         alt.Tooltip("repeat:Q", title="repeats"),
     ]
