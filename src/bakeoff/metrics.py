@@ -44,11 +44,11 @@ class Metric:
     factor: shown value = stored value x factor. lower_is_better: None where neither is.
     max_decimals: digits after the point, at most. ratio: each value by its own size, since they may
     span powers of ten. bounds: between what it lies, as stored: no interval goes beyond.
-    source: where the reader takes a run's value from; None where it is no column of `runs`, or made from others.
-    compared: what it is called beside a verdict, where its ratio of two contestants is given; empty where it is
-    not. parts: columns of `runs` that it is the sum of, if not its own. includes_compilation: so that cold and
-    warm compile caches never share a mean. in_summary: whether the table of results has it. in_figure: whether
-    the figure of execution times has it.
+    source: where the reader takes a run's value from; None where it is no column of `runs`, or made from
+    others. compared: what it is called beside a verdict, where its ratio of two contestants is given; empty
+    where it is not. parts: columns of `runs` that it is the sum of, if not its own. includes_compilation: so
+    that cold and warm compile caches never share a mean. in_summary: whether the table of results has it.
+    in_figure: whether the figure of execution times has it.
     """
 
     name: str
