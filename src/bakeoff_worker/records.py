@@ -183,7 +183,7 @@ class TrialSettings:
         return dataclasses.replace(self, **defaults)
 
     @property
-    def subject(self) -> str:
+    def verified_id(self) -> str:
         """16 hex digits that trials share if one verification of their network and steps serves them."""
         return self.reduced().trial_id
 
@@ -200,7 +200,7 @@ class TrialSettings:
         )
 
     @property
-    def round_subject(self) -> str:
+    def verified_round_id(self) -> str:
         """16 hex digits that trials share if one verified round serves them; empty on one machine."""
         return "" if self.distribution == "single" else self.one_round().trial_id
 

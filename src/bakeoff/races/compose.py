@@ -25,7 +25,7 @@ from bakeoff.races.learning import learnings
 from bakeoff.races.sections import Section
 from bakeoff.races.targets import Target, target_of
 from bakeoff.races.verdicts import rules_of, verdict
-from bakeoff.study import Errors, racing
+from bakeoff.study import Agreement, Errors, racing
 
 
 def compose(
@@ -323,7 +323,7 @@ def _certificates(frame: pl.DataFrame, runs: pl.DataFrame) -> dict[frozenset[str
         # Two trials that are verified as one are the same by themselves, in any environment.
         if all(digest is None or digest in ran_in.get(trial, ()) for trial, digest in sides):
             pair = frozenset(trial for trial, _ in sides)
-            found.setdefault(pair, Certified(row["verdict"], row["words"] or ""))
+            found.setdefault(pair, Certified(Agreement(row["verdict"]), row["words"] or ""))
     return found
 
 
@@ -371,7 +371,7 @@ def certified_rounds(frame: pl.DataFrame, runs: pl.DataFrame) -> dict[str, Certi
     ran_in = _ran_in(runs)
     for row in frame.filter(kind="round").iter_rows(named=True) if len(frame) else ():
         if row["one_environment_digest"] in ran_in.get(row["one_trial"], ()):
-            found.setdefault(row["one_trial"], Certified(row["verdict"], row["words"] or ""))
+            found.setdefault(row["one_trial"], Certified(Agreement(row["verdict"]), row["words"] or ""))
     return found
 
 

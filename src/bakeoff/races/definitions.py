@@ -10,7 +10,7 @@ from typing import Any
 from bakeoff import stats
 from bakeoff.races.learning import Learning, nothing_learnt
 from bakeoff.races.marks import Label, Mark
-from bakeoff.study import racing
+from bakeoff.study import Agreement, racing
 from bakeoff.study.racing import Entrant
 
 # Tracks of a comparison; what they mean is said in docs/compare.md, and decided in `races.tracks`.
@@ -19,8 +19,7 @@ MATCHED = "matched"
 TUNED = "tuned"
 SETTINGS = "settings"
 
-# What verification says of a pair; empty where it was never asked.
-SAME, DIFFERENT, NOT_COMPARED, UNCERTIFIED = "same", "different", "not compared", ""
+SAME, DIFFERENT, NOT_COMPARED, UNCERTIFIED = Agreement
 
 
 @dataclass(frozen=True)
@@ -80,16 +79,16 @@ class Contestant:
 class Certified:
     """Whether two contestants were shown to train the same thing.
 
-    verdict: `SAME`, `DIFFERENT`, `NOT_COMPARED`, or `UNCERTIFIED`. words: what differs, or why it is unknown.
+    words: what differs, or why it is unknown.
     """
 
-    verdict: str = UNCERTIFIED
+    verdict: Agreement = UNCERTIFIED
     words: str = ""
 
     @property
     def is_same(self) -> bool:
         """Whether they were."""
-        return self.verdict == SAME
+        return self.verdict is SAME
 
 
 @dataclass(frozen=True)

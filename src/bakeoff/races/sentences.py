@@ -223,16 +223,16 @@ def certified(comparison: Comparison) -> str:
     """Whether the two were shown to train the same thing, in words."""
     certificate = comparison.certificate
     why = f": {certificate.words}" if certificate.words else ""
-    if certificate.verdict == SAME:
+    if certificate.verdict is SAME:
         answers = comparison.verdict.on_error is stats.OnError.CERTIFIED
         limits = (
             ", which answers for the error where the runs don't (verdicts.errors); its limits: some steps of "
             "few images, to within rounding, without dropout and evaluation"
         )
         return f"certified: both train the same thing{limits if answers else ''}"
-    if certificate.verdict == DIFFERENT:
+    if certificate.verdict is DIFFERENT:
         return f"they do not train the same thing{why}"
-    if certificate.verdict == NOT_COMPARED:
+    if certificate.verdict is NOT_COMPARED:
         return f"not certified{why}"
     return "not certified: nobody verified that they train the same thing"
 

@@ -335,8 +335,10 @@ class Reader:
             trial = pl.lit(None, pl.String)
             return made.with_columns(one_trial=trial, other_trial=trial).select(columns)
         trials = [(trial_id, _settings(text)) for trial_id, text in settings]
-        subjects = [(trial_id, asked.subject) for trial_id, asked in trials]
-        on_clusters = [(trial_id, asked.round_subject) for trial_id, asked in trials if asked.round_subject]
+        subjects = [(trial_id, asked.verified_id) for trial_id, asked in trials]
+        on_clusters = [
+            (trial_id, asked.verified_round_id) for trial_id, asked in trials if asked.verified_round_id
+        ]
         schema = {"one_trial": pl.String, "one_subject": pl.String}
         ones = pl.DataFrame(subjects, schema, orient="row")
         others = ones.rename({"one_trial": "other_trial", "one_subject": "other_subject"})

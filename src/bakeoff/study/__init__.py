@@ -21,6 +21,7 @@
 from bakeoff.study.definitions import (
     DATASETS,
     FEWEST_BLOCKS,
+    Agreement,
     Branch,
     Budget,
     EnvironmentRequest,
@@ -36,6 +37,7 @@ from bakeoff.study.loading import builtin_names, load
 __all__ = [
     "DATASETS",
     "FEWEST_BLOCKS",
+    "Agreement",
     "Branch",
     "Budget",
     "EnvironmentRequest",

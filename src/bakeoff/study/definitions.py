@@ -112,6 +112,18 @@ class Errors(StrEnum):
     MEASURED = "measured"
 
 
+class Agreement(StrEnum):
+    """Whether two contestants train the same thing, to within rounding, by verification.
+
+    UNCERTIFIED: nobody verified it, so that there is no certificate.
+    """
+
+    SAME = "same"
+    DIFFERENT = "different"
+    NOT_COMPARED = "not compared"
+    UNCERTIFIED = ""
+
+
 @dataclass(frozen=True)
 class Rules:
     """By what the study's contestants are compared: fixed before its first run, and stored with it.

@@ -28,9 +28,9 @@ class Contestant:
     is_distributed: bool = False
 
     @property
-    def subject(self) -> str:
+    def verified_id(self) -> str:
         """16 hex digits that name what is verified."""
-        return self.settings.subject
+        return self.settings.verified_id
 
 
 @dataclass(frozen=True)
