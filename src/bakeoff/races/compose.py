@@ -255,7 +255,7 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows, lent: _Lent) -> Comparis
     if found.time.ratio is not None and found.time.ratio > 1:
         a, b, found = b, a, found.inverse
     track, differing = tracks.track(a, b)
-    refused, growth = refusal(a, b), racing.growth(a.entrant, b.entrant)
+    refused, growth = refusal(a, b), racing.growth(a, b)
     of_a, of_b = (rows.courses.get(one.trial_id, {}) for one in (a, b))
     target = rows.target
     reached = timed.to_target(of_a, of_b, target.error, rules) if target else None

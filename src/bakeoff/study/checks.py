@@ -12,7 +12,7 @@ from bakeoff import registry
 from bakeoff.study import content
 from bakeoff.study.definitions import DATASETS
 from bakeoff.study.document import Place, Problems
-from bakeoff.study.expansion import EACH_EPOCH, KNOWN_OPTIONS, Candidate
+from bakeoff.study.expansion import EACH_EPOCH, KNOWN_OPTIONS, DraftTrial
 from bakeoff.study.schema import names, shown, suggestion
 from bakeoff_worker.distribution.catalogue import CHOICES, PATTERNS
 from bakeoff_worker.models.catalogue import ACTIVATIONS
@@ -20,40 +20,38 @@ from bakeoff_worker.models.catalogue import ACTIVATIONS
 Note = Callable[..., None]
 
 
-def check(candidate: Candidate, environments: Collection[str], problems: Problems) -> None:
+def check(draft: DraftTrial, environments: Collection[str], problems: Problems) -> None:
     """Note what is wrong with a configuration whose keys are right one by one.
 
     environments: names of those that the file brings; they may serve any backend.
     """
-    settings = candidate.settings
+    settings = draft.settings
 
     def note(message: str, *keys: str) -> None:
         """The mistake, at the first of these keys that an override gives, else that the file gives."""
-        places = [candidate.row[key].place for key in keys if key in candidate.row]
+        places = [draft.row[key].place for key in keys if key in draft.row]
         overridden = (place for place in places if problems.document.is_override(place))
         problems.add(next(overridden, places[0] if places else ()), message)
 
     if "backend" not in settings:
         if "backend" not in problems.broken:
-            place: Place = next((v.place[:2] for v in candidate.row.values() if v.place[0] == "trials"), ())
+            place: Place = next((v.place[:2] for v in draft.row.values() if v.place[0] == "trials"), ())
             problems.add(place, "no backend: name one here or in [defaults], or several in [matrix]")
         return
-    _check_environment(candidate, environments, note)
+    _check_environment(draft, environments, note)
     _check_sizes(settings, note)
     if settings["tf32"] is not None and settings["device"] == "cpu":
         note(
             "TF32 is a way in which GPUs round: expected device `gpu` with it, or no `tf32`", "tf32", "device"
         )
-    options_are_right = _check_options(candidate, problems)
+    options_are_right = _check_options(draft, problems)
     if settings["distribution"] == "elephas" and options_are_right:
         _check_elephas(settings, environments, note)
 
 
-def _check_environment(candidate: Candidate, environments: Collection[str], note: Note) -> None:
-    backend, environment = candidate.settings["backend"], candidate.settings["environment"]
-    if environment in environments or (
-        environment is None and candidate.settings["distribution"] != "single"
-    ):
+def _check_environment(draft: DraftTrial, environments: Collection[str], note: Note) -> None:
+    backend, environment = draft.settings["backend"], draft.settings["environment"]
+    if environment in environments or (environment is None and draft.settings["distribution"] != "single"):
         return  # what can't be distributed at all is said by the check of the distribution
     ours = registry.environments()
     known = [*ours, *environments]
@@ -127,16 +125,16 @@ def _check_geometry(settings: Mapping[str, Any], image_size: int, note: Note) ->
         size = convolved // pool
 
 
-def _check_options(candidate: Candidate, problems: Problems) -> bool:
+def _check_options(draft: DraftTrial, problems: Problems) -> bool:
     """Note each option that its owner does not have or that has the wrong form; whether there was none."""
-    settings, right = candidate.settings, True
+    settings, right = draft.settings, True
 
     def add(place: Place, message: str) -> None:
         nonlocal right
         right = False
         problems.add(place, message)
 
-    for key, value in candidate.row.items():
+    for key, value in draft.row.items():
         table, _, option = key.partition(".")
         if not option:
             continue

@@ -73,8 +73,8 @@ def are_known(
 ) -> bool:
     """Whether each pair was verified before, here, in these environments and by this version.
 
-    digests: of environments, by the contestants' `verified_id`. A pair that could not be compared because one of
-    the two failed is not known: it may go better now.
+    digests: of environments, by the contestants' `verified_id`. A pair that could not be compared because one
+    of the two failed is not known: it may go better now.
     """
     wanted = {
         frozenset(
