@@ -19,7 +19,8 @@ from bakeoff.races import contestants as entering
 from bakeoff.races import courses as timed
 from bakeoff.races import exclusions, tracks
 from bakeoff.races.definitions import Certified, Comparison, Contestant, Race, refusal
-from bakeoff.races.evaluations import Evaluations, evaluations
+from bakeoff.races.evaluations import evaluations
+from bakeoff.races.evidence import Evidence
 from bakeoff.races.frames import Frames, Selection, observed_of, parsed, select
 from bakeoff.races.learning import learnings
 from bakeoff.races.sections import Section
@@ -95,7 +96,7 @@ class _Rows:
     by_trial: Mapping[str, pl.DataFrame]
     attempts: pl.DataFrame
     courses: timed.Courses
-    evaluated: Evaluations
+    evidence: Evidence
     target: Target | None
 
 
@@ -133,7 +134,7 @@ def _rows(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _Shar
         by_trial={one.trial_id: ok.filter(trial_id=one.trial_id) for one in contestants},
         attempts=attempts.join(naming, on="trial_id", maintain_order="left"),
         courses=timed.courses(ok, epochs, frames.phases),
-        evaluated=evaluated,
+        evidence=Evidence(ok, frames.outcomes, evaluated, learnt, shared.certified),
         target=target_of(
             of[0],
             shared.targets,
@@ -241,13 +242,10 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows, lent: _Lent) -> Comparis
         return verdict(
             first.trial_id,
             second.trial_id,
-            others,
-            shared.frames.outcomes,
-            rows.evaluated,
+            replace(rows.evidence, runs=others),
             shared.rules,
             is_finished=_is_finished((first, second), rows.attempts),
             lent=of_pair,
-            is_certified=frozenset((first.trial_id, second.trial_id)) in shared.certified,
         )
 
     found = judge(a, b, runs)
