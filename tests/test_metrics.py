@@ -10,7 +10,8 @@ from bakeoff import races, session
 from bakeoff.execute import Listener
 from bakeoff.launchers import fake
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, RATIO, Metric, OfPhase
-from bakeoff.report import figures, tables
+from bakeoff.report.figures import execution_times
+from bakeoff.report.tables import summary
 from bakeoff.store.reader import Reader
 from bakeoff.study import load
 
@@ -90,10 +91,10 @@ def shown(frames: races.Frames) -> tuple[dict[str, str], set[str], set[str]]:
     """Measures beside the verdict, headings of the table of results, panels of the figure of times."""
     (section,) = races.compose(frames)
     (race,) = section.races
-    chart = figures.execution_times(section.runs_of(race)).to_dict()
+    chart = execution_times(section.runs_of(race)).to_dict()
     panels = {row["metric"] for rows in chart["datasets"].values() for row in rows}
     words = dict(races.sentences.measure_words(race.comparisons[0]))
-    return words, {row[0] for row in tables.summary(section).rows}, panels
+    return words, {row[0] for row in summary(section).rows}, panels
 
 
 def test_a_quantity_more_is_one_entry_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

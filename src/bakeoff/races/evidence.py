@@ -16,8 +16,8 @@ class Evidence:
     """What runs so far left in the store, one frame each; columns as in ``docs/store.md``.
 
     runs: those that may share a mean; where it says so, however they ended. outcomes: what each got wrong;
-    may be empty. evaluated: by run_id, on what images errors were measured. learnings: by trial_id, whether it
-    learnt anything. certified: pairs of trial_ids whose errors a certificate answers for.
+    may be empty. evaluated: by run_id, on what images errors were measured. learnings: by trial_id, whether
+    it learnt anything. certified: pairs of trial_ids whose errors a certificate answers for.
     """
 
     runs: pl.DataFrame

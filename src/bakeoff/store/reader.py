@@ -229,7 +229,7 @@ class Reader:
         with self._snapshot():
             digest = self._digest(study)
             runs = self._runs(digest)
-            totals = self._rows("epochs", _TOTAL | _sums(), digest, "GROUP BY run_id")
+            totals = self._rows("epochs", {**_TOTAL, **_sums()}, digest, "GROUP BY run_id")
             phases = self._rows("phases", {name: (name, dtype) for name, dtype in _PHASE.items()}, digest)
             fields = _fields_of_records()
             lines = {kind: self._decoded(kind, digest) for kind in fields}

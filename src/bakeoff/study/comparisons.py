@@ -32,8 +32,7 @@ def racing_pairs(trials: Sequence[Trial]) -> Iterator[tuple[Planned, Planned]]:
     """Pairs that race, as a report will arrange them, in the order of the trials."""
     by_problem: dict[tuple[str, str], list[Planned]] = {}
     for trial in trials:
-        settings = trial.settings
-        by_problem.setdefault((settings.dataset, settings.model), []).append(_planned(trial))
+        by_problem.setdefault(trial.settings.problem, []).append(_planned(trial))
     for members in by_problem.values():
         for race in racing.races(members, racing.axes(members)):
             yield from itertools.combinations(race, 2)
