@@ -102,20 +102,33 @@ class KerasBackend(BackendBase):
         ]
 
     def check_outputs(self, x: Any) -> None:
-        """Pass if the model's outputs for these images are probabilities, as losses and errors take them.
+        """Pass if the model's outputs for these images are what the loss takes.
+
+        A crossentropy takes probabilities: of all classes together, or of each by itself (binary). Other losses
+        take anything.
 
         Raises:
             ModelError: they aren't; says what was seen and which line mends it.
         """
+        if not self.settings.loss.endswith("crossentropy"):
+            return
         outputs = np.asarray(self.model.predict(x, verbose=0), "float64")
         sums = outputs.sum(axis=1)
-        if outputs.min() >= 0 and np.abs(sums - 1).max() <= _MAX_OFF_ONE:
+        is_binary = self.settings.loss.startswith("binary")
+        is_one = is_binary or np.abs(sums - 1).max() <= _MAX_OFF_ONE
+        if is_one and outputs.min() >= 0 and outputs.max() <= 1 + _MAX_OFF_ONE:
             return
         raise ModelError(
-            "the model's outputs are no probabilities: on random images they go from {:.3g} to {:.3g}, and "
-            "those of one image sum to {:.3g}; expected 0 to 1, and a sum of 1. End the model with "
-            'Dense({}, activation="softmax"), or with layers.Activation("softmax", dtype="float32")'.format(
-                outputs.min(), outputs.max(), sums[np.abs(sums - 1).argmax()], outputs.shape[1]
+            "the model's outputs are no probabilities: on random images they go from {:.3g} to {:.3g}, those of "
+            "one image sum to {:.3g}; {} takes values from 0 to 1{}. End the model with "
+            'layers.Dense({}, activation="{}")'.format(
+                outputs.min(),
+                outputs.max(),
+                sums[np.abs(sums - 1).argmax()],
+                self.settings.loss,
+                "" if is_binary else " that sum to 1",
+                outputs.shape[1],
+                "sigmoid" if is_binary else "softmax",
             )
         )
 
