@@ -132,12 +132,7 @@ def judge(
             provision = provisions[contestant.subject]
             if isinstance(provision, BakeoffError):
                 return Collected(contestant, "", None, provision.message)
-            needs = Needs(
-                provision.environment,
-                provision.dataset,
-                provision.model_file,
-                keeps_compiled=contestant.is_distributed,
-            )
+            needs = Needs(provision.environment, provision.dataset, provision.model_file)
             return collect(
                 contestant, needs, seed=seed, folder=folder, launcher=launcher, tell=tell, stop=stop
             )
