@@ -114,7 +114,7 @@ def test_all_damaged_images_are_named_at_once(tmp_path: Path, around: Surroundin
     folder = class_folders(tmp_path / "pets", 8)
     for number in range(5):
         (folder / "cat" / f"{number}.png").write_bytes(b"no image")
-    with pytest.raises(DatasetError, match=r"5 of 16 images can't be used: .*0\.png.*1\.png.*and 2 more"):
+    with pytest.raises(DatasetError, match=r"5 of 16 images can't be used: .*no image.*and 2 more"):
         read(folder, around)
 
 

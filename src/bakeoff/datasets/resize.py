@@ -19,8 +19,6 @@ Array = npt.NDArray[Any]
 
 # Larger squares than any network here is trained on; a slip of the keyboard must not fill the disk.
 MAX_SIDE = 1024
-# Of files that are taken for images.
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 _REPORT_EVERY = 1000
 
 OnBytes = Callable[[int, int], None]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,8 @@ from bakeoff.verification.evidence import Evidence
 from bakeoff.verification.examination import examine
 from bakeoff.verification.findings import Judgement, plain
 from bakeoff.verification.votes import Panel, Voter
+
+_COMPILE_LONG = ("theano",)
 
 
 @dataclass(frozen=True)
@@ -107,26 +109,24 @@ class Verified:
         }
 
 
-def judge(
-    group: Group,
+@contextmanager
+def computing(
+    groups: Sequence[Group],
     provisions: Mapping[str, Provision | BakeoffError],
     *,
     seed: int,
     launcher: Launcher = local.launch,
     tell: Callable[[str], None] = lambda line: None,
-) -> Verified:
-    """One group. provisions: by the `subject` of each contestant.
+) -> Iterator[Callable[[Group], Verified]]:
+    """Contestants of all groups compute side by side; what it gives waits for one group and judges it.
 
-    Nothing is timed, so contestants compute side by side, one a core; but one after the other on a GPU, whose
-    memory each takes for itself.
+    provisions: by the `subject` of each contestant. Nothing is timed, so one computes on each core; but one
+    after the other on a GPU, whose memory each takes for itself. A group that was judged leaves no files.
     """
-    is_alone = any(one.settings.device == "gpu" for one in group.contestants)
+    contestants = [one for group in groups for one in group.contestants]
+    is_alone = any(one.settings.device == "gpu" for one in contestants)
     stop = threading.Event()
-    with (
-        scratch("bakeoff-verify-") as folder,
-        ExitStack() as open_files,
-        ThreadPoolExecutor(1 if is_alone else os.cpu_count()) as pool,
-    ):
+    with scratch("bakeoff-verify-") as folder:
 
         def collected(contestant: Contestant) -> Collected:
             provision = provisions[contestant.subject]
@@ -137,18 +137,41 @@ def judge(
                 contestant, needs, seed=seed, folder=folder, launcher=launcher, tell=tell, stop=stop
             )
 
-        jobs = [pool.submit(collected, contestant) for contestant in group.contestants]
-        try:
-            for job in as_completed(jobs):
+        def judged(group: Group) -> Verified:
+            waiting = [jobs[one.subject] for one in group.contestants]
+            done, _ = wait(waiting, return_when=FIRST_EXCEPTION)
+            for job in done:
                 job.result()
+            shown = [job.result() for job in waiting]
+            try:
+                return compare(group.title, shown, tell)
+            finally:
+                for one in shown:
+                    if one.evidence:
+                        one.evidence.close()
+                        one.evidence.path.unlink()
+
+        pool = ThreadPoolExecutor(1 if is_alone else os.cpu_count())
+        jobs = {one.subject: pool.submit(collected, one) for one in _in_order(contestants)}
+        try:
+            yield judged
         except BaseException:  # the user's Ctrl-C, too: the others would go on
             stop.set()
             raise
-        shown = [job.result() for job in jobs]
-        for one in shown:
-            if one.evidence:
-                open_files.enter_context(one.evidence)
-        return compare(group.title, shown, tell)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _in_order(contestants: Sequence[Contestant]) -> list[Contestant]:
+    """Who compiles for minutes goes first, once an environment, and the rest of that kind last.
+
+    They would wait for each other's compilations, and find them made when it is their turn.
+    """
+    slow = [one for one in contestants if one.settings.backend in _COMPILE_LONG]
+    first = {one.settings.environment: one for one in reversed(slow)}.values()
+    return sorted(
+        contestants, key=lambda one: 0 if any(one is each for each in first) else 2 if one in slow else 1
+    )
 
 
 def compare(

@@ -16,7 +16,6 @@ from bakeoff_worker.backends.keras_weights import Declarations, Weight, leaves, 
 from bakeoff_worker.models import ModelError
 from bakeoff_worker.models.catalogue import OPTIMIZERS
 
-
 # Half precision rounds a softmax's sum by less.
 _MAX_OFF_ONE = 0.02
 
@@ -104,8 +103,8 @@ class KerasBackend(BackendBase):
     def check_outputs(self, x: Any) -> None:
         """Pass if the model's outputs for these images are what the loss takes.
 
-        A crossentropy takes probabilities: of all classes together, or of each by itself (binary). Other losses
-        take anything.
+        A crossentropy takes probabilities: of all classes together, or of each by itself (binary). Other
+        losses take anything.
 
         Raises:
             ModelError: they aren't; says what was seen and which line mends it.
@@ -119,8 +118,8 @@ class KerasBackend(BackendBase):
         if is_one and outputs.min() >= 0 and outputs.max() <= 1 + _MAX_OFF_ONE:
             return
         raise ModelError(
-            "the model's outputs are no probabilities: on random images they go from {:.3g} to {:.3g}, those of "
-            "one image sum to {:.3g}; {} takes values from 0 to 1{}. End the model with "
+            "the model's outputs are no probabilities: on random images they go from {:.3g} to {:.3g}, those "
+            "of one image sum to {:.3g}; {} takes values from 0 to 1{}. End the model with "
             'layers.Dense({}, activation="{}")'.format(
                 outputs.min(),
                 outputs.max(),

@@ -24,7 +24,6 @@ from bakeoff.datasets.own.checks import OwnData, checked
 from bakeoff.datasets.own.folder import read_folder
 from bakeoff.datasets.own.program import read_program
 from bakeoff.datasets.own.raw import looked
-from bakeoff.datasets.own.table import SUFFIXES, files_in, read_tables
 from bakeoff.errors import DatasetError
 
 __all__ = ["OwnData", "files_of", "pillow", "read", "readers"]
@@ -51,7 +50,10 @@ def read(path: Path, side: int | None, on_step: OnStep) -> OwnData:
         return replace(checked(str(path), raw), inputs=made_from)
     on_step("reading")
     before = looked(files_of(path))
-    if path.suffix in SUFFIXES or (path.is_dir() and files_in(path)):
+    if tree.table_files(path) if path.is_dir() else path.suffix in tree.TABLES:
+        # Imported now: in the process that watches a user's load(), polars must not be there already.
+        from bakeoff.datasets.own.table import read_tables
+
         raw = read_tables(path, side)
     elif path.is_dir():
         raw = read_folder(path, side)

@@ -115,12 +115,12 @@ def _classes(path: Path) -> dict[str, list[Path]]:
         if folder.name in _STRAY_FOLDERS:
             continue
         files = [file for file in tree.visible_files(folder) if not _is_stray(file)]
-        strange += [file for file in files if file.suffix.lower() not in resize.PICTURES]
+        strange += [file for file in files if file.suffix.lower() not in tree.PICTURES]
         classes[folder.name] = files
     if strange:
         raise DatasetError(
             f"{len(strange)} files in class folders are no images: {listed([*map(str, strange)])}; "
-            f"expected {', '.join(resize.PICTURES)}",
+            f"expected {', '.join(tree.PICTURES)}",
             "move them out of the class folders",
         )
     empty = [name for name, files in classes.items() if not files]

@@ -17,8 +17,6 @@ from bakeoff.datasets.own import splits
 from bakeoff.datasets.own.raw import Array, Failures, Picture, Raw, listed, require_memory, stacked
 from bakeoff.errors import DatasetError
 
-SUFFIXES = (".parquet", ".csv")
-
 # What columns are called, in any case; the first that there is counts.
 _IMAGE = ("image", "img")
 _LABEL = ("label", "labels", "class", "emotion")
@@ -40,6 +38,11 @@ class _Rows:
         lower = {name.lower(): name for name in reversed(self.table.columns)}
         return next((self.table[lower[name]] for name in called if name in lower), None)
 
+    @property
+    def names(self) -> Sequence[str]:
+        """The columns that the file has."""
+        return [name for name in self.table.columns if name != _ROW]
+
     def filled(self, called: Sequence[str]) -> pl.Series:
         """The same where there has to be one, without empty cells.
 
@@ -49,7 +52,7 @@ class _Rows:
         found = self.column(called)
         if found is None:
             raise DatasetError(
-                f"{self.path}: got columns {listed(self.table.columns)}; missing {called[0]}",
+                f"{self.path}: got columns {listed([*self.names])}; missing {called[0]}",
                 "expected image (encoded bytes, or numbers and a column shape), label, and split (train or "
                 "test); docs/data.md shows the forms",
             )
@@ -58,25 +61,13 @@ class _Rows:
         return found
 
 
-def files_in(folder: Path) -> list[Path]:
-    """The tables that a folder consists of: Parquet files at any depth, else CSV files directly in it.
-
-    None of a folder of images, whatever tables lie beside them.
-    """
-    files = tree.visible_files(folder)
-    if any(file.suffix.lower() in resize.PICTURES for file in files):
-        return []
-    parquet = [file for file in files if file.suffix == ".parquet"]
-    return parquet or [file for file in files if file.suffix == ".csv" and file.parent == folder]
-
-
 def read_tables(source: Path, side: int | None) -> Raw:
     """The images of a Parquet or CSV file, or of a folder with one or more for each split.
 
     Raises:
         DatasetError: any mistake in them.
     """
-    files = files_in(source) if source.is_dir() else [source]
+    files = tree.table_files(source) if source.is_dir() else [source]
     split_of = {file: _split_of(file, source) for file in files}
     if source.is_dir():
         _check_folder(source, split_of)
