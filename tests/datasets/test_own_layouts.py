@@ -100,7 +100,7 @@ def test_stray_files_are_passed_over_and_counted(tmp_path: Path, around: Surroun
     (folder / "labels.csv").write_text("beside,them")
     prepared = read(folder, around)
     assert prepared.digest == clean
-    assert prepared.notes[-1] == "3 files of the system passed over: Thumbs.db (2); x.png (1)"
+    assert prepared.notes[-1] == "passed over, left by the system: Thumbs.db (2); x.png (1)"
 
 
 def test_empty_class_folders_are_named(tmp_path: Path, around: Surroundings) -> None:

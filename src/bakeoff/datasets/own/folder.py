@@ -119,7 +119,7 @@ def _classes(path: Path) -> dict[str, list[Path]]:
         classes[folder.name] = files
     if strange:
         raise DatasetError(
-            f"{len(strange)} files in class folders are no images: {listed([*map(str, strange)])}; "
+            f"no images, but in class folders: {listed([*map(str, strange)])}; "
             f"expected {', '.join(tree.PICTURES)}",
             "move them out of the class folders",
         )
@@ -142,7 +142,7 @@ def _stray_note(path: Path) -> str:
     if not names:
         return ""
     counted = listed([f"{name} ({count})" for name, count in sorted(names.items())])
-    return f"{names.total()} files of the system passed over: {counted}"
+    return f"passed over, left by the system: {counted}"
 
 
 def _decoded(

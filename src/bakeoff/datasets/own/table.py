@@ -272,8 +272,7 @@ def _of_rows(rows: _Rows, side: int | None, total: int, failures: Failures) -> l
             raise DatasetError(
                 f"{rows.path}: column image: {column.null_count():,} of {len(column):,} images are paths "
                 "alone, without their bytes; expected the encoded images in the file",
-                "write it with embedded images: dataset.with_format('arrow').map(embed_table_storage), "
-                "or name the folder of images itself",
+                "name the folder that the images lie in, or write the file with their bytes",
             )
     if column.dtype == pl.Binary:
         first = column.first()
