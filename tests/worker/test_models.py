@@ -30,6 +30,10 @@ def written(folder, name, body):
             "import no_such_package",
             "own.py can't be imported: ModuleNotFoundError: No module named 'no_such_package'",
         ),
+        (
+            "from tensorflow.keras import layers",
+            r"No module named 'tensorflow'.* write `from keras import layers, models`",
+        ),
         ("def build(:", "own.py can't be imported: SyntaxError"),
         (
             "def build(a, b): return 1 / 0",

@@ -295,8 +295,8 @@ def _prepare_own(source: Path, around: Surroundings, image_size: int | None, ane
                     step = f"resizing the {split} images to {image_size} x {image_size}"
                     resize.resize(images, image_size, target, _reporting(source.name, step, around))
                 entries.save(fresh.path, f"y_{split}", data.arrays[f"y_{split}"])
-        kept = provenance.Kept(fresh.key, data.notes)
-        provenance.keep(around.root, source, image_size, data.inputs, kept)
+        came_to = provenance.Kept(fresh.key, data.notes)
+        provenance.keep(around.root, source, image_size, data.inputs, came_to)
     return replace(_made(entries.folder(around.root) / fresh.key), name=source.name, notes=data.notes)
 
 

@@ -89,7 +89,9 @@ def read_tables(source: Path, side: int | None) -> Raw:
     if roles.test is None:
         names = [name.removeprefix(f"{source}: ") for name, _ in pictures[roles.train]]
         of_class = labels[roles.train]
-        is_test = splits.drawn(str(source), names, of_class, class_names or range(of_class.max() + 1))
+        is_test = splits.drawn(
+            str(source), names, of_class, class_names or [str(number) for number in range(of_class.max() + 1)]
+        )
         notes.append(splits.drawn_note(is_test))
         everything = pictures[roles.train]
         chosen = {"train": np.flatnonzero(~is_test), "test": np.flatnonzero(is_test)}
@@ -275,9 +277,9 @@ def _of_rows(rows: _Rows, side: int | None, total: int, failures: Failures) -> l
                 "name the folder that the images lie in, or write the file with their bytes",
             )
     if column.dtype == pl.Binary:
-        first = column.first()
-        shape = resize.shape_of(io.BytesIO(first), names[0], side)
-        require_memory(str(rows.path), (total, *shape), np.dtype(np.uint8))
+        first: Any = column.first()
+        claimed = resize.shape_of(io.BytesIO(first), names[0], side)
+        require_memory(str(rows.path), (total, *claimed), np.dtype(np.uint8))
         pictures = []
         for cell, name in zip(column, names, strict=True):
             with failures.gathered():
