@@ -62,7 +62,8 @@ def verified(dataset):
             model = one.settings.model
             file = Path(model) if model.endswith(".py") else None
             provisions[one.verified_id] = Provision(environment, dataset, file)
-        found = verification.judge(group, provisions, seed=5)
+        with verification.computing([group], provisions, seed=5) as judged:
+            found = judged(group)
         assert {one.label: one.reason for one in found.contestants if one.judgement is None} == {}
         return found
 

@@ -26,7 +26,7 @@ from bakeoff.verification.beforehand import Beforehand
 from bakeoff.verification.certificates import Certificate, Why
 from bakeoff.verification.contestants import Group, groups
 from bakeoff.verification.findings import Finding, Judgement
-from bakeoff.verification.judging import Verified, VerifiedContestant, compare, judge
+from bakeoff.verification.judging import Verified, VerifiedContestant, compare, computing
 from bakeoff.verification.keeping import VERSION, round_row, rows
 from bakeoff.verification.rounds import Judged, VerifiedRound, judge_round, rounds, verify_round
 from bakeoff_worker.records import RunSpec
@@ -44,7 +44,7 @@ __all__ = [
     "VerifiedRound",
     "Why",
     "compare",
-    "judge",
+    "computing",
     "judge_round",
     "verify",
 ]
@@ -86,13 +86,17 @@ def verify(
     with Writer(store) if store else nullcontext() as writer:
         provisions = prepare(study, specs, data_directory=data_directory, tell=tell)
         verified: list[Verified | VerifiedRound] = []
-        for group in found:
-            one = judge(group, provisions, seed=seed, launcher=launcher, tell=tell)
-            if writer is not None:
-                writer.add_certificates(
-                    rows(one, condition_of(provisions[one.contestants[0].contestant.verified_id]).machine_id)
-                )
-            verified.append(one)
+        with computing(found, provisions, seed=seed, launcher=launcher, tell=tell) as judged:
+            for group in found:
+                one = judged(group)
+                if writer is not None:
+                    writer.add_certificates(
+                        rows(
+                            one,
+                            condition_of(provisions[one.contestants[0].contestant.verified_id]).machine_id,
+                        )
+                    )
+                verified.append(one)
         for each in on_clusters:
             held = verify_round(each, provisions[each.verified_id], seed=seed, launcher=launcher, tell=tell)
             if writer is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from bakeoff import plan
@@ -14,7 +15,7 @@ from bakeoff.prepare import prepare
 from bakeoff.store.writer import Writer
 from bakeoff.study import Study
 from bakeoff.verification.contestants import Group, groups, trains_a_network
-from bakeoff.verification.judging import Verified, judge, not_verified
+from bakeoff.verification.judging import Verified, computing, not_verified
 from bakeoff.verification.keeping import are_known, rows
 from bakeoff.verification.same_form import carried_over, form
 from bakeoff.verification.words import lines
@@ -68,23 +69,26 @@ class Beforehand:
             )
             began = time.monotonic()
             found: dict[object, Verified] = {}
-            for group in left:
-                known = found.get(form(group))
-                if known is None:
-                    found[form(group)] = self._verify(group)
-                else:
-                    self._keep(carried_over(known, group))
+            with self._computing(list(first.values())) as judged:
+                for group in left:
+                    known = found.get(form(group))
+                    if known is None:
+                        found[form(group)] = self._verify(group, judged)
+                    else:
+                        self._keep(carried_over(known, group))
             self._tell(f"verified in {time.monotonic() - began:.0f} s")
 
     def _is_known(self, group: Group) -> bool:
         return are_known(group.contestants, self._digests(group), self._machine_id, self._writer.path)
 
-    def _verify(self, group: Group) -> Verified:
-        provisions: Provisions = {}
+    def _computing(self, due: Sequence[Group]) -> AbstractContextManager[Callable[[Group], Verified]]:
+        provisions = {key: one for group in due for key, one in self._provided(group).items()}
+        seed = plan.run_seed(self._study.seed, 0)
+        return computing(due, provisions, seed=seed, launcher=self._launcher, tell=self._tell)
+
+    def _verify(self, group: Group, judged: Callable[[Group], Verified]) -> Verified:
         try:
-            provisions = self._provided(group)
-            seed = plan.run_seed(self._study.seed, 0)
-            verified = judge(group, provisions, seed=seed, launcher=self._launcher, tell=self._tell)
+            verified = judged(group)
         except StoreError:
             raise
         except Exception as error:  # a mistake of ours, too, is no reason to measure nothing

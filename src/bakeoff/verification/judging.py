@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from bakeoff import registry
 from bakeoff.errors import BakeoffError
 from bakeoff.execute import Provision
 from bakeoff.launchers import local
@@ -108,53 +109,69 @@ class Verified:
         }
 
 
-def judge(
-    group: Group,
+@contextmanager
+def computing(
+    groups: Sequence[Group],
     provisions: Mapping[str, Provision | BakeoffError],
     *,
     seed: int,
     launcher: Launcher = local.launch,
     tell: Callable[[str], None] = lambda line: None,
-) -> Verified:
-    """One group. provisions: by the `verified_id` of each contestant.
+) -> Iterator[Callable[[Group], Verified]]:
+    """Contestants of all groups compute side by side; what it gives waits for one group and judges it.
 
-    Nothing is timed, so contestants compute side by side, one a core; but one after the other on a GPU, whose
-    memory each takes for itself.
+    provisions: by the `verified_id` of each contestant. Nothing is timed, so one computes on each core; but
+    one after the other on a GPU, whose memory each takes for itself. A group that was judged leaves no files.
     """
-    is_alone = any(one.settings.device == "gpu" for one in group.contestants)
+    contestants = [one for group in groups for one in group.contestants]
+    is_alone = any(one.settings.device == "gpu" for one in contestants)
     stop = threading.Event()
-    with (
-        scratch("bakeoff-verify-") as folder,
-        ExitStack() as open_files,
-        ThreadPoolExecutor(1 if is_alone else os.cpu_count()) as pool,
-    ):
+    with scratch("bakeoff-verify-") as folder:
 
         def collected(contestant: Contestant) -> Collected:
             provision = provisions[contestant.verified_id]
             if isinstance(provision, BakeoffError):
                 return Collected(contestant, "", None, provision.message)
-            needs = Needs(
-                provision.environment,
-                provision.dataset,
-                provision.model_file,
-                keeps_compiled=contestant.is_distributed,
-            )
+            needs = Needs(provision.environment, provision.dataset, provision.model_file)
             return collect(
                 contestant, needs, seed=seed, folder=folder, launcher=launcher, tell=tell, stop=stop
             )
 
-        jobs = [pool.submit(collected, contestant) for contestant in group.contestants]
-        try:
-            for job in as_completed(jobs):
+        def judged(group: Group) -> Verified:
+            waiting = [jobs[one.verified_id] for one in group.contestants]
+            done, _ = wait(waiting, return_when=FIRST_EXCEPTION)
+            for job in done:
                 job.result()
+            shown = [job.result() for job in waiting]
+            try:
+                return compare(group.title, shown, tell)
+            finally:
+                for one in shown:
+                    if one.evidence:
+                        one.evidence.close()
+                        one.evidence.path.unlink()
+
+        pool = ThreadPoolExecutor(1 if is_alone else os.cpu_count())
+        jobs = {one.verified_id: pool.submit(collected, one) for one in _in_order(contestants)}
+        try:
+            yield judged
         except BaseException:  # the user's Ctrl-C, too: the others would go on
             stop.set()
             raise
-        shown = [job.result() for job in jobs]
-        for one in shown:
-            if one.evidence:
-                open_files.enter_context(one.evidence)
-        return compare(group.title, shown, tell)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _in_order(contestants: Sequence[Contestant]) -> list[Contestant]:
+    """Who compiles for minutes goes first, once an environment, and the rest of that kind last.
+
+    They would wait for each other's compilations, and find them made when it is their turn.
+    """
+    slow = [one for one in contestants if registry.backends()[one.settings.backend].record.needs_compiler]
+    first = {one.settings.environment: one for one in reversed(slow)}.values()
+    return sorted(
+        contestants, key=lambda one: 0 if any(one is each for each in first) else 2 if one in slow else 1
+    )
 
 
 def compare(

@@ -129,7 +129,7 @@ def verify_round(
     tell(f"{one.label}: one round on a cluster of {one.settings.distribution_options['layout']}")
     settings = dataclasses.replace(one.settings, time_limit_s=_TIME_LIMIT_S)
     java = provision.java.home if provision.java else None
-    needs = Needs(provision.environment, provision.dataset, provision.model_file, java, keeps_compiled=True)
+    needs = Needs(provision.environment, provision.dataset, provision.model_file, java)
     with scratch("bakeoff-verify-") as folder:
         shown = show(RunSpec(settings, one.label, 0, 0, 0, seed), needs, folder / "round", launcher)
         if shown.path is None:

@@ -34,6 +34,13 @@ class BackendBase:
         """Make the model, ready to train from the initial weights that belong to `seed`."""
         raise NotImplementedError
 
+    def check_outputs(self, x: Any) -> None:
+        """Pass if the model gives probabilities for `x`. Asked of the user's models, once, before any run.
+
+        Raises:
+            ModelError: it doesn't.
+        """
+
     def first_step(self, x: Any, y: Any) -> None:
         """Train on a few images, with whatever is compiled for it, then put weights and optimizer back.
 
