@@ -15,8 +15,8 @@ from bakeoff import datasets, study
 from bakeoff.cli import downloads
 from bakeoff.cli.console import say, tell
 from bakeoff.errors import StudyError, UsageError
+from bakeoff.study import MODELS
 from bakeoff.study.draft import DataFacts, draft
-from bakeoff_worker.models.catalogue import MODELS
 
 _NO_FRAMEWORK = ("tensorflow", "torch", "jax")
 

@@ -15,6 +15,7 @@
     content.py      the user's own model and data files
     naming.py       labels: what tells trials apart
     loading.py      all of it, in order
+    draft.py        the text of a first study file
     identification.py   a study whose own models and data are known by what they are
 """
 
@@ -33,10 +34,12 @@ from bakeoff.study.definitions import (
     contestant,
 )
 from bakeoff.study.loading import builtin_names, load
+from bakeoff_worker.models.catalogue import MODELS
 
 __all__ = [
     "DATASETS",
     "FEWEST_BLOCKS",
+    "MODELS",
     "Agreement",
     "Branch",
     "Budget",
