@@ -20,7 +20,7 @@ import polars as pl
 
 from bakeoff import calibration, machine, session, study
 from bakeoff.calibration import Calibration, FalsePositives, Found, percent
-from bakeoff.execute import Listener
+from bakeoff.events import Handler
 from bakeoff.identity import known
 from bakeoff.store.reader import Reader
 from benchmarks.goals import Figure, conclude
@@ -71,9 +71,7 @@ def main() -> int:
         num_blocks += 1
         for cell in _rotated(CELLS, num_blocks):
             chosen = cell.study(num_blocks, arguments)
-            session.complete(
-                chosen, arguments.store, listener=Listener(), tell=lambda line: None, verify=False
-            )
+            session.run(chosen, arguments.store, listener=Handler(), verify=False)
         print(f"block {num_blocks} of {arguments.blocks} is there", flush=True)
     found: list[Figure] = []
     with Reader(arguments.store) as reader:

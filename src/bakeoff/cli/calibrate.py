@@ -16,11 +16,10 @@ from rich.text import Text
 
 from bakeoff import calibration, machine, session, stats, study
 from bakeoff.calibration import Calibration, FalsePositives, Found, percent
-from bakeoff.cli import downloads, progress
-from bakeoff.cli.console import console, table, tell
+from bakeoff.cli import progress
+from bakeoff.cli.console import console, table
 from bakeoff.cli.stores import store_path
 from bakeoff.errors import MachineError, UsageError
-from bakeoff.execute import Listener
 from bakeoff.identity import known
 from bakeoff.store.reader import Reader
 
@@ -34,15 +33,11 @@ def main(arguments: argparse.Namespace) -> int:
     """Calibrate; 0 if the machine passes, 1 if it does not."""
     store = store_path(arguments)
     chosen = chosen_study(arguments, store)
-    quiet = arguments.quiet or arguments.json
-    listener = Listener() if quiet else progress.listener(quiet=False, as_json=False)
-    with closing(listener):
-        session.complete(
+    with closing(progress.listener(quiet=arguments.quiet or arguments.json, as_json=False)) as listener:
+        session.run(
             chosen,
             store,
             listener=listener,
-            tell=(lambda line: None) if quiet else tell,
-            downloads=downloads.shown(tell),
             data_directory=arguments.data_dir,
             verify=False,  # of one contestant there is nothing to compare
         )

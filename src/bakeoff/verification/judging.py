@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 from bakeoff.errors import BakeoffError
+from bakeoff.events import Listener, ignore, tell
 from bakeoff.execute import Provision
 from bakeoff.launchers import local
 from bakeoff.launchers.base import Launcher
@@ -114,7 +115,7 @@ def judge(
     *,
     seed: int,
     launcher: Launcher = local.launch,
-    tell: Callable[[str], None] = lambda line: None,
+    listener: Listener = ignore,
 ) -> Verified:
     """One group. provisions: by the `verified_id` of each contestant.
 
@@ -140,7 +141,7 @@ def judge(
                 keeps_compiled=contestant.is_distributed,
             )
             return collect(
-                contestant, needs, seed=seed, folder=folder, launcher=launcher, tell=tell, stop=stop
+                contestant, needs, seed=seed, folder=folder, launcher=launcher, listener=listener, stop=stop
             )
 
         jobs = [pool.submit(collected, contestant) for contestant in group.contestants]
@@ -154,13 +155,13 @@ def judge(
         for one in shown:
             if one.evidence:
                 open_files.enter_context(one.evidence)
-        return compare(group.title, shown, tell)
+        return compare(group.title, shown, listener)
 
 
 def compare(
     title: str,
     shown: Sequence[Collected],
-    tell: Callable[[str], None] = lambda line: None,
+    listener: Listener = ignore,
 ) -> Verified:
     """Contestants held against the reference and each other, as far as their evidence is there."""
     usual = _usual([one.evidence for one in shown if one.evidence])
@@ -169,7 +170,7 @@ def compare(
     contestants = []
     for index, one in enumerate(shown):
         if one.evidence and usual:
-            tell(f"{one.contestant.label}: comparing")
+            tell(listener, f"{one.contestant.label}: comparing")
             judgements[index] = examine(one.evidence, usual, panel)
             one.evidence.forget()
         judgement = judgements.get(index)
