@@ -120,9 +120,7 @@ def known(study: Study) -> Study:
 
 
 def _settings_of(study: Study) -> dict[str, TrialSettings]:
-    branches = study.follow_up.branches if study.follow_up else ()
-    trials = (*study.trials, *(trial for branch in branches for trial in branch.trials))
-    return {trial.trial_id: trial.settings for trial in trials}
+    return {trial.trial_id: trial.settings for trial in study.all_trials}
 
 
 # ---- models -----------------------------------------------------------------------------------------

@@ -97,15 +97,13 @@ def run(
 
 def study_row(study: Study, specs: tuple[RunSpec, ...]) -> StudyRow:
     """The study as the store keeps it: the whole of it, so that it can be run again from there."""
-    branches = study.follow_up.branches if study.follow_up else ()
-    trials = (*study.trials, *(trial for branch in branches for trial in branch.trials))
     return StudyRow(
         digest=study.digest,
         name=study.name,
         title=study.title,
         document=study.document(),
         specs=specs,
-        axes={trial.trial_id: trial.axes for trial in trials},
+        axes={trial.trial_id: trial.axes for trial in study.all_trials},
     )
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from rich.table import Table
 from rich.text import Text
 
 from bakeoff import calibration, machine, session, stats, study
-from bakeoff.calibration import Calibration, FalsePositives, Found, percent
+from bakeoff.calibration import Calibration, FalsePositives, SlowedEntry, percent
 from bakeoff.cli import progress
 from bakeoff.cli.console import console, table
 from bakeoff.cli.stores import store_path
@@ -115,7 +113,7 @@ def _apart(one: FalsePositives) -> tuple[str, ...]:
     )
 
 
-def _slower(one: Found) -> tuple[str, ...]:
+def _slower(one: SlowedEntry) -> tuple[str, ...]:
     seen = "" if one.ratio.ratio is None else percent(one.ratio.ratio - 1, 1)
     if one.ratio.low is not None and one.ratio.high is not None:
         seen += f" ({percent(one.ratio.low - 1, 1)} to {percent(one.ratio.high - 1, 1)})"
@@ -134,7 +132,7 @@ def _slower(one: Found) -> tuple[str, ...]:
     )
 
 
-def _projected(one: Found) -> str:
+def _projected(one: SlowedEntry) -> str:
     if one.handicap <= stats.Rules().margin:
         return "within the margin"
     return f"{one.projected} blocks" if one.projected else f"more than {stats.MAX_PROJECTED} blocks"
@@ -165,10 +163,5 @@ def _seed(store: Path) -> int:
     over = known.filter(
         (pl.col("num_ok") >= pl.col("num_planned")) | (pl.col("begun_at") < datetime.now(UTC) - GOES_ON)
     )
-    seeds = [_document(text)["seed"] for text in over["document"]]
+    seeds = [json.loads(text)["seed"] for text in over["document"]]
     return max(seeds, default=0) + 1
-
-
-def _document(text: str) -> Mapping[str, Any]:
-    document: Mapping[str, Any] = json.loads(text)
-    return document

@@ -7,7 +7,7 @@ from contextlib import closing
 
 from bakeoff import session
 from bakeoff.cli import progress, summary
-from bakeoff.cli.asked import study_of
+from bakeoff.cli.overrides import study_of
 from bakeoff.cli.stores import store_path
 from bakeoff.errors import FAILED, UNDECIDED
 
