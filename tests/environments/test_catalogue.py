@@ -195,7 +195,7 @@ with SparkContext(conf=local.set("spark.driver.bindAddress", "127.0.0.1")) as sp
         (name, backend)
         for name, served in registry.environments().items()
         for backend in served.backends
-        if served.environment.has_spark
+        if served.has_spark
     ],
 )
 def test_each_release_of_elephas_trains_with_what_it_is_locked_with(

@@ -30,12 +30,12 @@ from bakeoff.environments.catalogue import (
     JAVA,
     Environment,
     EnvironmentRequest,
-    EnvironmentSpec,
     catalogue,
 )
 from bakeoff.environments.variables import digest_with
 from bakeoff.errors import EnvironmentFailure
 from bakeoff.events import Listener, ignore
+from bakeoff.registry import EnvironmentSpec
 
 __all__ = [
     "Environment",

@@ -26,10 +26,10 @@ import uv
 
 from bakeoff import cache, registry
 from bakeoff.environments import interpreters, pip_settings
-from bakeoff.environments.catalogue import EnvironmentSpec
 from bakeoff.environments.uv_messages import explain
 from bakeoff.errors import EnvironmentFailure
 from bakeoff.events import Listener, tell
+from bakeoff.registry import EnvironmentSpec
 
 _MARKER = "environment.json"
 _KEPT_LINES = 500  # of uv's output; a hash mismatch lists every hash that would have done
