@@ -163,7 +163,7 @@ class _Execution:
             return self._until_decided(trials, title, listener)
         left = self._missing(specs, listener)
         tell(
-            self.listener,
+            listener,
             f"{title}: {len(left)} of {len(specs)} runs to do; results go to {self.writer.path}",
         )
         return self._execute(left, listener)
@@ -178,7 +178,7 @@ class _Execution:
         labels = {trial.trial_id: trial.label for trial in trials}
         pairs = [pair for pair in self.study.rules.comparisons if labels.keys() >= set(pair)]
         tell(
-            self.listener,
+            listener,
             f"{title}: {stopping.opening(len(pairs), budget)}; results go to {self.writer.path}",
         )
         for words in comparisons.not_compared(trials):
@@ -234,7 +234,7 @@ class _Execution:
         if parts := [block + 1 for block, number in lacking.items() if number < planned[block]]:
             which = f"block{'s' * (len(parts) > 1)} {', '.join(map(str, parts))}"
             tell(
-                self.listener,
+                listener,
                 f"{which}: some contestants have run already; the others take turns without them",
             )
         return left

@@ -281,8 +281,11 @@ class _Uv:
     """uv with the user's settings, its output passed on line by line and its last lines kept."""
 
     def __init__(self, home: Path, name: str, listener: Listener, held: int) -> None:
-        self.home, self.held = home, held
-        self.tell = lambda line: tell(listener, f"{name}: {line}")
+        self.home, self.name, self.listener, self.held = home, name, listener, held
+
+    def tell(self, line: str) -> None:
+        """Tell whoever listens what uv says."""
+        tell(self.listener, f"{self.name}: {line}")
 
     def __call__(self, *command: str) -> tuple[bool, list[str]]:
         """Whether it failed, and its last lines."""
