@@ -19,8 +19,8 @@ from pathlib import Path
 import polars as pl
 
 from bakeoff import calibration, machine, session, study
-from bakeoff.calibration import Calibration, FalsePositives, Found, percent
-from bakeoff.execute import Listener
+from bakeoff.calibration import Calibration, FalsePositives, SlowedEntry, percent
+from bakeoff.events import Handler
 from bakeoff.identity import known
 from bakeoff.store.reader import Reader
 from benchmarks.goals import Figure, conclude
@@ -71,9 +71,7 @@ def main() -> int:
         num_blocks += 1
         for cell in _rotated(CELLS, num_blocks):
             chosen = cell.study(num_blocks, arguments)
-            session.complete(
-                chosen, arguments.store, listener=Listener(), tell=lambda line: None, verify=False
-            )
+            session.run(chosen, arguments.store, listener=Handler(), verify=False)
         print(f"block {num_blocks} of {arguments.blocks} is there", flush=True)
     found: list[Figure] = []
     with Reader(arguments.store) as reader:
@@ -118,7 +116,7 @@ def _apart(one: FalsePositives) -> Figure:
     return Figure(text, goal, one.is_allowed and one.num_comparisons >= MIN_COMPARISONS)
 
 
-def _found(one: Found, goals: dict[float, int]) -> Figure:
+def _found(one: SlowedEntry, goals: dict[float, int]) -> Figure:
     within = f"{one.projected} blocks" if one.projected else f"more than {calibration.MAX_PROJECTED} blocks"
     text = f"{percent(one.handicap)} slower found in {one.num_slower} of {one.num_comparisons}, "
     text += f"in nine of ten studies within {within}"

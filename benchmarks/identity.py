@@ -29,9 +29,9 @@ from PIL import Image
 
 from bakeoff import session
 from bakeoff.errors import BakeoffError
+from bakeoff.events import Event, Recorded
 from bakeoff.store.reader import Reader
 from bakeoff.study import load
-from bakeoff_worker.records import Record, RunSpec
 from benchmarks.goals import Figure, conclude
 
 MIN_CHANGES = 40
@@ -650,11 +650,12 @@ def mid_run(folder: Path) -> Outcome:
     home = folder / "study"
     write_study(home, "mine.npz")
 
-    def edit(spec: RunSpec, record: Record) -> None:
-        (home / "nets" / "deeper.py").write_text("WIDTH = 10\n")
+    def edit(event: Event) -> None:
+        if isinstance(event, Recorded):
+            (home / "nets" / "deeper.py").write_text("WIDTH = 10\n")
 
     study = load(home / "study.toml", ("repeats=2",))
-    tally = session.run(study, home / "store.sqlite", on_record=edit, verify=False)
+    tally = session.run(study, home / "store.sqlite", listener=edit, verify=False)
     return Outcome("ok" not in tally.counts, f"runs that count: {tally.counts.get('ok', 0)}")
 
 

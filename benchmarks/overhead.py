@@ -27,7 +27,7 @@ from typing import Any
 
 from bakeoff import datasets, environments, session, study
 from bakeoff.environments import Environment
-from bakeoff.execute import Listener
+from bakeoff.events import Handler, messages
 from bakeoff.launchers import local
 from bakeoff.launchers.base import Launch, TurnAwaited
 from bakeoff_worker.records import EpochRecord, PhaseEnded, Record, RunEnded, RunSpec
@@ -135,7 +135,7 @@ class Bare:
         return answer
 
 
-class Turns(Listener):
+class Turns(Handler):
     """Lets the bare script train while Bakeoff's run awaits its turn."""
 
     def __init__(self, bare: Bare, num_epochs: int, *, bare_first: bool) -> None:
@@ -209,16 +209,17 @@ def _pair(contestant: Contestant, block: int, num_epochs: int, folder: Path, *, 
     file = folder / "overhead.toml"
     head = f'repeats = 1\nseed = {block}\norder = "alternating"\n[defaults]\ndataset = "mnist"'
     file.write_text("\n".join([head, *lines]))
-    environment = environments.ensure(contestant.environment, backend=contestant.backend, on_progress=print)
+    environment = environments.ensure(
+        contestant.environment, backend=contestant.backend, listener=messages(print)
+    )
     bare_settings = folder / "bare.json"
     bare_settings.write_text(json.dumps(settings | {"dataset": str(datasets.ensure("mnist").path)}))
     with Bare(contestant, environment, bare_settings) as bare:
         turns = Turns(bare, num_epochs, bare_first=bare_first)
-        tally = session.complete(
+        tally = session.run(
             study.load(str(file)),
             folder / "store.sqlite",
             listener=turns,
-            tell=lambda line: None,
             launcher=turns.launch,
             verify=False,
         )

@@ -18,7 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from bakeoff import session, study
-from bakeoff.execute import Listener
+from bakeoff.events import messages
 from bakeoff.store.reader import Reader
 from benchmarks.goals import Figure, conclude
 
@@ -95,7 +95,7 @@ def _accounts(folder: Path, executors: str, arguments: argparse.Namespace) -> li
     file = folder / f"accounting-{executors}.toml"
     file.write_text(STUDY.format(images=arguments.images, epochs=arguments.epochs, executors=executors))
     store = folder / "store.sqlite"
-    tally = session.complete(study.load(str(file)), store, listener=Listener(), tell=print, verify=False)
+    tally = session.run(study.load(str(file)), store, listener=messages(print), verify=False)
     if not tally.all_ok:
         raise SystemExit(f"a run did not end well: {tally.counts}")
     with Reader(store) as reader:

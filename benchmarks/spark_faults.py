@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from bakeoff import environments, session, study
-from bakeoff.execute import Listener
+from bakeoff.events import Handler, messages
 from bakeoff_worker.records import PhaseEnded, Record, RunEnded, RunSpec
 from benchmarks.goals import Figure, conclude
 from benchmarks.spark_overhead import own_cluster
@@ -42,14 +42,14 @@ where = [
 _OWN_START = {"interpreter", "import", "data", "build"}
 
 
-class Clock(Listener):
+class Clock(Handler):
     """When the run on a cluster started, was ready to ask it for anything, and ended; how runs ended."""
 
     def __init__(self) -> None:
         self.started = self.ready = self.ended_at = 0.0
         self.ended: dict[str, RunEnded] = {}
 
-    def run_started(self, spec: RunSpec, index: int, total: int) -> None:
+    def run_began(self, spec: RunSpec, index: int, total: int) -> None:
         """Counts from here."""
         if spec.settings.distribution != "single":
             self.started = self.ready = time.monotonic()
@@ -70,7 +70,7 @@ class Clock(Listener):
 def main() -> int:
     """Meet each fault, and judge; 0 if each is said in time, as what it is, and one machine goes on."""
     argparse.ArgumentParser(prog="bench-spark-faults", description=__doc__).parse_args()
-    environment = environments.ensure("tensorflow_spark", backend="tensorflow", on_progress=print)
+    environment = environments.ensure("tensorflow_spark", backend="tensorflow", listener=messages(print))
     java = environments.java.find("tensorflow_spark", print).home
     with tempfile.TemporaryDirectory(prefix="bench-spark-faults-") as name:
         folder = Path(name)
@@ -110,11 +110,10 @@ def _figure(
     file = folder / f"{fault.replace(' ', '-')}.toml"
     file.write_text(STUDY.format(layout=layout, master=master))
     clock = Clock()
-    session.complete(
+    session.run(
         study.load(str(file)),
         file.with_suffix(".sqlite"),
         listener=clock,
-        tell=lambda line: None,
         verify=False,
     )
     said, alone = clock.ended["elephas"], clock.ended["single"]

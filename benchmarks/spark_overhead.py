@@ -25,7 +25,7 @@ from typing import Any
 import bakeoff_worker
 from bakeoff import datasets, environments, session, study
 from bakeoff.environments import Environment
-from bakeoff.execute import Listener
+from bakeoff.events import Handler, messages
 from bakeoff_worker.records import EpochRecord, Facts, Record, RunSpec
 from benchmarks.goals import Figure, conclude
 from benchmarks.overhead import due, median_interval
@@ -92,7 +92,7 @@ class Bare:
         return answer
 
 
-class Turns(Listener):
+class Turns(Handler):
     """Lets the bare script train while Bakeoff's run waits for its record to be stored."""
 
     def __init__(self, bare: Bare, num_epochs: int, *, bare_first: bool) -> None:
@@ -111,7 +111,7 @@ def main() -> int:
     """Measure and judge; 0 if the median ratio is within the goal."""
     arguments = _arguments()
     chance = random.Random(arguments.seed)
-    environment = environments.ensure("tensorflow_spark", backend="tensorflow", on_progress=print)
+    environment = environments.ensure("tensorflow_spark", backend="tensorflow", listener=messages(print))
     java = environments.java.find("tensorflow_spark", print).home
     ratios = []
     for number in range(arguments.pairs):
@@ -187,9 +187,7 @@ def _pair(
         os.environ.update({"SPARK_CONF_DIR": str(conf), "SPARK_LOCAL_IP": "127.0.0.1"})
         with Bare(environment, variables, settings) as bare:
             turns = Turns(bare, arguments.epochs, bare_first=bare_first)
-            tally = session.complete(
-                study.load(str(file)), folder / "store.sqlite", listener=turns, tell=lambda line: None
-            )
+            tally = session.run(study.load(str(file)), folder / "store.sqlite", listener=turns)
             if not tally.all_ok or len(turns.epochs) != len(bare.epochs):
                 raise SystemExit(f"the run did not end well: {tally.counts}")
         return sum(turns.epochs), sum(bare.epochs)

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from bakeoff import environments, session, study
-from bakeoff.execute import Listener
+from bakeoff.events import messages
 from bakeoff.store.reader import Reader
 from benchmarks.goals import Figure, conclude
 
@@ -42,10 +42,12 @@ def main() -> int:
     arguments = _arguments()
     with tempfile.TemporaryDirectory(prefix="bench-packed-") as name:
         folder = Path(name)
-        archive = environments.pack(_HOME[arguments.backend], folder / "packed.tar.gz", on_progress=print)
+        archive = environments.pack(
+            _HOME[arguments.backend], folder / "packed.tar.gz", listener=messages(print)
+        )
         file, store = folder / "packed.toml", folder / "store.sqlite"
         file.write_text(STUDY.format(archive=archive, backend=arguments.backend, images=arguments.images))
-        tally = session.complete(study.load(str(file)), store, listener=Listener(), tell=print, verify=False)
+        tally = session.run(study.load(str(file)), store, listener=messages(print), verify=False)
         with Reader(store) as reader:
             (run,) = reader.runs("packed").iter_rows(named=True)
             phases = reader.phases("packed").select("phase", "wall_s").rows()

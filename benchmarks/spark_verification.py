@@ -18,7 +18,7 @@ from typing import Any
 from unittest import mock
 
 from bakeoff import environments, plan, session, study
-from bakeoff.execute import Listener
+from bakeoff.events import Handler, messages
 from bakeoff.prepare import prepare
 from bakeoff_worker.records import RunSpec
 from benchmarks.goals import Figure, conclude
@@ -26,13 +26,13 @@ from benchmarks.goals import Figure, conclude
 MAX_SHARE = 0.1
 
 
-class FirstRun(Listener):
+class FirstRun(Handler):
     """When the first run started."""
 
     def __init__(self) -> None:
         self.at = 0.0
 
-    def run_started(self, spec: RunSpec, index: int, total: int) -> None:
+    def run_began(self, spec: RunSpec, index: int, total: int) -> None:
         """Of several, the first."""
         self.at = self.at or time.monotonic()
 
@@ -41,7 +41,11 @@ def main() -> int:
     """Run twice and judge; 0 if verification adds at most a tenth."""
     arguments = _arguments()
     loaded = study.load(arguments.study, tuple(arguments.set))
-    prepare(loaded, (*plan.expand(loaded), *chain.from_iterable(plan.expand_follow_up(loaded))), tell=print)
+    prepare(
+        loaded,
+        (*plan.expand(loaded), *chain.from_iterable(plan.expand_follow_up(loaded))),
+        listener=messages(print),
+    )
     (without_s, _), (with_s, verification_s) = (_seconds(loaded, verify) for verify in (False, True))
     print(
         f"{arguments.study}: {with_s:.0f} s with verification, {verification_s:.0f} s of them before the "
@@ -71,9 +75,7 @@ def _seconds(loaded: study.Study, verify: bool) -> tuple[float, float]:
         first = FirstRun()
         began = time.monotonic()
         with mock.patch.object(environments, "ensure", cold):
-            tally = session.complete(
-                loaded, folder / "store.sqlite", listener=first, tell=print, verify=verify
-            )
+            tally = session.run(loaded, folder / "store.sqlite", listener=first, verify=verify)
         ended = time.monotonic()
     if not tally.all_ok:
         raise SystemExit(f"a run did not end well: {tally.counts}")

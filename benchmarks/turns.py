@@ -21,14 +21,14 @@ from pathlib import Path
 from scipy import stats
 
 from bakeoff import session, study
-from bakeoff.execute import Listener
+from bakeoff.events import Handler
 from bakeoff_worker.records import EpochRecord, Record, RunSpec
 from benchmarks.goals import Figure, conclude
 
 BATCH, CUT_STEPS = 200, 20
 
 
-class Epochs(Listener):
+class Epochs(Handler):
     """Who trained an epoch and in how many seconds, in the order in which it happened."""
 
     def __init__(self) -> None:
@@ -96,11 +96,10 @@ def _run(
             f'backend = "{backend}"\n[matrix]\nentrant = [{{ entry = "A" }}, {{ entry = "B" }}]\n'
         )
         epochs_heard = Epochs()
-        tally = session.complete(
+        tally = session.run(
             study.load(file, [*overrides, *arguments.overrides]),
             Path(folder, "store.sqlite"),
             listener=epochs_heard,
-            tell=lambda line: None,
             verify=False,
         )
     if not tally.all_ok:

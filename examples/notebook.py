@@ -7,13 +7,14 @@
 import polars as pl
 
 import bakeoff
+from bakeoff.events import messages
 from bakeoff.report import figures
 
 study = bakeoff.load("smoke", ["repeats=3", "epochs=5"])
 print(f"{study.title}: {len(study.trials)} trials, {study.repeats} repeats")
 
 # %% Run what is missing of it; interrupt and run this cell again, and it goes on
-tally = bakeoff.run(study, store="notebook.sqlite", tell=print)
+tally = bakeoff.run(study, store="notebook.sqlite", listener=messages(print))
 print(tally.counts)
 
 # %% Frames, in polars; the columns are described in docs/store.md

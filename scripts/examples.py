@@ -24,7 +24,7 @@ from unittest import mock
 import numpy as np
 
 from bakeoff import session, study
-from bakeoff.execute import Listener
+from bakeoff.events import messages
 from bakeoff.launchers import fake
 from bakeoff.launchers.base import Launch
 from bakeoff.store.bundle import import_bundle
@@ -151,11 +151,10 @@ def _told(folder: Path, text: str, seconds: Mapping[object, float]) -> list[str]
     np.savez(folder / "digits.npz", **images)
     told: list[str] = []
     with mock.patch.dict(os.environ, {"BAKEOFF_CACHE": str(folder / "cache")}):
-        session.complete(
+        session.run(
             study.load(folder / "race.toml"),
             folder / "bakeoff.sqlite",
-            listener=Listener(),
-            tell=told.append,
+            listener=messages(told.append),
             launcher=_launcher(seconds),
             verify=False,
         )

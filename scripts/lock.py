@@ -14,9 +14,10 @@ import sys
 import uv
 
 from bakeoff.environments import catalogue, interpreters
-from bakeoff.environments.catalogue import JAVA, EnvironmentSpec
+from bakeoff.environments.catalogue import JAVA
 from bakeoff.environments.creation import install_arguments, torch_variant, uv_environment
 from bakeoff.errors import BakeoffError
+from bakeoff.registry import EnvironmentSpec
 
 
 def lock(spec: EnvironmentSpec, upgrade: bool) -> None:

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from bakeoff import races, session
-from bakeoff.execute import Listener
+from bakeoff.events import Handler
 from bakeoff.launchers import fake
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, RATIO, Metric, OfPhase
 from bakeoff.report.figures import execution_times
@@ -75,11 +75,10 @@ def frames_of(folder: Path) -> races.Frames:
         "matrix.global_batch_size = [5, 10]\n"
     )
     study = load(folder / "two.toml")
-    session.complete(
+    session.run(
         study,
         folder / "two.sqlite",
-        listener=Listener(),
-        tell=lambda line: None,
+        listener=Handler(),
         launcher=fake.launch,
         verify=False,
     )

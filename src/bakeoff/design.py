@@ -1,9 +1,8 @@
 """What it takes to see a difference of times: repeats, epochs and images of a study, planned from past runs.
 
-Pure: a study, the store's frames and its history in, designs out. The statistics are in `stats.components`,
-`stats.power` and `stats.design`; sources are Kalibera and Jones (2013), Rigorous benchmarking in reasonable
-time, ISMM, and Georges, Buytaert and Eeckhout (2007), Statistically rigorous Java performance evaluation,
-OOPSLA.
+Pure: a study, the store's frames and its history in, designs out. The statistics are in `stats.planning`;
+sources are Kalibera and Jones (2013), Rigorous benchmarking in reasonable time, ISMM, and Georges, Buytaert
+and Eeckhout (2007), Statistically rigorous Java performance evaluation, OOPSLA.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from bakeoff import machine
 from bakeoff.environments import Environment
 from bakeoff.environments.java import Java
 from bakeoff.errors import BakeoffError, MachineError, StoreError
+from bakeoff.events import Listener, Recorded, RunBegan
 from bakeoff.inputs import Inputs, relative_names
 from bakeoff.launchers.base import Launch, Launcher, TurnAwaited
 from bakeoff.store.writer import Condition, Writer
@@ -54,22 +55,6 @@ class Provision:
     java: Java | None = None
     content: Mapping[str, str] = field(default_factory=dict)
     code: Inputs | None = None
-
-
-class Listener:
-    """Is told what happens, between runs and while a run waits; never while anything is timed."""
-
-    def run_started(self, spec: RunSpec, index: int, total: int) -> None:
-        """Run `index` (from 0) of `total` starts."""
-
-    def recorded(self, spec: RunSpec, record: Record) -> None:
-        """A record is safe in the store."""
-
-    def run_ended(self, spec: RunSpec, ended: RunEnded) -> None:
-        """A run is over, however it went."""
-
-    def close(self) -> None:
-        """Nothing more will happen."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +106,7 @@ def execute(
             runs = []
             num_live = sum(isinstance(provisions[spec.trial_id], Provision) for _, spec in together)
             for index, spec in together:
-                listener.run_started(spec, index, len(specs))
+                listener(RunBegan(spec, index, len(specs)))
                 run = _Run(spec, provisions[spec.trial_id], num_live, study_digest, writer, listener)
                 runs.append(unfinished.enter_context(run))
                 run.start(launcher)
@@ -276,7 +261,7 @@ class _Run:
                     self._own_s -= record.wall_s  # our own question after the training: no part of the run
                 self._writer.append(self._run_id, self._seq if from_child else None, record)
                 self._seq += from_child
-                self._listener.recorded(self.spec, record)
+                self._listener(Recorded(self.spec, record))
         except ValueError as error:  # the form of a record, but values that none can have
             return RunEnded("garbage", str(error))
         return RunEnded("interrupted", "stopped by the user")
@@ -307,7 +292,7 @@ class _Run:
                 self._log.unlink(missing_ok=True)
         self.ended = ended
         if error is None:
-            self._listener.run_ended(self.spec, ended)
+            self._listener(Recorded(self.spec, ended))
 
 
 def _ended_by_change(path: str) -> RunEnded:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from bakeoff import cache, datasets, environments, inputs, plan
 from bakeoff.datasets import Prepared
 from bakeoff.environments import Environment
 from bakeoff.errors import BakeoffError, DatasetError, EnvironmentFailure, ModelFailure
+from bakeoff.events import Listener, ignore, tell
 from bakeoff.execute import Provision
 from bakeoff.inputs import Inputs
 from bakeoff.launchers.base import Launch, Launcher
@@ -49,7 +50,7 @@ def identify(
     provisions: Provisions,
     *,
     launcher: Launcher,
-    tell: Callable[[str], None] = lambda line: None,
+    listener: Listener = ignore,
 ) -> Identified:
     """The study with the content of own models and data filled in; what can't be told fails with its reason.
 
@@ -71,7 +72,7 @@ def identify(
         if one.model not in MODELS:
             key = _key(one, provision.environment, provision.dataset)
             if key not in looks:
-                looks[key] = _look(key, one, provision, launcher, tell)
+                looks[key] = _look(key, one, provision, launcher, listener)
             looked = looks[key]
             if isinstance(looked, ModelFailure):
                 found[trial_id] = looked
@@ -119,9 +120,7 @@ def known(study: Study) -> Study:
 
 
 def _settings_of(study: Study) -> dict[str, TrialSettings]:
-    branches = study.follow_up.branches if study.follow_up else ()
-    trials = (*study.trials, *(trial for branch in branches for trial in branch.trials))
-    return {trial.trial_id: trial.settings for trial in trials}
+    return {trial.trial_id: trial.settings for trial in study.all_trials}
 
 
 # ---- models -----------------------------------------------------------------------------------------
@@ -132,14 +131,14 @@ def _look(
     settings: TrialSettings,
     provision: Provision,
     launcher: Launcher,
-    tell: Callable[[str], None],
+    listener: Listener,
 ) -> Inputs | ModelFailure:
     """What a model reads: as it was seen before, if nothing of it has changed, else by building it now."""
     kept = _kept(key)
     if kept is not None:
         return kept
     model = Path(settings.model)
-    tell(f"looking, once, at what {model.name} reads ({settings.backend})")
+    tell(listener, f"looking, once, at what {model.name} reads ({settings.backend})")
     for _ in range(2):  # some models write a file the first time, and read it from then on
         began_ns = inputs.now_ns()
         looked = _look_now(settings, provision, launcher)

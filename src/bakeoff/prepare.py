@@ -12,6 +12,7 @@ from bakeoff.datasets import Prepared
 from bakeoff.environments import Environment
 from bakeoff.environments.java import Java
 from bakeoff.errors import BakeoffError, DatasetError, EnvironmentFailure, MachineError
+from bakeoff.events import Listener, ignore, tell
 from bakeoff.execute import Provision
 from bakeoff.study import DATASETS, Study
 from bakeoff_worker import backends
@@ -24,13 +25,11 @@ def prepare(
     specs: Sequence[RunSpec],
     *,
     data_directory: Path | None = None,
-    tell: Callable[[str], None] = lambda line: None,
-    on_download: Callable[[datasets.Progress], None] = lambda progress: None,
+    listener: Listener = ignore,
 ) -> Mapping[str, Provision | BakeoffError]:
     """By trial_id, what its runs need, or why they can't run. Creates environments and fetches data.
 
-    tell: is given a line for people when something takes time. on_download: is told of each step and byte
-        of fetching data.
+    listener: is told what takes time or went wrong, and of each step of fetching data.
 
     Raises:
         MachineError: a GPU is asked for on a machine without one.
@@ -41,10 +40,10 @@ def prepare(
     for name, backend in dict.fromkeys((one.environment, one.backend) for one in settings.values()):
         try:
             environment_of[name, backend] = environments.ensure(
-                name, request=study.environments.get(name), backend=backend, on_progress=tell
+                name, request=study.environments.get(name), backend=backend, listener=listener
             )
         except EnvironmentFailure as failure:
-            tell(f"{failure.message}\n{failure.hint}")
+            tell(listener, f"{failure.message}\n{failure.hint}")
             environment_of[name, backend] = failure
     data_of: dict[_DataKey, Prepared | BakeoffError] = {}
     for key in dict.fromkeys(_data_key(one) for one in settings.values()):
@@ -56,12 +55,12 @@ def prepare(
                 image_size=key.image_size,
                 scale=key.scale,
                 directory=data_directory,
-                on_progress=on_download,
+                listener=listener,
             )
             for note in ready.notes:
-                tell(f"{key.name}: {note}")
+                tell(listener, f"{key.name}: {note}")
         except failures as failure:
-            tell(f"{failure.message}\n{failure.hint}")
+            tell(listener, f"{failure.message}\n{failure.hint}")
             data_of[key] = failure
     parquet_of: dict[_DataKey, Path | BakeoffError] = {}
     for key in dict.fromkeys(_data_key(one) for one in settings.values() if _reads_parquet(one)):
@@ -69,16 +68,16 @@ def prepare(
         if isinstance(prepared, BakeoffError):
             continue
         try:
-            parquet_of[key] = datasets.parquet_files(prepared, on_progress=on_download)
+            parquet_of[key] = datasets.parquet_files(prepared, listener=listener)
         except (DatasetError, MachineError) as failure:
-            tell(f"{failure.message}\n{failure.hint}")
+            tell(listener, f"{failure.message}\n{failure.hint}")
             parquet_of[key] = failure
     java_of: dict[str, Java | BakeoffError] = {}
     for name in dict.fromkeys(one.environment for one in settings.values() if one.distribution != "single"):
         try:
-            java_of[name] = environments.java.find(_spark(name), tell)
+            java_of[name] = environments.java.find(_spark(name), listener)
         except EnvironmentFailure as failure:
-            tell(f"{failure.message}\n{failure.hint}")
+            tell(listener, f"{failure.message}\n{failure.hint}")
             java_of[name] = failure
     return {
         trial_id: _provision(

@@ -11,6 +11,7 @@ import functools
 import importlib
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from bakeoff.errors import UsageError
 from bakeoff_worker.backends import Environment, Record
 
 SETTING = "BAKEOFF_BACKENDS"
+LOCKS = Path(__file__).parent / "environments" / "locks"
 _HINT = f"{SETTING} lists folders that hold backends; see `A new backend` in docs/backends.md."
 
 
@@ -29,12 +31,23 @@ class Brought(NamedTuple):
     folder: Path
 
 
-class Served(NamedTuple):
-    """An environment of the records, the backends that it serves, and the folder of the first of them."""
+@dataclass(frozen=True)
+class EnvironmentSpec:
+    """An environment that can be made, or Bakeoff's own interpreter.
 
-    environment: Environment
+    backends: names of those that it serves, its own first. lock: pinned and hashed requirements; None where
+    nothing is made. The rest is as in `bakeoff_worker.backends.Environment`.
+    """
+
+    name: str
+    summary: str
     backends: tuple[str, ...]
-    folder: Path
+    lock: Path | None = None
+    python: str = "3.11"
+    has_spark: bool = False
+    needs_compiler: bool = False
+    disk_bytes: int = 0
+    instead: str = ""
 
 
 @functools.cache
@@ -55,25 +68,33 @@ def backends() -> Mapping[str, Brought]:
 
 
 @functools.cache
-def environments() -> Mapping[str, Served]:
+def environments() -> Mapping[str, EnvironmentSpec]:
     """All environments that some backend names: those of one machine first, then those with Spark.
 
     Raises:
         UsageError: as `backends`; or two backends say different things of one environment.
     """
-    found: dict[str, Served] = {}
+    described: dict[str, Environment] = {}
+    found: dict[str, EnvironmentSpec] = {}
     for name, (record, folder) in backends().items():
         for one in record.environments:
             known = found.get(one.name)
-            if known is not None and known.environment != one:
+            if described.setdefault(one.name, one) != one and known:
                 raise UsageError(
                     f"environment {one.name} is described in two ways, by {known.backends[0]} and by {name}",
                     "Give one of the two another name.",
                 )
-            found[one.name] = (
-                known._replace(backends=(*known.backends, name)) if known else (Served(one, (name,), folder))
-            )
-    return dict(sorted(found.items(), key=lambda item: item[1].environment.has_spark))
+            spec = known or EnvironmentSpec(**{**asdict(one), "lock": _lock(one, folder), "backends": ()})
+            found[one.name] = replace(spec, backends=(*spec.backends, name))
+    return dict(sorted(found.items(), key=lambda item: item[1].has_spark))
+
+
+def _lock(environment: Environment, folder: Path) -> Path | None:
+    """A lock that a backend brings in its folder, or one of Bakeoff's own."""
+    if environment.lock is None:
+        return None
+    brought = folder / environment.lock
+    return brought if brought.exists() else LOCKS / environment.lock
 
 
 def environments_of(backend: str, *, has_spark: bool) -> tuple[str, ...]:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
 from bakeoff import plan, stats, stopping
-from bakeoff.datasets import Progress
 from bakeoff.errors import BakeoffError
-from bakeoff.execute import Listener, Provision, Tally, check_memory, condition_of, execute
+from bakeoff.events import Event, Listener, RunBegan, ignore, tell
+from bakeoff.execute import Provision, Tally, check_memory, condition_of, execute
 from bakeoff.identity import identify
 from bakeoff.launchers import local
 from bakeoff.launchers.base import Launcher
@@ -30,24 +29,23 @@ from bakeoff.store.writer import StudyRow, Writer
 from bakeoff.study import Errors, FollowUp, Study, Trial, comparisons
 from bakeoff.study.naming import key_name, text
 from bakeoff.verification import Beforehand
-from bakeoff_worker.records import Record, RunEnded, RunSpec
+from bakeoff_worker.records import RunSpec
 
 
 def run(
     study: Study,
     store: str | Path = "bakeoff.sqlite",
     *,
-    on_record: Callable[[RunSpec, Record], None] | None = None,
-    tell: Callable[[str], None] = lambda line: None,
+    listener: Listener = ignore,
     data_directory: Path | None = None,
+    launcher: Launcher = local.launch,
     verify: bool = True,
 ) -> Tally:
-    """Run what is missing of a study in a store; how many runs ended how.
+    """Run what is missing of a study in a store, its follow-up included; how many runs ended how.
 
-    on_record: is given each record of each run once it is safe in the store, while the run waits.
-    tell: is given lines for people, when something takes time or goes wrong; ``print`` will do.
-    data_directory: is searched for data sets before any download.
-    verify: whether contestants are first shown to train the same thing, once (`bakeoff.verification`).
+    listener: is told what happens (`bakeoff.events`), of each record once it is safe in the store, while the
+    run waits. data_directory: is searched for data sets before any download. verify: whether contestants are
+    first shown to train the same thing, once (`bakeoff.verification`).
 
     Raises:
         StoreError: the store can't be written, or another process writes it.
@@ -55,90 +53,61 @@ def run(
             into memory together.
         KeyboardInterrupt: the user stopped it; the same call goes on with what is missing.
     """
-    listener = _Each(on_record) if on_record else Listener()
-    return complete(
-        study, Path(store), listener=listener, tell=tell, data_directory=data_directory, verify=verify
-    )
-
-
-def complete(
-    study: Study,
-    store: Path,
-    *,
-    listener: Listener,
-    tell: Callable[[str], None],
-    downloads: AbstractContextManager[Callable[[Progress], None]] | None = None,
-    data_directory: Path | None = None,
-    launcher: Launcher = local.launch,
-    verify: bool = True,
-) -> Tally:
-    """Run what is missing of a study in a store, its follow-up included; how many runs ended how.
-
-    listener: is told of every run and record. downloads: takes the progress of fetching data, and is
-    left before the first run starts, so that nothing draws while something is timed. verify: as in `run`.
-
-    Raises:
-        StoreError, MachineError, KeyboardInterrupt: as `run`.
-    """
+    store = Path(store)
     with Writer(store) as writer:
         for recovered in writer.recover():
-            tell(f"{recovered.label}, repeat {recovered.repeat + 1}: {recovered.end.reason}")
+            tell(listener, f"{recovered.label}, repeat {recovered.repeat + 1}: {recovered.end.reason}")
         asked = (*plan.expand(study), *itertools.chain.from_iterable(plan.expand_follow_up(study)))
-        with downloads or nullcontext(lambda progress: None) as on_download:
-            provisions = prepare(
-                study, asked, data_directory=data_directory, tell=tell, on_download=on_download
-            )
-        named = identify(study, provisions, launcher=launcher, tell=tell)
+        provisions = prepare(study, asked, data_directory=data_directory, listener=listener)
+        named = identify(study, provisions, launcher=launcher, listener=listener)
         study, provisions = named.study, named.provisions
         specs, branches = plan.expand(study), plan.expand_follow_up(study)
-        _tell_of_other_rules(study, store, tell)
-        _tell_of_unknown_contents(specs, store, tell)
+        _tell_of_other_rules(study, store, listener)
+        _tell_of_unknown_contents(specs, store, listener)
         planned = writer.begin_study(study_row(study, specs))
         conditions = {trial_id: condition_of(one).condition_id for trial_id, one in provisions.items()}
 
         beforehand = Beforehand(
-            study, writer, provisions, launcher=launcher, tell=tell, data_directory=data_directory
+            study, writer, provisions, launcher=launcher, listener=listener, data_directory=data_directory
         )
         execution = _Execution(
-            study, writer, provisions, conditions, launcher, tell, beforehand if verify else None
+            study, writer, provisions, conditions, launcher, beforehand if verify else None
         )
         tally = execution.run(study.trials, specs, study.title, listener)
         if study.follow_up is None:
             return tally
         branch = _chosen_before(study.follow_up, planned)
         if branch is not None:
-            tell(f"{_with_value(study.follow_up, branch)} was chosen before, and stays")
+            tell(listener, f"{_with_value(study.follow_up, branch)} was chosen before, and stays")
         else:
             evidence = execution.evidence()
             for words in _idle(study, evidence):
-                tell(words)
+                tell(listener, words)
             times = _times(study.follow_up, evidence)
             choice = choose_fastest(times)
-            tell(_reason(study.follow_up, choice, times))
+            tell(listener, _reason(study.follow_up, choice, times))
             if choice is None:
                 return tally
             branch = choice.index
             writer.begin_study(study_row(study, (*specs, *branches[branch])))
-        counted_on = _CountedOn(listener, sum(tally.counts.values()))
+        counted_on = _counted_on(listener, sum(tally.counts.values()))
         then, title = study.follow_up.branches[branch].trials, f"then {_changes(study.follow_up)}"
         return tally + execution.run(then, branches[branch], title, counted_on)
 
 
 def study_row(study: Study, specs: tuple[RunSpec, ...]) -> StudyRow:
     """The study as the store keeps it: the whole of it, so that it can be run again from there."""
-    branches = study.follow_up.branches if study.follow_up else ()
-    trials = (*study.trials, *(trial for branch in branches for trial in branch.trials))
     return StudyRow(
         digest=study.digest,
         name=study.name,
         title=study.title,
         document=study.document(),
         specs=specs,
-        axes={trial.trial_id: trial.axes for trial in trials},
+        axes={trial.trial_id: trial.axes for trial in study.all_trials},
     )
 
 
-def _tell_of_other_rules(study: Study, store: Path, tell: Callable[[str], None]) -> None:
+def _tell_of_other_rules(study: Study, store: Path, listener: Listener) -> None:
     """Rules are fixed before the first run: where a study of that name had others by then, it is said."""
     with Reader(store) as reader:
         before = reader.studies().filter(
@@ -148,26 +117,29 @@ def _tell_of_other_rules(study: Study, store: Path, tell: Callable[[str], None])
         rules = stopping.changed(verdicts.rules_of(document), stopping.rules_of(study))
         if rules:
             tell(
+                listener,
                 f"{study.name} was run before by other rules; now: {rules}. It is another study beside that "
-                "one, and takes its runs: whoever saw their results chose these rules after them"
+                "one, and takes its runs: whoever saw their results chose these rules after them",
             )
         repeats = json.loads(document).get("repeats")
         if not study.rules.is_sequential and repeats not in (None, study.repeats):
             tell(
+                listener,
                 f"{study.name} was run before with {repeats} repeats, now {study.repeats}: its verdicts will "
-                "be those of a study that is looked at after each block, since somebody may have looked"
+                "be those of a study that is looked at after each block, since somebody may have looked",
             )
 
 
-def _tell_of_unknown_contents(specs: Sequence[RunSpec], store: Path, tell: Callable[[str], None]) -> None:
+def _tell_of_unknown_contents(specs: Sequence[RunSpec], store: Path, listener: Listener) -> None:
     """Older versions knew own data and models by less than they are: what is left out is said."""
     with Reader(store) as reader:
         number = reader.num_of_unknown_content({spec.trial_id: spec.settings for spec in specs}.values())
     if number:
         tell(
+            listener,
             f"{number} run{'s' * (number > 1)} of an older Bakeoff in the store asked for the same, "
             "but it did not note all that they depended on (images, files that models or load() read). They "
-            "stay in the store, but are neither counted here nor mixed in: what is missing is run anew"
+            "stay in the store, but are neither counted here nor mixed in: what is missing is run anew",
         )
 
 
@@ -183,15 +155,17 @@ class _Execution:
     provisions: Mapping[str, Provision | BakeoffError]
     conditions: Mapping[str, str]
     launcher: Launcher
-    tell: Callable[[str], None]
     beforehand: Beforehand | None
 
     def run(self, trials: Sequence[Trial], specs: Sequence[RunSpec], title: str, listener: Listener) -> Tally:
         """Run what is missing of these specs; where the study asks for it, of more blocks of these trials."""
         if self.study.rules.is_sequential:
             return self._until_decided(trials, title, listener)
-        left = self._missing(specs)
-        self.tell(f"{title}: {len(left)} of {len(specs)} runs to do; results go to {self.writer.path}")
+        left = self._missing(specs, listener)
+        tell(
+            listener,
+            f"{title}: {len(left)} of {len(specs)} runs to do; results go to {self.writer.path}",
+        )
         return self._execute(left, listener)
 
     def _until_decided(self, trials: Sequence[Trial], title: str, listener: Listener) -> Tally:
@@ -203,26 +177,29 @@ class _Execution:
         budget, rules = self.study.budget, stopping.rules_of(self.study)
         labels = {trial.trial_id: trial.label for trial in trials}
         pairs = [pair for pair in self.study.rules.comparisons if labels.keys() >= set(pair)]
-        self.tell(f"{title}: {stopping.opening(len(pairs), budget)}; results go to {self.writer.path}")
+        tell(
+            listener,
+            f"{title}: {stopping.opening(len(pairs), budget)}; results go to {self.writer.path}",
+        )
         for words in comparisons.not_compared(trials):
-            self.tell(words)
+            tell(listener, words)
         tally, number, told = Tally(), 0, None
         while True:
             evidence = self.evidence()
             look = stopping.look(pairs, number, evidence, rules)
             block = self._after(look, trials)
-            left = self._missing(block)
+            left = self._missing(block, listener)
             is_over = not block or stopping.exceeds(
                 evidence, budget.max_hours, (spec.trial_id for spec in left)
             )
             if (left or is_over) and number >= stats.MIN_BLOCKS:
-                self.tell(stopping.report(look, told, labels))
+                tell(listener, stopping.report(look, told, labels))
                 told = look
             if is_over:
-                self.tell(stopping.conclusion(look, budget, stopping.hours(evidence)))
+                tell(listener, stopping.conclusion(look, budget, stopping.hours(evidence)))
                 return replace(tally, num_undecided=len(look.undecided))
             self.writer.begin_study(study_row(self.study, block))
-            tally += self._execute(left, _CountedOn(listener, sum(tally.counts.values())))
+            tally += self._execute(left, _counted_on(listener, sum(tally.counts.values())))
             number += 1
 
     def _after(self, look: stopping.Look, trials: Sequence[Trial]) -> tuple[RunSpec, ...]:
@@ -247,7 +224,7 @@ class _Execution:
         certified = answered(certificates, good) if self.study.rules.errors is Errors.CERTIFIED else ()
         return Evidence(runs, outcomes, evaluated, learnt, certified)
 
-    def _missing(self, specs: Sequence[RunSpec]) -> tuple[RunSpec, ...]:
+    def _missing(self, specs: Sequence[RunSpec], listener: Listener) -> tuple[RunSpec, ...]:
         """What is to be done of these; where contestants alternate, it is said if some of a block are not."""
         with Reader(self.writer.path) as reader:
             left = plan.missing(specs, reader.done(specs, self.conditions))
@@ -256,7 +233,10 @@ class _Execution:
         )
         if parts := [block + 1 for block, number in lacking.items() if number < planned[block]]:
             which = f"block{'s' * (len(parts) > 1)} {', '.join(map(str, parts))}"
-            self.tell(f"{which}: some contestants have run already; the others take turns without them")
+            tell(
+                listener,
+                f"{which}: some contestants have run already; the others take turns without them",
+            )
         return left
 
     def _execute(self, specs: Sequence[RunSpec], listener: Listener) -> Tally:
@@ -350,35 +330,12 @@ def _changes(follow_up: FollowUp) -> str:
     return ", ".join(f"{key_name(key)} {text(key, value)}" for key, value in follow_up.changes.items())
 
 
-class _Each(Listener):
-    """Hands every record, the last one too, to a function."""
+def _counted_on(listener: Listener, num_before: int) -> Listener:
+    """Tells a listener of runs that come after `num_before` others, and are counted on from them."""
 
-    def __init__(self, on_record: Callable[[RunSpec, Record], None]) -> None:
-        self._on_record = on_record
+    def told(event: Event) -> None:
+        if isinstance(event, RunBegan):
+            event = replace(event, index=event.index + num_before, total=event.total + num_before)
+        listener(event)
 
-    def recorded(self, spec: RunSpec, record: Record) -> None:
-        """Any record but the end."""
-        self._on_record(spec, record)
-
-    def run_ended(self, spec: RunSpec, ended: RunEnded) -> None:
-        """The end."""
-        self._on_record(spec, ended)
-
-
-class _CountedOn(Listener):
-    """Tells another listener of runs that come after `num_before` others, and are counted on from them."""
-
-    def __init__(self, listener: Listener, num_before: int) -> None:
-        self._listener, self._num_before = listener, num_before
-
-    def run_started(self, spec: RunSpec, index: int, total: int) -> None:
-        """The number goes on."""
-        self._listener.run_started(spec, index + self._num_before, total + self._num_before)
-
-    def recorded(self, spec: RunSpec, record: Record) -> None:
-        """As it is."""
-        self._listener.recorded(spec, record)
-
-    def run_ended(self, spec: RunSpec, ended: RunEnded) -> None:
-        """As it is."""
-        self._listener.run_ended(spec, ended)
+    return told

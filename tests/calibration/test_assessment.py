@@ -12,7 +12,7 @@ import pytest
 
 from bakeoff import calibration, machine, session, study
 from bakeoff.calibration.entries import entries
-from bakeoff.execute import Listener
+from bakeoff.events import Handler
 from bakeoff.launchers import fake
 from bakeoff.store.reader import Reader
 
@@ -97,9 +97,7 @@ def test_a_store_has_its_machines_last_calibration(tmp_path: Path) -> None:
     entrants = "matrix.entrant=[{entry='A'}, {entry='B'}, {entry='C'}, {handicap=0.1}]"
     for seed, blocks in ((1, 6), (2, 2)):  # the second one is too short to count
         chosen = study.load("calibration", ["backend=fake", f"repeats={blocks}", f"seed={seed}", entrants])
-        session.complete(
-            chosen, store, listener=Listener(), tell=lambda line: None, launcher=fake.launch, verify=False
-        )
+        session.run(chosen, store, listener=Handler(), launcher=fake.launch, verify=False)
     with Reader(store) as reader:
         found = calibration.latest(reader, machine.identity()["machine_id"])
         assert calibration.latest(reader, "another") is None
@@ -113,8 +111,6 @@ def test_a_store_has_its_machines_last_calibration(tmp_path: Path) -> None:
 def test_a_store_without_one_has_none(tmp_path: Path) -> None:
     store = tmp_path / "results.sqlite"
     chosen = study.load("smoke")
-    session.complete(
-        chosen, store, listener=Listener(), tell=lambda line: None, launcher=fake.launch, verify=False
-    )
+    session.run(chosen, store, listener=Handler(), launcher=fake.launch, verify=False)
     with Reader(store) as reader:
         assert calibration.latest(reader, machine.identity()["machine_id"]) is None

@@ -15,7 +15,8 @@ import polars as pl
 import pytest
 
 from bakeoff import identity, session, study
-from bakeoff.execute import Listener, Tally
+from bakeoff.events import messages
+from bakeoff.execute import Tally
 from bakeoff.launchers import fake
 from bakeoff.launchers.base import Launch
 from bakeoff.store.reader import Reader
@@ -112,11 +113,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Path
 def run(folder: Path, launcher: Launcher, *overrides: str) -> tuple[Tally, list[str]]:
     """The study in the folder, run on invented times; how runs ended, and what the user was told."""
     told: list[str] = []
-    tally = session.complete(
+    tally = session.run(
         study.load(folder / "then.toml", overrides),
         folder / "bakeoff.sqlite",
-        listener=Listener(),
-        tell=told.append,
+        listener=messages(told.append),
         launcher=launcher,
     )
     return tally, told

@@ -14,7 +14,7 @@ import pytest
 
 from bakeoff.cli import console, progress
 from bakeoff.environments import Environment
-from bakeoff.execute import Listener
+from bakeoff.events import Handler
 from bakeoff.launchers import fake
 from bakeoff.launchers.base import Launch
 from bakeoff_worker.records import (
@@ -42,10 +42,10 @@ SPECS = tuple(
 ENVIRONMENT = Environment("fake", Path("python"), {}, "digest", "own", Path())
 
 
-def drive(listener: Listener, last: RunEnded | None = None) -> None:
+def drive(listener: Handler, last: RunEnded | None = None) -> None:
     """Two runs, told as `execute` tells them; the last one ends as given."""
     for index, spec in enumerate(SPECS):
-        listener.run_started(spec, index, len(SPECS))
+        listener.run_began(spec, index, len(SPECS))
         listener.recorded(spec, RunWarning("BLAS is slow", "install OpenBLAS"))
         for record in fake.launch(Launch(Job(spec, RunPaths("", None, "", "")), ENVIRONMENT, Path())):
             if not isinstance(record, RunEnded):
@@ -128,13 +128,13 @@ def test_json_lines_hold_every_record(capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"quiet": True, "as_json": False}, Listener),
+        ({"quiet": True, "as_json": False}, Handler),
         ({"quiet": False, "as_json": True}, progress.JsonLines),
         ({"quiet": False, "as_json": False}, progress.PlainLines),
     ],
 )
 def test_listener_suits_the_options(
-    capsys: pytest.CaptureFixture[str], options: dict[str, bool], expected: Callable[[], Listener]
+    capsys: pytest.CaptureFixture[str], options: dict[str, bool], expected: Callable[[], Handler]
 ) -> None:
     assert type(progress.listener(**options)) is expected
 
@@ -150,7 +150,7 @@ def test_users_texts_are_shown_as_they_are(screen: io.StringIO) -> None:
     words = "[bold]x[/] [/] [0] \\[ :smile:"
     spec = replace(SPECS[0], label=words)
     table = progress.LiveTable()
-    table.run_started(spec, 0, 1)
+    table.run_began(spec, 0, 1)
     table.recorded(spec, RunWarning(f"of {words}", words))
     table.run_ended(spec, RunEnded("failed", f"why {words}"))
     table.close()
@@ -198,8 +198,8 @@ def cluster_run(num_trained: int = 8000) -> list[Record]:
     ]
 
 
-def drive_cluster(listener: Listener, records: list[Record]) -> None:
-    listener.run_started(SPREAD, 0, 1)
+def drive_cluster(listener: Handler, records: list[Record]) -> None:
+    listener.run_began(SPREAD, 0, 1)
     for record in records:
         if isinstance(record, RunEnded):
             listener.run_ended(SPREAD, record)
@@ -292,7 +292,7 @@ def test_plain_lines_tell_the_cluster_and_its_failures(capsys: pytest.CaptureFix
 def test_plain_lines_tell_a_long_stage_from_time_to_time(capsys: pytest.CaptureFixture[str]) -> None:
     clock = iter(range(0, 100_000, 2))
     listener = progress.PlainLines(now=lambda: float(next(clock)))
-    listener.run_started(SPREAD, 0, 1)
+    listener.run_began(SPREAD, 0, 1)
     for done in range(100):
         listener.recorded(SPREAD, StageProgress(7, done, 0, 100))
     lines = capsys.readouterr().err.splitlines()[1:]
@@ -309,7 +309,7 @@ def test_ones_own_cluster_is_not_started(screen: io.StringIO, master: str, words
         SPREAD, settings=replace(SPREAD.settings, distribution_options={**OPTIONS, "master": master})
     )
     table = progress.LiveTable()
-    table.run_started(spec, 0, 1)
+    table.run_began(spec, 0, 1)
     table.recorded(spec, PhaseEnded("build", 1.0, None, None))
     table.close()
     assert words in screen.getvalue()
@@ -317,11 +317,11 @@ def test_ones_own_cluster_is_not_started(screen: io.StringIO, master: str, words
 
 @pytest.mark.parametrize("kind", [progress.PlainLines, progress.LiveTable])
 def test_runs_that_take_turns_are_told_apart(
-    kind: type[Listener], screen: io.StringIO, capsys: pytest.CaptureFixture[str]
+    kind: type[Handler], screen: io.StringIO, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listener = kind()
     for index, spec in enumerate(SPECS):
-        listener.run_started(spec, index, len(SPECS))
+        listener.run_began(spec, index, len(SPECS))
     launch = Launch(Job(SPECS[0], RunPaths("", None, "", "")), ENVIRONMENT, Path())
     epochs = [record for record in fake.launch(launch) if isinstance(record, EpochRecord)]
     for number in (0, 1):

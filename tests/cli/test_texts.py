@@ -14,9 +14,9 @@ from rich.color import ColorSystem
 from rich.progress import Progress
 from rich.text import Text
 
-from bakeoff.cli import console, downloads
-from bakeoff.datasets import Progress as Step
+from bakeoff.cli import console, progress
 from bakeoff.errors import BakeoffError
+from bakeoff.events import Step
 
 SOURCES = Path(console.__file__).parents[1]
 TITLE = "[bold]x[/] [/] [0] \\\\[ :smile: [link=here]"
@@ -130,8 +130,10 @@ def test_names_of_data_sets_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatc
         lambda self, words, **_: shown.append(self.columns[0].render(_Task(words)).plain),
     )
     monkeypatch.setattr(Progress, "update", lambda self, task, **_: None)
-    with downloads.shown(lambda line: None) as on_download:
-        on_download(Step("[/]mine[0].npz", "reading [b]", 0, 1))
+    monkeypatch.setattr(Progress, "start", lambda self: None)
+    lines = progress.Lines()
+    lines(Step("[/]mine[0].npz", "reading [b]", 0, 1))
+    lines.close()
     assert shown == ["[/]mine[0].npz: reading [b]"]
 
 

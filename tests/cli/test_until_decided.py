@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from bakeoff import races, session, stats, study
-from bakeoff.execute import Listener, Tally
+from bakeoff.events import messages
+from bakeoff.execute import Tally
 from bakeoff.launchers import fake
 from bakeoff.launchers.base import Launch
 from bakeoff.store.reader import Reader
@@ -103,11 +104,10 @@ def run(
 ) -> tuple[Tally, list[str]]:
     """The study in the folder, run on invented times; how runs ended, and what the user was told."""
     told: list[str] = []
-    tally = session.complete(
+    tally = session.run(
         study.load(folder / "race.toml", overrides),
         folder / store,
-        listener=Listener(),
-        tell=told.append,
+        listener=messages(told.append),
         launcher=launcher,
         verify=False,
     )

@@ -263,7 +263,7 @@ def die(progress):
     if progress.total_bytes and progress.done_bytes > progress.total_bytes // 2:
         os.kill(os.getpid(), signal.SIGKILL)
 
-prepare.prepare_scaled(whole, dataclasses.replace(around, on_progress=die), 4)
+prepare.prepare_scaled(whole, dataclasses.replace(around, listener=die), 4)
 """
 
 

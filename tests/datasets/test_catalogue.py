@@ -51,7 +51,7 @@ def test_package_copies_are_the_canonical_sets(name: str, client: str, here: Sur
         assert hashlib.sha256(loaded.tobytes()).hexdigest() == catalogue()[name].sha256[array]
     about = json.loads((prepared.path / "about.json").read_text())
     assert about["source"]["kind"] == "packages" and about["num_classes"] == 10
-    again = prepare.prepare(name, dataclasses.replace(here, on_progress=lambda step: pytest.fail(str(step))))
+    again = prepare.prepare(name, dataclasses.replace(here, listener=lambda step: pytest.fail(str(step))))
     assert again == prepared
     small = prepare.prepare(name, here, 20)
     assert small.image_shape[:2] == (20, 20) and small.num_train == prepared.num_train

@@ -164,7 +164,7 @@ def die(progress):
     if progress.done_bytes >= progress.total_bytes // 2:
         os.kill(os.getpid(), signal.SIGKILL)
 
-parquet_files(pickle.load(sys.stdin.buffer), 4, on_progress=die)
+parquet_files(pickle.load(sys.stdin.buffer), 4, listener=die)
 """
 
 

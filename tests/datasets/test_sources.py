@@ -90,7 +90,7 @@ def test_mirror_after_a_tampered_one(grey: Any, around: Surroundings, server: An
     seen: list[Any] = []
     mirrors = (server.url + "bad/", server.url + "good/")
     prepared = prepare.prepare_entry(
-        grey.entry, dataclasses.replace(around, mirrors=mirrors, on_progress=seen.append)
+        grey.entry, dataclasses.replace(around, mirrors=mirrors, listener=seen.append)
     )
     assert right(grey, prepared)
     assert about(prepared)["source"] == {"kind": "mirrors", "detail": server.url + "good/grey/"}
@@ -143,9 +143,7 @@ def test_damaged_cache_is_refused_by_name_and_mended(grey: Any, around: Surround
         prepare.prepare_entry(grey.entry, around)
     assert prepare.verify_in(around.root, "grey")[0].damaged[0].startswith(str(damaged))
     seen: list[Any] = []
-    assert right(
-        grey, prepare.prepare_entry(grey.entry, dataclasses.replace(supplied, on_progress=seen.append))
-    )
+    assert right(grey, prepare.prepare_entry(grey.entry, dataclasses.replace(supplied, listener=seen.append)))
     assert any("damaged" in step.step for step in seen)
     assert prepare.verify_in(around.root, "grey")[0].damaged == ()
 

@@ -41,6 +41,19 @@ def test_disk_space_asked_for_is_what_was_measured_and_a_fifth_more() -> None:
     assert {name: by for name, by in off.items() if abs(by) > 0.1} == {}
 
 
+PACKAGES = {"PyTorch": "torch", "Spark": "pyspark"}  # where lower case is not enough
+
+
+@pytest.mark.parametrize("spec", LOCKED, ids=lambda spec: spec.name)
+def test_a_summary_names_the_versions_of_its_lock(spec: environments.EnvironmentSpec) -> None:
+    told = re.findall(r"(Keras|TensorFlow|JAX|PyTorch|Theano|Elephas|Spark) (\d[\d.]*\d)", spec.summary)
+    assert told and spec.lock is not None
+    lock = spec.lock.read_text()
+    for name, version in told:
+        pinned = rf"^{PACKAGES.get(name, name.lower())}(-cpu)?=={re.escape(version)}(\+cpu)?\s"
+        assert re.search(pinned, lock, re.MULTILINE), (name, version)
+
+
 @pytest.mark.parametrize("spec", LOCKS, ids=lambda spec: spec.name)
 def test_every_requirement_is_pinned_and_hashed(spec: environments.EnvironmentSpec) -> None:
     assert spec.lock is not None
@@ -195,7 +208,7 @@ with SparkContext(conf=local.set("spark.driver.bindAddress", "127.0.0.1")) as sp
         (name, backend)
         for name, served in registry.environments().items()
         for backend in served.backends
-        if served.environment.has_spark
+        if served.has_spark
     ],
 )
 def test_each_release_of_elephas_trains_with_what_it_is_locked_with(

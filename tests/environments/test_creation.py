@@ -11,6 +11,7 @@ import pytest
 from bakeoff import environments
 from bakeoff.environments import EnvironmentSpec, creation
 from bakeoff.errors import EnvironmentFailure
+from bakeoff.events import messages
 
 ENSURE = """
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 from bakeoff import environments
 from bakeoff.study import EnvironmentRequest
 request = EnvironmentRequest("tiny", lock=Path(sys.argv[1]), python_version=sys.argv[2])
-print(environments.ensure("tiny", request=request, on_progress=print).python)
+print(environments.ensure("tiny", request=request, listener=print).python)
 """
 
 
@@ -31,7 +32,7 @@ def test_it_is_made_once_and_found_again(make_wheel, request_for) -> None:
     request = request_for(f"tinypkg==1.0 --hash=sha256:{make_wheel('tinypkg', '1.0')}")
     assert environments.find("tiny", request=request) is None
     lines: list[str] = []
-    made = environments.ensure("tiny", request=request, on_progress=lines.append)
+    made = environments.ensure("tiny", request=request, listener=messages(lines.append))
     assert python_says(made, "import tinypkg; print(tinypkg.VERSION)") == "1.0"
     assert made.kind == "managed"
     assert made.scratch.is_dir()
@@ -39,7 +40,7 @@ def test_it_is_made_once_and_found_again(make_wheel, request_for) -> None:
     assert any("Installed 1 package" in line for line in lines)
 
     again: list[str] = []
-    assert environments.ensure("tiny", request=request, on_progress=again.append) == made
+    assert environments.ensure("tiny", request=request, listener=messages(again.append)) == made
     assert environments.find("tiny", request=request) == made
     assert again == []
 
@@ -186,7 +187,7 @@ def test_without_it_there_torchs_own_index_is_asked(
         environments.ensure(
             "tiny",
             request=request_for(f"torch==2.13.0+cpu --hash=sha256:{'0' * 64}"),
-            on_progress=lines.append,
+            listener=messages(lines.append),
         )
     assert any("trying PyTorch's own index" in line for line in lines)
     assert "PyTorch's own index" in raised.value.hint

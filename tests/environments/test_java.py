@@ -60,11 +60,7 @@ def path_without_java(tmp_path: Path) -> str:
 
 
 def test_the_versions_of_spark_are_those_of_the_locks() -> None:
-    found = {
-        name: java.spark_version(name)
-        for name, one in registry.environments().items()
-        if one.environment.has_spark
-    }
+    found = {name: java.spark_version(name) for name, one in registry.environments().items() if one.has_spark}
     assert found == {"tensorflow_spark": "3.5.9", "theano_spark": "3.5.9", "vintage_spark": "3.4.4"}
     assert java.spark_version("4.0.0") == "4.0.0"
     assert java.sparks() == {"3.5.9": ("theano_spark", "tensorflow_spark"), "3.4.4": ("vintage_spark",)}

@@ -14,6 +14,7 @@ import pytest
 from bakeoff import environments
 from bakeoff.environments import interpreters, java, packing
 from bakeoff.errors import EnvironmentFailure
+from bakeoff.events import messages
 from bakeoff.study import EnvironmentRequest
 
 # What a node brings itself, as in `packing`; and data of the C library's.
@@ -72,7 +73,7 @@ def test_a_small_one_runs_elsewhere_with_nothing_of_the_original(
     made = environments.ensure("tiny", request=tiny)
     output = tmp_path / "out" / "tiny.tar.gz"
     output.parent.mkdir()
-    assert environments.pack("tiny", output, request=tiny, on_progress=lines.append) == output
+    assert environments.pack("tiny", output, request=tiny, listener=messages(lines.append)) == output
     assert [line for line in lines if "packed, " in line]
     assert list(output.parent.iterdir()) == [output]  # no parts left
 

@@ -10,6 +10,7 @@ import pytest
 
 import bakeoff
 from bakeoff.cli import main
+from bakeoff.events import Recorded, RunBegan, messages
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -33,11 +34,12 @@ def test_the_notebook_goes_from_a_study_to_figures(folder: Path) -> None:
 
 def test_running_again_from_python_runs_nothing_and_says_so(folder: Path) -> None:
     study, seen, said = bakeoff.load("smoke"), [], []
-    first = bakeoff.run(study, "again.sqlite", on_record=lambda spec, record: seen.append(record))
+    first = bakeoff.run(study, "again.sqlite", listener=seen.append)
     assert first.counts == {"ok": 4}
-    assert [type(record).__name__ for record in seen].count("EpochRecord") == 12
-    assert [type(record).__name__ for record in seen].count("RunEnded") == 4
-    assert bakeoff.run(study, "again.sqlite", tell=said.append).counts == {}
+    records = [type(event.record).__name__ for event in seen if isinstance(event, Recorded)]
+    assert records.count("EpochRecord") == 12 and records.count("RunEnded") == 4
+    assert [event.index for event in seen if isinstance(event, RunBegan)] == [0, 1, 2, 3]
+    assert bakeoff.run(study, "again.sqlite", listener=messages(said.append)).counts == {}
     assert said[-1].startswith(f"{study.title}: 0 of 4 runs to do")
 
 

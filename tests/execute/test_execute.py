@@ -13,7 +13,8 @@ from bakeoff import machine, plan
 from bakeoff.environments import Environment
 from bakeoff.environments.java import Java
 from bakeoff.errors import BakeoffError, EnvironmentFailure, MachineError, StoreError
-from bakeoff.execute import Listener, Provision, Tally, check_memory, condition_of, execute
+from bakeoff.events import Handler
+from bakeoff.execute import Provision, Tally, check_memory, condition_of, execute
 from bakeoff.launchers import fake
 from bakeoff.launchers.base import Launch, Launcher, TurnAwaited
 from bakeoff.store.reader import Reader
@@ -56,7 +57,7 @@ def run(
     store: Path,
     provisions: Mapping[str, Provision | BakeoffError],
     launcher: Launcher = fake.launch,
-    listener: Listener | None = None,
+    listener: Handler | None = None,
     writer_class: type[Writer] = Writer,
 ) -> Tally:
     with writer_class(store) as writer:
@@ -67,7 +68,7 @@ def run(
             study_digest="digest",
             writer=writer,
             launcher=launcher,
-            listener=listener or Listener(),
+            listener=listener or Handler(),
         )
 
 
@@ -109,7 +110,7 @@ def test_a_record_is_in_the_store_before_the_next_is_asked_for_and_before_the_li
 
     heard = []
 
-    class Witness(Listener):
+    class Witness(Handler):
         def recorded(self, spec: RunSpec, record: Record) -> None:
             heard.append(epochs_in_store())
 
@@ -293,7 +294,7 @@ BLOCKS = tuple(
 )
 
 
-class Turns(Listener):
+class Turns(Handler):
     """Who trained, epoch by epoch, and who was told to have ended, block by block."""
 
     def __init__(self) -> None:

@@ -79,6 +79,32 @@ def test_the_table_has_every_module() -> None:
     )
 
 
+def drawn() -> set[Path]:
+    """Files and folders that the layout in docs/architecture.md names, by their indentation."""
+    layout = (ROOT / "docs" / "architecture.md").read_text().split("```text\n")[1].split("```")[0]
+    found: set[Path] = set()
+    above: list[tuple[int, Path]] = []
+    for line in layout.splitlines():
+        indent, name = len(line) - len(line.lstrip()), line.split()[0]
+        above = [(depth, path) for depth, path in above if depth < indent]
+        path = (above[-1][1] if above else ROOT) / name
+        above.append((indent, path))
+        if "*" not in name and "<" not in name:
+            found |= {path, *path.parents}
+        found |= {path.parent / other for other in re.findall(r"; (\w+\.py):", line)}
+    return found
+
+
+def test_the_layout_is_the_one_that_there_is() -> None:
+    named = drawn()
+    assert [path for path in named if not path.exists()] == []
+    for package in ("bakeoff", "bakeoff_worker"):
+        folder = ROOT / "src" / package
+        there = {path for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
+        left_out = {path.name for path in there - named}
+        assert left_out <= {"__init__.py", "__main__.py", "__pycache__", "studies"}, package
+
+
 def worker_files() -> list[Path]:
     files = sorted(WORKER.rglob("*.py"))
     assert len(files) > 15

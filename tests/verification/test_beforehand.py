@@ -13,7 +13,8 @@ from invented import Contestant
 from bakeoff import session, study, verification
 from bakeoff.environments import Environment
 from bakeoff.errors import EnvironmentFailure
-from bakeoff.execute import Listener, Provision
+from bakeoff.events import messages
+from bakeoff.execute import Provision
 from bakeoff.launchers import fake
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import Writer
@@ -77,7 +78,7 @@ class Machine:
                 writer,
                 self.provisions(specs),
                 launcher=self.launch,
-                tell=self.told.append,
+                listener=messages(self.told.append),
             )
             for _ in range(2):  # block after block
                 waiting = [spec for spec in specs if not due or spec.label in due]
@@ -223,9 +224,7 @@ def test_a_session_verifies_before_its_first_run_unless_told_not_to(machine, tmp
 
     pair = study.load(tmp_path / "pair.toml")
     store = tmp_path / "store.sqlite"
-    tally = session.complete(
-        pair, store, listener=Listener(), tell=here.told.append, launcher=launch, verify=verify
-    )
+    tally = session.run(pair, store, listener=messages(here.told.append), launcher=launch, verify=verify)
     assert tally.counts == {"ok": 4}
     assert launched[: 2 * verify] == [("jax", True), ("torch", True)][: 2 * verify]
     assert not any(is_verified for _, is_verified in launched[2 * verify :])

@@ -14,7 +14,7 @@
 
 from bakeoff.calibration.assessment import STUDY, Calibration, assess, latest
 from bakeoff.calibration.false_positives import FalsePositives
-from bakeoff.calibration.handicaps import Found
+from bakeoff.calibration.handicaps import SlowedEntry
 from bakeoff.calibration.layouts import components, layouts
 from bakeoff.calibration.noise import Noise, NoiseSource
 from bakeoff.calibration.words import percent
@@ -25,9 +25,9 @@ __all__ = [
     "STUDY",
     "Calibration",
     "FalsePositives",
-    "Found",
     "Noise",
     "NoiseSource",
+    "SlowedEntry",
     "assess",
     "components",
     "latest",

@@ -14,7 +14,7 @@ from bakeoff import stats
 from bakeoff.calibration import handicaps
 from bakeoff.calibration.entries import entries
 from bakeoff.calibration.false_positives import FalsePositives, differ_by_chance, false_positives
-from bakeoff.calibration.handicaps import Found
+from bakeoff.calibration.handicaps import SlowedEntry
 from bakeoff.calibration.layouts import components
 from bakeoff.calibration.noise import Noise, NoiseSource, noise, sources
 from bakeoff.calibration.words import percent
@@ -72,7 +72,7 @@ class Calibration:
     fixed: FalsePositives | None
     sequential: FalsePositives | None
     chance: float
-    found: tuple[Found, ...]
+    found: tuple[SlowedEntry, ...]
     noise: Noise
     sources: tuple[NoiseSource, ...]
     reach: tuple[stats.Resolution | None, ...] = (None, None)

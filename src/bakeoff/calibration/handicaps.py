@@ -18,7 +18,7 @@ _FIXED, _SEQUENTIAL = Rules(), Rules(is_sequential=True)
 
 
 @dataclass(frozen=True)
-class Found:
+class SlowedEntry:
     """An entry that was slower by `handicap`, a fraction, against each plain entry.
 
     num_slower, num_equal, num_faster: of `num_comparisons`, how many end with that verdict after all
@@ -47,7 +47,7 @@ class Found:
         return None if math.isinf(middle) else int(middle)
 
 
-def found(handicap: float, slowed: Array, plain: Array, log_sd: float) -> Found:
+def found(handicap: float, slowed: Array, plain: Array, log_sd: float) -> SlowedEntry:
     """What became of a handicapped entry.
 
     slowed: its log times, shape (num_blocks,), NaN in blocks that do not count. plain: those of the plain
@@ -56,7 +56,7 @@ def found(handicap: float, slowed: Array, plain: Array, log_sd: float) -> Found:
     usable = np.isfinite(slowed)
     ratios = (slowed[usable, None] - plain[usable]).T
     calls, looks = called(ratios, _FIXED), by_look(ratios, _SEQUENTIAL)
-    return Found(
+    return SlowedEntry(
         handicap=handicap,
         num_blocks=int(usable.sum()),
         num_comparisons=len(ratios),

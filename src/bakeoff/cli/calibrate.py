@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from rich.table import Table
 from rich.text import Text
 
 from bakeoff import calibration, machine, session, stats, study
-from bakeoff.calibration import Calibration, FalsePositives, Found, percent
-from bakeoff.cli import downloads, progress
-from bakeoff.cli.console import console, table, tell
+from bakeoff.calibration import Calibration, FalsePositives, SlowedEntry, percent
+from bakeoff.cli import progress
+from bakeoff.cli.console import console, table
 from bakeoff.cli.stores import store_path
 from bakeoff.errors import MachineError, UsageError
-from bakeoff.execute import Listener
 from bakeoff.identity import known
 from bakeoff.store.reader import Reader
 
@@ -34,15 +31,11 @@ def main(arguments: argparse.Namespace) -> int:
     """Calibrate; 0 if the machine passes, 1 if it does not."""
     store = store_path(arguments)
     chosen = chosen_study(arguments, store)
-    quiet = arguments.quiet or arguments.json
-    listener = Listener() if quiet else progress.listener(quiet=False, as_json=False)
-    with closing(listener):
-        session.complete(
+    with closing(progress.listener(quiet=arguments.quiet or arguments.json, as_json=False)) as listener:
+        session.run(
             chosen,
             store,
             listener=listener,
-            tell=(lambda line: None) if quiet else tell,
-            downloads=downloads.shown(tell),
             data_directory=arguments.data_dir,
             verify=False,  # of one contestant there is nothing to compare
         )
@@ -120,7 +113,7 @@ def _apart(one: FalsePositives) -> tuple[str, ...]:
     )
 
 
-def _slower(one: Found) -> tuple[str, ...]:
+def _slower(one: SlowedEntry) -> tuple[str, ...]:
     seen = "" if one.ratio.ratio is None else percent(one.ratio.ratio - 1, 1)
     if one.ratio.low is not None and one.ratio.high is not None:
         seen += f" ({percent(one.ratio.low - 1, 1)} to {percent(one.ratio.high - 1, 1)})"
@@ -139,7 +132,7 @@ def _slower(one: Found) -> tuple[str, ...]:
     )
 
 
-def _projected(one: Found) -> str:
+def _projected(one: SlowedEntry) -> str:
     if one.handicap <= stats.Rules().margin:
         return "within the margin"
     return f"{one.projected} blocks" if one.projected else f"more than {stats.MAX_PROJECTED} blocks"
@@ -170,10 +163,5 @@ def _seed(store: Path) -> int:
     over = known.filter(
         (pl.col("num_ok") >= pl.col("num_planned")) | (pl.col("begun_at") < datetime.now(UTC) - GOES_ON)
     )
-    seeds = [_document(text)["seed"] for text in over["document"]]
+    seeds = [json.loads(text)["seed"] for text in over["document"]]
     return max(seeds, default=0) + 1
-
-
-def _document(text: str) -> Mapping[str, Any]:
-    document: Mapping[str, Any] = json.loads(text)
-    return document

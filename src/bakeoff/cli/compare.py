@@ -72,8 +72,8 @@ def _lines(sections: tuple[Section, ...], stored: stats.Rules, rules: stats.Rule
     if words := sentences.noise_words(compared):
         yield words
     every = [_Place(section, race) for section in sections for race in section.races if race.comparisons]
-    groups: dict[tuple[object, ...], list[_Found]] = {}
-    undecided: list[_Found] = []
+    groups: dict[tuple[object, ...], list[_Placed]] = {}
+    undecided: list[_Placed] = []
     for place in every:
         for one in place.race.comparisons:
             if one.is_asked and not one.verdict.is_decided_on_time:
@@ -112,7 +112,7 @@ class _Place:
         return self.section.title + (f" ({self.race.setting})" if self.race.setting else "")
 
 
-_Found = tuple[_Place, Comparison]
+_Placed = tuple[_Place, Comparison]
 
 
 def _alike(one: Comparison) -> tuple[object, ...]:

@@ -64,7 +64,7 @@ def tell_error(error: BakeoffError) -> None:
         tell(f"hint: {line}")
 
 
-def table(*columns: str, right: Collection[str] = (), title: str | None = None, header: bool = True) -> Table:
+def table(*columns: str, right: Collection[str] = (), title: str | None = None) -> Table:
     """An empty table in the one style that we have. right: the columns that are aligned to the right.
 
     What a narrow terminal has no room for goes on in the next line: nothing is cut.
@@ -77,7 +77,6 @@ def table(*columns: str, right: Collection[str] = (), title: str | None = None, 
         padding=(0, 1),
         pad_edge=False,
         collapse_padding=True,
-        show_header=header,
     )
     for name in columns:
         made.add_column(

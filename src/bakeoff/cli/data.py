@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 
 from bakeoff import datasets
-from bakeoff.cli import downloads
-from bakeoff.cli.console import console, say, table, tell
+from bakeoff.cli.console import console, say, table
+from bakeoff.cli.progress import Lines
 from bakeoff.errors import DatasetError
 
 
@@ -25,10 +26,10 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
-    with downloads.shown(tell) as on_download:
+    with closing(Lines()) as listener:
         for name in arguments.names or datasets.catalogue():
             made = datasets.fetch(
-                name, source=arguments.source, directory=arguments.data_dir, on_progress=on_download
+                name, source=arguments.source, directory=arguments.data_dir, listener=listener
             )
             say(f"{name}: {made.num_train:,} training and {made.num_test:,} test images in {made.path}")
             for note in made.notes:

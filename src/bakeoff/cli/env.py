@@ -8,6 +8,7 @@ import platform
 
 from bakeoff import environments
 from bakeoff.cli.console import console, say, table, tell, tell_error
+from bakeoff.cli.progress import Lines
 from bakeoff.errors import BakeoffError
 
 
@@ -30,7 +31,7 @@ def _create(arguments: argparse.Namespace) -> int:
     failures: list[BakeoffError] = []
     for name in arguments.names:
         try:
-            made = environments.ensure(name, on_progress=tell)
+            made = environments.ensure(name, listener=Lines())
             say(f"{name}: ready, {made.python}")
         except BakeoffError as failure:
             tell_error(failure)
@@ -46,7 +47,7 @@ def _remove(arguments: argparse.Namespace) -> int:
 
 
 def _pack(arguments: argparse.Namespace) -> int:
-    packed = environments.pack(arguments.name, arguments.output, on_progress=tell)
+    packed = environments.pack(arguments.name, arguments.output, listener=Lines())
     spec = environments.catalogue().get(arguments.name)
     compiler = ", and g++, with which Theano compiles while it runs" if spec and spec.needs_compiler else ""
     glibc = os.confstr("CS_GNU_LIBC_VERSION")

@@ -7,13 +7,14 @@ import ast
 import json
 import os
 import re
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
 from bakeoff import datasets, study
-from bakeoff.cli import downloads
-from bakeoff.cli.console import say, tell
+from bakeoff.cli.console import say
+from bakeoff.cli.progress import Lines
 from bakeoff.errors import StudyError, UsageError
 from bakeoff.study import MODELS
 from bakeoff.study.draft import DataFacts, draft
@@ -30,8 +31,8 @@ def main(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{target} exists", "name another with --output, or overwrite it with --force")
     if arguments.model not in MODELS:
         _check_model(Path(arguments.model))
-    with downloads.shown(tell) as on_download:
-        prepared = datasets.ensure(arguments.data, image_size=arguments.image_size, on_progress=on_download)
+    with closing(Lines()) as listener:
+        prepared = datasets.ensure(arguments.data, image_size=arguments.image_size, listener=listener)
     about = json.loads((prepared.path / "about.json").read_text(encoding="utf-8"))
     facts = DataFacts(
         source=_as_named(arguments.data, datasets.catalogue(), target),

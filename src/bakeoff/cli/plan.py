@@ -18,8 +18,8 @@ from rich.text import Text
 
 from bakeoff import design, machine, plan, stopping, study
 from bakeoff.cli import to_see
-from bakeoff.cli.asked import study_of
 from bakeoff.cli.console import console, table
+from bakeoff.cli.overrides import study_of
 from bakeoff.cli.stores import store_path
 from bakeoff.cli.to_see import span
 from bakeoff.errors import BakeoffError, ReportError

@@ -18,12 +18,14 @@ from datetime import datetime
 from rich.console import Group
 from rich.control import Control
 from rich.live import Live
+from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TransferSpeedColumn
+from rich.progress import Progress as Bars
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from bakeoff.cli.console import console, table, tell
-from bakeoff.execute import Listener
+from bakeoff.events import Event, Handler, Step
 from bakeoff_worker.records import (
     EpochRecord,
     PhaseEnded,
@@ -55,19 +57,82 @@ _NEXT_PHASE = {
 _STAGE_LINES_S = 15.0  # how far apart lines about a stage are where no table is drawn
 
 
-def listener(*, quiet: bool, as_json: bool) -> Listener:
-    """The listener that suits the options and whether standard error is a terminal."""
+def listener(*, quiet: bool, as_json: bool) -> Handler:
+    """The listener that suits the options and whether standard error is a terminal; to be closed."""
     if as_json:
-        return JsonLines()
+        return JsonLines(is_quiet=quiet)
     if quiet:
-        return Listener()
+        return Handler()
     return LiveTable() if sys.stderr.isatty() else PlainLines()
 
 
-class JsonLines(Listener):
-    """One JSON object per event on standard output."""
+class Lines(Handler):
+    """Messages as lines, and data that are fetched as a bar on a terminal, else as a line per step.
 
-    def run_started(self, spec: RunSpec, index: int, total: int) -> None:
+    A bar ticks: it is gone before anything else is said, and so before anything is timed.
+    """
+
+    def __init__(self) -> None:
+        self._bars: Bars | None = None
+        self._tasks: dict[tuple[str, str], TaskID] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Any event; the bars go when it is none of theirs."""
+        if not isinstance(event, Step):
+            self._end_bars()
+        super().__call__(event)
+
+    def message(self, line: str) -> None:
+        """To standard error, so that standard output holds results alone."""
+        tell(line)
+
+    def step(self, step: Step) -> None:
+        """A bar for each step, or a line where it begins."""
+        key, is_seen = (step.name, step.step), (step.name, step.step) in self._tasks
+        if not sys.stderr.isatty():
+            if not is_seen:
+                self._tasks = {key: TaskID(0)}
+                tell(str(step))
+            return
+        if self._bars is None:
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                *(BarColumn(), DownloadColumn(), TransferSpeedColumn()),
+            )
+            self._bars = Bars(*columns, console=console(stderr=True), transient=True)
+            self._bars.start()
+        if not is_seen:
+            self._tasks[key] = self._bars.add_task(str(step), total=None)
+        self._bars.update(self._tasks[key], completed=step.done_bytes, total=step.total_bytes)
+
+    def close(self) -> None:
+        """Take the bars away."""
+        self._end_bars()
+
+    def _end_bars(self) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars, self._tasks = None, {}
+
+
+class JsonLines(Lines):
+    """One JSON object per event of a run on standard output."""
+
+    def __init__(self, *, is_quiet: bool) -> None:
+        super().__init__()
+        self._is_quiet = is_quiet
+
+    def message(self, line: str) -> None:
+        """To standard error, unless nothing is to be said."""
+        if not self._is_quiet:
+            super().message(line)
+
+    def step(self, step: Step) -> None:
+        """Likewise."""
+        if not self._is_quiet:
+            super().step(step)
+
+    def run_began(self, spec: RunSpec, index: int, total: int) -> None:
         """``{"event": "run_started", ...}``."""
         self._print("run_started", spec, index=index, total=total)
 
@@ -105,15 +170,16 @@ def _key(spec: RunSpec) -> tuple[str, int]:
     return spec.label, spec.repeat
 
 
-class PlainLines(Listener):
+class PlainLines(Lines):
     """A line when a run starts and ends, and about ten in between; on a cluster also how far a stage is."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
         self._now = now
         self._said_at = 0.0
         self._runs: dict[tuple[str, int], _Live] = {}
 
-    def run_started(self, spec: RunSpec, index: int, total: int) -> None:
+    def run_began(self, spec: RunSpec, index: int, total: int) -> None:
         """Position, label, repeat."""
         run = _Live(f"[{index + 1}/{total}] {spec.label}, repeat {spec.repeat + 1}")
         self._runs[_key(spec)] = run
@@ -150,17 +216,23 @@ class PlainLines(Listener):
         tell(f"{run.head}: {words}")
 
 
-class LiveTable(Listener):
+class LiveTable(Lines):
     """Study, run and epoch with bars, and one line per contestant with its last figures."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._live = Live(console=console(stderr=True), auto_refresh=False, transient=True)
         self._began = time.monotonic()
         self._index, self._total = 0, 1
         self._runs: dict[tuple[str, int], _Live] = {}
         self._lines: dict[str, tuple[int, EpochRecord | None, Text]] = {}
 
-    def run_started(self, spec: RunSpec, index: int, total: int) -> None:
+    def step(self, step: Step) -> None:
+        """Before the first run; from then on there is one display."""
+        if not self._live.is_started:
+            super().step(step)
+
+    def run_began(self, spec: RunSpec, index: int, total: int) -> None:
         """Start the display with the first run."""
         self._total = total
         self._runs[_key(spec)] = _Live()
@@ -212,6 +284,7 @@ class LiveTable(Listener):
         One that came in the middle of a drawing leaves rich's console in the middle of its buffer, where
         what it writes stays; the cursor comes back past it.
         """
+        super().close()
         screen, drew = self._live.console, self._live.is_started
         try:
             self._live.stop()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from contextlib import closing
 
 from bakeoff import session
-from bakeoff.cli import downloads, progress, summary
-from bakeoff.cli.asked import study_of
-from bakeoff.cli.console import tell
+from bakeoff.cli import progress, summary
+from bakeoff.cli.overrides import study_of
 from bakeoff.cli.stores import store_path
 from bakeoff.errors import FAILED, UNDECIDED
 
@@ -21,14 +19,11 @@ def main(arguments: argparse.Namespace) -> int:
     """
     chosen = study_of(arguments)
     store = store_path(arguments)
-    told = _teller(arguments)
     with closing(progress.listener(quiet=arguments.quiet, as_json=arguments.json)) as listener:
-        tally = session.complete(
+        tally = session.run(
             chosen,
             store,
             listener=listener,
-            tell=told,
-            downloads=downloads.shown(told),
             data_directory=arguments.data_dir,
             verify=not arguments.no_verify,
         )
@@ -37,10 +32,3 @@ def main(arguments: argparse.Namespace) -> int:
     if not tally.all_ok:
         return FAILED
     return UNDECIDED if tally.num_undecided else 0
-
-
-def _teller(arguments: argparse.Namespace) -> Callable[[str], None]:
-    """Takes lines about what goes on: to standard error, so that ``--json`` stays JSON; nowhere if quiet."""
-    if arguments.quiet:
-        return lambda line: None
-    return tell

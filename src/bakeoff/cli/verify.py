@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import closing
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from bakeoff import study, verification
-from bakeoff.cli import downloads
-from bakeoff.cli.console import console, tell
+from bakeoff.cli.console import console
+from bakeoff.cli.progress import Lines
 from bakeoff.cli.stores import store_path
 from bakeoff.verification import Verified, words
 
@@ -21,14 +22,14 @@ _COLUMNS = ("layers", "forward", "loss", "gradients", "optimizer", "weights")
 def main(arguments: argparse.Namespace) -> int:
     """Verify all contestants of the study; 0 if those that should train the same thing do, else 1."""
     chosen = study.load(arguments.study, arguments.overrides)
-    verified = verification.verify(
-        chosen,
-        store_path(arguments),
-        double=arguments.double,
-        tell=tell,
-        downloads=downloads.shown(tell),
-        data_directory=arguments.data_dir,
-    )
+    with closing(Lines()) as listener:
+        verified = verification.verify(
+            chosen,
+            store_path(arguments),
+            double=arguments.double,
+            listener=listener,
+            data_directory=arguments.data_dir,
+        )
     if arguments.json:
         print(json.dumps([one.document() for one in verified], indent=1))
     else:

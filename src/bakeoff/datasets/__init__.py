@@ -4,12 +4,10 @@ from bakeoff.datasets.catalogue import Entry, catalogue
 from bakeoff.datasets.entries import Prepared
 from bakeoff.datasets.parquet import parquet_files
 from bakeoff.datasets.prepare import Status, Verification, ensure, fetch, known, status, verify
-from bakeoff.datasets.progress import Progress
 
 __all__ = [
     "Entry",
     "Prepared",
-    "Progress",
     "Status",
     "Verification",
     "catalogue",

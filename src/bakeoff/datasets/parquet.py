@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from bakeoff.datasets import disk, entries
 from bakeoff.datasets.entries import Prepared
-from bakeoff.datasets.progress import OnProgress, Progress, ignore
+from bakeoff.events import Listener, Step, ignore
 
 Array = npt.NDArray[Any]
 
@@ -35,9 +35,7 @@ _FILE_BYTES = 128 << 20
 _GROUP_BYTES = 4 << 20
 
 
-def parquet_files(
-    prepared: Prepared, num_files: int = NUM_FILES, *, on_progress: OnProgress = ignore
-) -> Path:
+def parquet_files(prepared: Prepared, num_files: int = NUM_FILES, *, listener: Listener = ignore) -> Path:
     """The folder of Parquet files with a prepared set's training images; made once, then hashed.
 
     It lies in ``parquet/`` beside the cache's ``datasets/``. num_files: files of the same number of rows
@@ -52,18 +50,18 @@ def parquet_files(
         return target  # without the lock: a cache that is complete may be read-only
 
     def tell_waiting() -> None:
-        on_progress(Progress(prepared.name, "waiting for another process that writes its Parquet files"))
+        listener(Step(prepared.name, "waiting for another process that writes its Parquet files"))
 
     with entries.lock(root, f"{prepared.path.name}-{num_files}-parquet", tell_waiting):
         if not _is_sound(target, prepared):  # else another process made them while we waited
             images = np.load(prepared.path / "x_train.npy", mmap_mode="r", allow_pickle=False)
             disk.require(root, images.nbytes, f"{prepared.name} as Parquet files")
             with entries.placing(target) as fresh:
-                _write(prepared, images, num_files, fresh, on_progress)
+                _write(prepared, images, num_files, fresh, listener)
     return target
 
 
-def _write(prepared: Prepared, images: Array, num_files: int, fresh: Path, on_progress: OnProgress) -> None:
+def _write(prepared: Prepared, images: Array, num_files: int, fresh: Path, listener: Listener) -> None:
     labels = np.load(prepared.path / "y_train.npy", allow_pickle=False)
     num_files *= -(-images.nbytes // (num_files * _FILE_BYTES))
     height, width, channels = prepared.image_shape
@@ -93,7 +91,7 @@ def _write(prepared: Prepared, images: Array, num_files: int, fresh: Path, on_pr
             }
         )
         done = sum(file["num_rows"] for file in files) * images[0].nbytes
-        on_progress(Progress(prepared.name, "writing Parquet files", done, images.nbytes))
+        listener(Step(prepared.name, "writing Parquet files", done, images.nbytes))
     (fresh / ABOUT).write_text(json.dumps({**about, "files": files}, indent=1) + "\n", encoding="utf-8")
 
 

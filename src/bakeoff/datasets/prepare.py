@@ -14,9 +14,9 @@ import numpy as np
 from bakeoff.datasets import augment, disk, entries, own, provenance, resize, sources
 from bakeoff.datasets.catalogue import ARRAYS, Entry, catalogue
 from bakeoff.datasets.entries import Prepared
-from bakeoff.datasets.progress import OnProgress, Progress
 from bakeoff.datasets.sources import Surroundings
 from bakeoff.errors import DatasetError
+from bakeoff.events import Listener, Step, ignore
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def ensure(
     image_size: int | None = None,
     scale: int = 1,
     directory: Path | None = None,
-    on_progress: OnProgress | None = None,
+    listener: Listener = ignore,
 ) -> Prepared:
     """The data set called `name`, hashed and in the cache; fetched, decoded and resized if it must be.
 
@@ -63,7 +63,7 @@ def ensure(
         DatasetError: it can't be had, is damaged, or has a wrong form; the message names the file.
         MachineError: no room, or the cache can't be written.
     """
-    return prepare(name, Surroundings.of_this_machine(directory, on_progress), image_size, scale)
+    return prepare(name, Surroundings.of_this_machine(directory, listener), image_size, scale)
 
 
 def fetch(
@@ -72,7 +72,7 @@ def fetch(
     source: str | None = None,
     image_size: int | None = None,
     directory: Path | None = None,
-    on_progress: OnProgress | None = None,
+    listener: Listener = ignore,
 ) -> Prepared:
     """The data set called `name` in the cache; got anew where a source is named, or where it is the user's.
 
@@ -84,7 +84,7 @@ def fetch(
     """
     if source is not None and source not in sources.SOURCES:
         raise DatasetError(f"source: got {source}, expected one of {', '.join(sources.SOURCES)}")
-    around = Surroundings.of_this_machine(directory, on_progress)
+    around = Surroundings.of_this_machine(directory, listener)
     anew = source is not None or name not in catalogue()
     return prepare(name, around, image_size, anew=anew, only=source)
 
@@ -230,9 +230,7 @@ def _prepare_whole(entry: Entry, around: Surroundings, anew: bool, only: str | N
         problem = f"nothing in {path}"
         if not anew and entries.about_of(path) is not None:
             problem = "refused: " + "; ".join(entries.damage(path, entry.sha256))
-            around.on_progress(
-                Progress(entry.name, f"the cached copy is damaged, fetching it anew ({problem})")
-            )
+            around.listener(Step(entry.name, f"the cached copy is damaged, fetching it anew ({problem})"))
         obtained = sources.obtain(entry, around, only, problem)
         facts = _facts(entry) | {"source": {"kind": obtained.source, "detail": obtained.detail}}
         with entries.building(around.root, entry.name, facts) as fresh:
@@ -265,14 +263,14 @@ def known_in(around: Surroundings, name: str, image_size: int | None, scale: int
 
 
 def _prepare_own(source: Path, around: Surroundings, image_size: int | None, anew: bool) -> Prepared:
-    around.on_progress(Progress(source.name, "looking whether it has changed"))
+    around.listener(Step(source.name, "looking whether it has changed"))
     if not anew and (kept := _unchanged(source, around, image_size)):
         return kept
     lock_name = hashlib.sha256(str(source.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     with entries.lock(around.root, f"source-{lock_name}", _waiting(source.name, around)):
         if not anew and (kept := _unchanged(source, around, image_size)):
             return kept  # another process read it while we waited
-        data = own.read(source, image_size, lambda step: around.on_progress(Progress(source.name, step)))
+        data = own.read(source, image_size, lambda step: around.listener(Step(source.name, step)))
         facts = {
             "name": source.name,
             "title": source.name,
@@ -377,8 +375,8 @@ def _status(path: Path) -> Status:
 
 
 def _waiting(name: str, around: Surroundings) -> Any:
-    return lambda: around.on_progress(Progress(name, "waiting for another process that prepares it"))
+    return lambda: around.listener(Step(name, "waiting for another process that prepares it"))
 
 
 def _reporting(name: str, step: str, around: Surroundings) -> resize.OnBytes:
-    return lambda done, total: around.on_progress(Progress(name, step, done, total))
+    return lambda done, total: around.listener(Step(name, step, done, total))

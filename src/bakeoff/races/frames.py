@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -175,6 +177,12 @@ def plain(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {plain(item)}" for key, item in value.items()) or "none"
     return str(value)
+
+
+def commonest(values: Sequence[Any]) -> Any:
+    """The value that most have, of any of JSON's types."""
+    counts = Counter(json.dumps(value) for value in values)
+    return json.loads(counts.most_common(1)[0][0])
 
 
 def observed_of(facts: pl.DataFrame, runs: pl.DataFrame) -> dict[str, dict[str, Any]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bakeoff.races.definitions import Contestant, Race
+from bakeoff.races.frames import commonest
 from bakeoff.races.targets import Target
 
 
@@ -55,7 +54,7 @@ class Section:
         if not main:
             return ()
         if len(self.races) == 1:  # the contestants themselves are the sweep
-            common = {key: _commonest([c.axes.get(key) for c in main]) for key in self.axes}
+            common = {key: commonest([c.axes.get(key) for c in main]) for key in self.axes}
             candidates = main
         else:
             common = dict(main[0].axes)
@@ -80,8 +79,3 @@ def _of(frame: pl.DataFrame, contestants: Sequence[Contestant]) -> pl.DataFrame:
     names = {str(one.name): str(one.short) for one in contestants}
     mine = frame.filter(pl.col("contestant").is_in(list(names)))
     return mine.with_columns(pl.col("contestant").replace(names))
-
-
-def _commonest(values: Sequence[Any]) -> Any:
-    counts = Counter(json.dumps(value) for value in values)
-    return json.loads(counts.most_common(1)[0][0])

@@ -23,7 +23,7 @@ def claim_and_numbers(comparison: Comparison) -> tuple[str, str]:
         return f"{first} and {second} are not compared", f"({comparison.refusal.words})"
     if comparison.verdict.time.ratio is None:
         return f"{first} against {second}: {stats.TOO_FEW}", "(no block in which both ended well)"
-    claim, numbers = _growth(comparison) if comparison.growth else _said(comparison)
+    claim, numbers = _growth(comparison) if comparison.growth else _compared(comparison)
     if comparison.is_short:
         numbers += f"; {Mark.SHORT.symbol} not all of its samples were trained"
     return claim, numbers
@@ -38,7 +38,7 @@ def _growth(comparison: Comparison) -> tuple[str, str]:
     return claim, f"(growth of cost with {comparison.growth}: {of_times}; {_error(verdict)})"
 
 
-def _said(comparison: Comparison) -> tuple[str, str]:
+def _compared(comparison: Comparison) -> tuple[str, str]:
     """Claim and numbers of a pair that may be compared.
 
     "n× faster" is the second's time over the first's; "ratio of times" is the first's over the second's.

@@ -13,8 +13,6 @@ from bakeoff.stats.comparison import (
     Kind,
     pair,
 )
-from bakeoff.stats.components import Components, components
-from bakeoff.stats.design import Cost, Design, Resolution, cheapest, finest, optimal_epochs, resolution
 from bakeoff.stats.doubts import Doubt, Finding
 from bakeoff.stats.error_difference import (
     ErrorDifference,
@@ -25,9 +23,19 @@ from bakeoff.stats.error_difference import (
 )
 from bakeoff.stats.error_rate import ErrorRate, error_rate
 from bakeoff.stats.noise import MIN_DF, Lent, Noise, lend
+from bakeoff.stats.planning.components import Components, components
+from bakeoff.stats.planning.design import (
+    Cost,
+    Design,
+    Resolution,
+    cheapest,
+    finest,
+    optimal_epochs,
+    resolution,
+)
+from bakeoff.stats.planning.power import POWER, Field, blocks_needed, least_signal
+from bakeoff.stats.planning.projection import MAX_PROJECTED, MoreBlocks, Obstacle
 from bakeoff.stats.plateau import Plateau, plateau
-from bakeoff.stats.power import POWER, Field, blocks_needed, least_signal
-from bakeoff.stats.projection import MAX_PROJECTED, MoreBlocks, Obstacle
 from bakeoff.stats.ranking import Ranking, rank
 from bakeoff.stats.ratio import TimeRatio, time_ratio
 from bakeoff.stats.rules import Rules

@@ -10,7 +10,7 @@ from bakeoff.stats.comparison import Kind
 from bakeoff.stats.doubts import Doubt, Finding, doubts
 from bakeoff.stats.error_difference import ErrorDifference
 from bakeoff.stats.noise import Lent
-from bakeoff.stats.projection import MoreBlocks, Obstacle, project
+from bakeoff.stats.planning.projection import MoreBlocks, Obstacle, project
 from bakeoff.stats.ratio import TimeRatio, time_ratio, usable_logs
 from bakeoff.stats.rules import Rules
 from bakeoff.stats.summary import Values

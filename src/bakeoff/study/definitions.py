@@ -186,6 +186,12 @@ class Study:
         pairs = self.rules.comparisons if self.rules.is_sequential else ()
         return frozenset(trial_id for pair in pairs for trial_id in pair)
 
+    @property
+    def all_trials(self) -> tuple[Trial, ...]:
+        """Its own, then those of its follow-up's branches, which may have some of them in common."""
+        branches = self.follow_up.branches if self.follow_up else ()
+        return (*self.trials, *(trial for branch in branches for trial in branch.trials))
+
     def document(self) -> dict[str, Any]:
         """The whole study in JSON's own types."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))

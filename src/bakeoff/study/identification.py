@@ -21,7 +21,7 @@ def identified(study: Study, contents: Mapping[str, Mapping[str, str]]) -> Study
     """
     if not contents:
         return study
-    before = {trial.trial_id: trial for trial in _all_trials(study)}
+    before = {trial.trial_id: trial for trial in study.all_trials}
     after = {trial_id: _filled_in(trial, contents.get(trial_id, {})) for trial_id, trial in before.items()}
     _check_distinct(tuple(after.values()))
     new_id = {trial_id: trial.trial_id for trial_id, trial in after.items()}
@@ -49,11 +49,6 @@ def identified(study: Study, contents: Mapping[str, Mapping[str, str]]) -> Study
         rules=replace(study.rules, comparisons=pairs),
         digest=digest,
     )
-
-
-def _all_trials(study: Study) -> tuple[Trial, ...]:
-    branches = study.follow_up.branches if study.follow_up else ()
-    return (*study.trials, *(trial for branch in branches for trial in branch.trials))
 
 
 def _filled_in(trial: Trial, content: Mapping[str, str]) -> Trial:

@@ -9,12 +9,11 @@ those of its contestants (`beforehand`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 from bakeoff import plan
-from bakeoff.datasets import Progress
+from bakeoff.events import Listener, ignore
 from bakeoff.execute import condition_of
 from bakeoff.identity import identify
 from bakeoff.launchers import local
@@ -56,8 +55,7 @@ def verify(
     *,
     double: bool = False,
     launcher: Launcher = local.launch,
-    tell: Callable[[str], None] = lambda line: None,
-    downloads: AbstractContextManager[Callable[[Progress], None]] | None = None,
+    listener: Listener = ignore,
     data_directory: Path | None = None,
 ) -> tuple[Verified | VerifiedRound, ...]:
     """Hold all contestants of a study against the reference and each other, group by group.
@@ -65,16 +63,15 @@ def verify(
     Then, of what runs on a cluster, one synchronous round against its stated arithmetic.
 
     store: takes the certificates; None keeps none. double: also compares in double precision those that run
-    in single, which shows what rounding hides. The other arguments are those of `bakeoff.session.complete`.
+    in single, which shows what rounding hides. The other arguments are those of `bakeoff.session.run`.
 
     Raises:
         StoreError: the store can't be written, or another process writes it.
         MachineError: a GPU is asked for on a machine without one.
     """
     asked = [RunSpec(trial.settings, trial.label, 0, 0, 0, 0) for trial in study.trials]
-    with downloads or nullcontext(lambda progress: None) as on_download:
-        ready = prepare(study, asked, data_directory=data_directory, tell=tell, on_download=on_download)
-    study = identify(study, ready, launcher=launcher, tell=tell).study
+    ready = prepare(study, asked, data_directory=data_directory, listener=listener)
+    study = identify(study, ready, launcher=launcher, listener=listener).study
     found = groups((trial.label, trial.settings) for trial in study.trials)
     if double:
         found += tuple(_in_double_precision(group) for group in found)
@@ -84,9 +81,9 @@ def verify(
     specs = [RunSpec(one.settings, one.label, 0, 0, 0, seed) for group in found for one in group.contestants]
     specs += [RunSpec(one.settings, one.label, 0, 0, 0, seed) for one in on_clusters]
     with Writer(store) if store else nullcontext() as writer:
-        provisions = prepare(study, specs, data_directory=data_directory, tell=tell)
+        provisions = prepare(study, specs, data_directory=data_directory, listener=listener)
         verified: list[Verified | VerifiedRound] = []
-        with computing(found, provisions, seed=seed, launcher=launcher, tell=tell) as judged:
+        with computing(found, provisions, seed=seed, launcher=launcher, listener=listener) as judged:
             for group in found:
                 one = judged(group)
                 if writer is not None:
@@ -98,7 +95,9 @@ def verify(
                     )
                 verified.append(one)
         for each in on_clusters:
-            held = verify_round(each, provisions[each.verified_id], seed=seed, launcher=launcher, tell=tell)
+            held = verify_round(
+                each, provisions[each.verified_id], seed=seed, launcher=launcher, listener=listener
+            )
             if writer is not None:
                 machine_id = condition_of(provisions[each.verified_id]).machine_id
                 writer.add_certificates([round_row(held, machine_id)])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bakeoff import plan
 from bakeoff.errors import BakeoffError, StoreError
+from bakeoff.events import Listener, tell
 from bakeoff.execute import Provision, condition_of
 from bakeoff.launchers.base import Launcher
 from bakeoff.prepare import prepare
@@ -38,11 +39,11 @@ class Beforehand:
         provisions: Provisions,
         *,
         launcher: Launcher,
-        tell: Callable[[str], None],
+        listener: Listener,
         data_directory: Path | None = None,
     ) -> None:
         self._study, self._writer, self._provisions = study, writer, provisions
-        self._launcher, self._tell, self._data_directory = launcher, tell, data_directory
+        self._launcher, self._listener, self._data_directory = launcher, listener, data_directory
         self._machine_id = next((condition_of(one).machine_id for one in provisions.values()), "")
         self._tried: set[str] = set()  # by verified_id: one attempt a session
 
@@ -60,12 +61,13 @@ class Beforehand:
         left = [one for one in met if not self._is_known(one)]
         self._tried |= {name for one in met for name in _ids(one)}
         if met and not left:
-            self._tell("whether the contestants train the same thing was verified before")
+            tell(self._listener, "whether the contestants train the same thing was verified before")
         if left:
             first = {form(one): one for one in reversed(left)}  # of each form, the first
             number = sum(len(one.contestants) for one in first.values())
-            self._tell(
-                f"verifying, once, whether {number} contestants train the same thing (nothing is timed)"
+            tell(
+                self._listener,
+                f"verifying, once, whether {number} contestants train the same thing (nothing is timed)",
             )
             began = time.monotonic()
             found: dict[object, Verified] = {}
@@ -76,7 +78,7 @@ class Beforehand:
                         found[form(group)] = self._verify(group, judged)
                     else:
                         self._keep(carried_over(known, group))
-            self._tell(f"verified in {time.monotonic() - began:.0f} s")
+            tell(self._listener, f"verified in {time.monotonic() - began:.0f} s")
 
     def _is_known(self, group: Group) -> bool:
         return are_known(group.contestants, self._digests(group), self._machine_id, self._writer.path)
@@ -84,7 +86,7 @@ class Beforehand:
     def _computing(self, due: Sequence[Group]) -> AbstractContextManager[Callable[[Group], Verified]]:
         provisions = {key: one for group in due for key, one in self._provided(group).items()}
         seed = plan.run_seed(self._study.seed, 0)
-        return computing(due, provisions, seed=seed, launcher=self._launcher, tell=self._tell)
+        return computing(due, provisions, seed=seed, launcher=self._launcher, listener=self._listener)
 
     def _verify(self, group: Group, judged: Callable[[Group], Verified]) -> Verified:
         try:
@@ -95,7 +97,7 @@ class Beforehand:
             reason = f"the verification itself failed: {type(error).__name__}: {error}"
             verified = not_verified(group, self._digests(group), reason)
         for line in lines(verified):
-            self._tell(f"{group.title}: {line}")
+            tell(self._listener, f"{group.title}: {line}")
         self._keep(verified)
         return verified
 
@@ -111,7 +113,10 @@ class Beforehand:
             for one in group.contestants
             if one.verified_id not in failed
         ]
-        return {**failed, **prepare(self._study, specs, data_directory=self._data_directory, tell=self._tell)}
+        return {
+            **failed,
+            **prepare(self._study, specs, data_directory=self._data_directory, listener=self._listener),
+        }
 
     def _digests(self, group: Group) -> dict[str, str]:
         """Of the contestants' environments, by verified_id."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bakeoff.environments import Environment
+from bakeoff.events import Listener, ignore, tell
 from bakeoff.launchers.base import Launch, Launcher
 from bakeoff.verification.contestants import Contestant
 from bakeoff.verification.evidence import Evidence
@@ -51,7 +51,7 @@ def collect(
     seed: int,
     folder: Path,
     launcher: Launcher,
-    tell: Callable[[str], None] = lambda line: None,
+    listener: Listener = ignore,
     stop: threading.Event | None = None,
 ) -> Collected:
     """Run one job; its evidence lies in `folder` as long as that exists. stop: as in `Launch`."""
@@ -59,12 +59,12 @@ def collect(
     if settings.precision.startswith("mixed"):
         reason = f"precision {settings.precision}: too coarse to tell a difference from rounding"
         return Collected(contestant, needs.environment.digest, None, reason, declined=True)
-    tell(f"{contestant.label}: computing in {settings.precision}")
+    tell(listener, f"{contestant.label}: computing in {settings.precision}")
     spec = RunSpec(settings, contestant.label, 0, 0, 0, seed)
     stem = folder / f"{contestant.verified_id}-{settings.precision}"
     shown = show(spec, needs, stem, launcher, stop)
     if shown.path is None:
-        tell(f"{contestant.label}: {shown.reason}")
+        tell(listener, f"{contestant.label}: {shown.reason}")
         return Collected(contestant, needs.environment.digest, None, shown.reason, shown.declined)
     return Collected(contestant, needs.environment.digest, Evidence(shown.path))
 

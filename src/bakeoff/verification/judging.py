@@ -13,6 +13,7 @@ from typing import Any
 
 from bakeoff import registry
 from bakeoff.errors import BakeoffError
+from bakeoff.events import Listener, ignore, tell
 from bakeoff.execute import Provision
 from bakeoff.launchers import local
 from bakeoff.launchers.base import Launcher
@@ -116,7 +117,7 @@ def computing(
     *,
     seed: int,
     launcher: Launcher = local.launch,
-    tell: Callable[[str], None] = lambda line: None,
+    listener: Listener = ignore,
 ) -> Iterator[Callable[[Group], Verified]]:
     """Contestants of all groups compute side by side; what it gives waits for one group and judges it.
 
@@ -134,7 +135,7 @@ def computing(
                 return Collected(contestant, "", None, provision.message)
             needs = Needs(provision.environment, provision.dataset, provision.model_file)
             return collect(
-                contestant, needs, seed=seed, folder=folder, launcher=launcher, tell=tell, stop=stop
+                contestant, needs, seed=seed, folder=folder, launcher=launcher, listener=listener, stop=stop
             )
 
         def judged(group: Group) -> Verified:
@@ -144,7 +145,7 @@ def computing(
                 job.result()
             shown = [job.result() for job in waiting]
             try:
-                return compare(group.title, shown, tell)
+                return compare(group.title, shown, listener)
             finally:
                 for one in shown:
                     if one.evidence:
@@ -177,7 +178,7 @@ def _in_order(contestants: Sequence[Contestant]) -> list[Contestant]:
 def compare(
     title: str,
     shown: Sequence[Collected],
-    tell: Callable[[str], None] = lambda line: None,
+    listener: Listener = ignore,
 ) -> Verified:
     """Contestants held against the reference and each other, as far as their evidence is there."""
     usual = _usual([one.evidence for one in shown if one.evidence])
@@ -186,7 +187,7 @@ def compare(
     contestants = []
     for index, one in enumerate(shown):
         if one.evidence and usual:
-            tell(f"{one.contestant.label}: comparing")
+            tell(listener, f"{one.contestant.label}: comparing")
             judgements[index] = examine(one.evidence, usual, panel)
             one.evidence.forget()
         judgement = judgements.get(index)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bakeoff.errors import BakeoffError
+from bakeoff.events import Listener, ignore, tell
 from bakeoff.execute import Provision
 from bakeoff.launchers.base import Launcher
 from bakeoff.launchers.scratch import scratch
@@ -121,12 +122,12 @@ def verify_round(
     *,
     seed: int,
     launcher: Launcher,
-    tell: Callable[[str], None] = lambda line: None,
+    listener: Listener = ignore,
 ) -> VerifiedRound:
     """One round on a small cluster of its own, and what was found of it."""
     if isinstance(provision, BakeoffError):
         return VerifiedRound(one, "", Judged(Agreement.NOT_COMPARED, reason=provision.message))
-    tell(f"{one.label}: one round on a cluster of {one.settings.distribution_options['layout']}")
+    tell(listener, f"{one.label}: one round on a cluster of {one.settings.distribution_options['layout']}")
     settings = dataclasses.replace(one.settings, time_limit_s=_TIME_LIMIT_S)
     java = provision.java.home if provision.java else None
     needs = Needs(provision.environment, provision.dataset, provision.model_file, java)

@@ -9,7 +9,8 @@ import pytest
 
 from bakeoff import session, study
 from bakeoff.environments import Environment
-from bakeoff.execute import Listener, Provision
+from bakeoff.events import Handler
+from bakeoff.execute import Provision
 from bakeoff.launchers import fake, local
 from bakeoff.store.reader import Reader
 from bakeoff_worker.distribution.elephas import driver
@@ -48,9 +49,7 @@ def ran(tmp_path, monkeypatch):
         (tmp_path / "mixed.toml").write_text(STUDY.format(options=options, settings=settings))
         mixed = study.load(tmp_path / "mixed.toml", ("repeats=1",))
         store = tmp_path / "store.sqlite"
-        session.complete(
-            mixed, store, listener=Listener(), tell=lambda line: None, launcher=launch, verify=False
-        )
+        session.run(mixed, store, listener=Handler(), launcher=launch, verify=False)
         with Reader(store) as reader:
             rows = reader.runs("mixed").select("settings.distribution", "status", "reason", "last_lines")
         return {row[0]: row[1:] for row in rows.iter_rows()}

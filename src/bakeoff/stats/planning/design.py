@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bakeoff.stats.components import Components
-from bakeoff.stats.power import ALONE, Field, blocks_needed, least_signal
+from bakeoff.stats.planning.components import Components
+from bakeoff.stats.planning.power import ALONE, Field, blocks_needed, least_signal
 from bakeoff.stats.rules import Rules
 
 # Of a hundred estimates of the noise, so many allow at most the lower and the upper end of a range.

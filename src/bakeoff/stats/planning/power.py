@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bakeoff.stats.comparison import MIN_BLOCKS
 from bakeoff.stats.noise import Lent, borrowed_df
-from bakeoff.stats.projection import MAX_PROJECTED
+from bakeoff.stats.planning.projection import MAX_PROJECTED
 from bakeoff.stats.rules import Rules
 
 Array = NDArray[np.float64]
