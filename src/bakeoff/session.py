@@ -32,34 +32,6 @@ from bakeoff.verification import Beforehand
 from bakeoff_worker.records import Record, RunEnded, RunSpec
 
 
-def run(
-    study: Study,
-    store: str | Path = "bakeoff.sqlite",
-    *,
-    on_record: Callable[[RunSpec, Record], None] | None = None,
-    tell: Callable[[str], None] = lambda line: None,
-    data_directory: Path | None = None,
-    verify: bool = True,
-) -> Tally:
-    """Run what is missing of a study in a store; how many runs ended how.
-
-    on_record: is given each record of each run once it is safe in the store, while the run waits.
-    tell: is given lines for people, when something takes time or goes wrong; ``print`` will do.
-    data_directory: is searched for data sets before any download.
-    verify: whether contestants are first shown to train the same thing, once (`bakeoff.verification`).
-
-    Raises:
-        StoreError: the store can't be written, or another process writes it.
-        MachineError: a GPU is asked for on a machine without one, or contestants that alternate don't fit
-            into memory together.
-        KeyboardInterrupt: the user stopped it; the same call goes on with what is missing.
-    """
-    listener = _Each(on_record) if on_record else Listener()
-    return complete(
-        study, Path(store), listener=listener, tell=tell, data_directory=data_directory, verify=verify
-    )
-
-
 def complete(
     study: Study,
     store: Path,
@@ -73,11 +45,16 @@ def complete(
 ) -> Tally:
     """Run what is missing of a study in a store, its follow-up included; how many runs ended how.
 
-    listener: is told of every run and record. downloads: takes the progress of fetching data, and is
-    left before the first run starts, so that nothing draws while something is timed. verify: as in `run`.
+    listener: is told of every run and record. tell: is given lines for people, when something takes time or
+    goes wrong. downloads: takes the progress of fetching data, and is left before the first run starts, so
+    that nothing draws while something is timed. data_directory: is searched for data sets before any
+    download. verify: whether contestants are first shown to train the same thing (`bakeoff.verification`).
 
     Raises:
-        StoreError, MachineError, KeyboardInterrupt: as `run`.
+        StoreError: the store can't be written, or another process writes it.
+        MachineError: a GPU is asked for on a machine without one, or contestants that alternate don't fit
+            into memory together.
+        KeyboardInterrupt: the user stopped it; the same call goes on with what is missing.
     """
     with Writer(store) as writer:
         for recovered in writer.recover():
@@ -344,21 +321,6 @@ def _with_value(follow_up: FollowUp, branch: int) -> str:
 
 def _changes(follow_up: FollowUp) -> str:
     return ", ".join(f"{key_name(key)} {text(key, value)}" for key, value in follow_up.changes.items())
-
-
-class _Each(Listener):
-    """Hands every record, the last one too, to a function."""
-
-    def __init__(self, on_record: Callable[[RunSpec, Record], None]) -> None:
-        self._on_record = on_record
-
-    def recorded(self, spec: RunSpec, record: Record) -> None:
-        """Any record but the end."""
-        self._on_record(spec, record)
-
-    def run_ended(self, spec: RunSpec, ended: RunEnded) -> None:
-        """The end."""
-        self._on_record(spec, ended)
 
 
 class _CountedOn(Listener):

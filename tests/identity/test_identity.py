@@ -15,7 +15,7 @@ import bakeoff_worker
 from bakeoff import identity, session
 from bakeoff.environments import interpreters
 from bakeoff.errors import StudyError
-from bakeoff.execute import Provision
+from bakeoff.execute import Listener, Provision
 from bakeoff.launchers import local
 from bakeoff.plan import expand
 from bakeoff.prepare import prepare
@@ -53,7 +53,7 @@ def run(home: Path, *overrides: str) -> list[str]:
     """What a session says, on its way to a store in the folder."""
     told: list[str] = []
     study = load(home / "study.toml", overrides)
-    session.run(study, home / "store.sqlite", tell=told.append, verify=False)
+    session.complete(study, home / "store.sqlite", listener=Listener(), tell=told.append, verify=False)
     return told
 
 

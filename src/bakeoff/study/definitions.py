@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
@@ -187,6 +188,10 @@ class Study:
         """Trials that blocks are added for until all is decided; none where their number is fixed."""
         pairs = self.rules.comparisons if self.rules.is_sequential else ()
         return frozenset(trial_id for pair in pairs for trial_id in pair)
+
+    def _repr_html_(self) -> str:
+        trials = "".join(f"<li>{html.escape(trial.label)}</li>" for trial in self.trials)
+        return f"<p>{html.escape(self.title)}: {self.repeats} repeats of each trial</p>\n<ul>{trials}</ul>"
 
     def document(self) -> dict[str, Any]:
         """The whole study in JSON's own types."""
