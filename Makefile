@@ -2,7 +2,7 @@
 #   make quick            the main job: four backends, three data sets, a report
 #   make quick-distributed   two backends on a small Spark cluster and on one machine, a report
 #   make test             everything: style, types, layering, tests with real frameworks
-#   make results          reports and tables under results/, and outputs in the docs, as of today's program
+#   make results          reports and tables under results/, outputs and the picture in README and docs, as of today
 #   make docs             README and docs as a site in build/docs, which is read without network
 #   make bench-NAME       one figure, its goal on the last line, non-zero exit where missed
 PYTHON ?= python3
@@ -41,6 +41,7 @@ lock: $(VENV)/.installed
 results: $(VENV)/.installed
 	$(BIN)/python scripts/results.py
 	$(BIN)/python scripts/examples.py
+	$(BIN)/python scripts/picture.py
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -c docs . build/docs

@@ -1,4 +1,4 @@
-"""How README and docs become a site: ``make docs``. The pages are plain Markdown, read in the repository, too."""
+"""How README and docs become a site: ``make docs``. The pages are plain Markdown."""
 
 import sys
 from pathlib import Path
@@ -43,7 +43,8 @@ def add_navigation(app: Sphinx, name: str, source: list[str]) -> None:
     groups = {caption: [f"docs/{page}" for page in pages] for caption, pages in NAVIGATION.items()}
     for caption, pages in {**groups, "Repository": BESIDES}.items():
         lines = [f"/{page}" for page in pages]
-        source[0] += "\n".join(["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *lines, "```", ""])
+        head = ["", "```{toctree}", ":hidden:", f":caption: {caption}", ""]
+        source[0] += "\n".join([*head, *lines, "```", ""])
 
 
 def setup(app: Sphinx) -> None:

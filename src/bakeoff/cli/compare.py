@@ -57,7 +57,7 @@ def main(arguments: argparse.Namespace) -> int:
 def _lines(sections: tuple[Section, ...], stored: stats.Rules, rules: stats.Rules) -> Iterator[str]:
     yield _of_rules(rules)
     if rules != stored:
-        yield f"Chosen after the runs: the study itself was to be judged with {_margins(stored)}."
+        yield f"These margins were chosen after the runs. The study's own are {_margins(stored)}."
     compared = (one for section in sections for race in section.races for one in race.comparisons)
     if words := sentences.noise_words(compared):
         yield words
@@ -134,17 +134,17 @@ def _folded(remarks: Sequence[tuple[str, list[str]]]) -> Iterator[str]:
 
 def _of_rules(rules: stats.Rules) -> str:
     how = (
-        "blocks were added until all was decided, and intervals hold at every look"
+        "Blocks were added until all was decided; intervals hold at every look"
         if rules.is_sequential
-        else "for a number of blocks fixed beforehand"
+        else "The number of blocks was fixed beforehand"
     )
     together = f" over {rules.num_comparisons} comparisons together" if rules.num_comparisons > 1 else ""
-    return f"Judged with {_margins(rules)}, at {100 * rules.confidence:g} %{together}, {how}."
+    return f"Margins: {_margins(rules)}, at {100 * rules.confidence:g} % confidence{together}. {how}."
 
 
 def _margins(rules: stats.Rules) -> str:
     error = ERROR_DIFFERENCE.text(rules.error_margin)
-    return f"margins of ±{100 * rules.margin:g} % in time and {error} pp in error"
+    return f"±{100 * rules.margin:g} % in time and {error} pp in error"
 
 
 def _below(comparison: Comparison, section: Section) -> Iterator[str]:
@@ -172,7 +172,7 @@ def _ranking(race: Race, rules: stats.Rules) -> Iterator[str]:
     for group in race.ranking.groups:
         if len(group) > 1:
             names = ", ".join(race.contestants[index].short for index in group)
-            yield f"nobody may be called faster than another among {names}"
+            yield f"no difference is shown among {names}"
 
 
 # ---- for programs ---------------------------------------------------------------------------------
