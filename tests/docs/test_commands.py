@@ -122,6 +122,13 @@ def test_the_python_in_the_readme_runs(folder: Path) -> None:
     assert len(names["charts"]) == 4  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("page", ["docs/compare", "docs/report"])
+def test_the_python_of_a_page_runs(page: str, folder: Path) -> None:
+    assert main(["run", "quick", "--no-report"]) == 0
+    for code in blocks(page, "python"):
+        exec(compile(code, page, "exec"), {})
+
+
 def test_every_link_leads_somewhere() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
