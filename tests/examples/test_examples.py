@@ -62,7 +62,7 @@ def test_the_notebook_runs_and_shows_its_charts_without_network(
         if isinstance(last, ast.Expr):
             shown.append(eval(compile(ast.Expression(last.value), "notebook", "eval"), names))
     assert names["tally"].counts == {"ok": 12}
-    assert "0 of 12 runs" not in capsys.readouterr().err, "progress is shown by default"
+    assert "12 of 12 runs to do" in capsys.readouterr().err, "progress is shown by default"
     pages = [one._repr_html_() for one in shown if hasattr(one, "_repr_html_")]
     assert len(pages) == 6, "the study, comparisons, charts and frames"
     charts = names["charts"]
@@ -71,7 +71,7 @@ def test_the_notebook_runs_and_shows_its_charts_without_network(
     ]
     for chart in charts.values():
         root = ElementTree.fromstring(chart._repr_mimebundle_()["image/svg+xml"])
-        assert len([mark for mark in root.iter("{http://www.w3.org/2000/svg}path") if mark.get("d")]) > 5
+        assert len([mark for mark in root.iter("{http://www.w3.org/2000/svg}path") if mark.get("d")]) >= 5
     for page in pages:
         assert not re.search(r"<script|(src|href)\s*=", page), "something is loaded"
     assert len(names["runs"]) == 12
