@@ -56,7 +56,7 @@ def store(
 def test_a_clear_pair(program: Any) -> None:
     store(program.store)
     told = program("compare").stdout
-    assert "Judged with margins of ±2 % in time and 0.25 pp in error, at 95 %" in told
+    assert "Margins: ±2 % in time and 0.25 pp in error, at 95 % confidence." in told
     assert "\nmnist: tensorflow trains 2." in told or "\nmnist: tensorflow trains 1.99" in told
     assert "at non-inferior error (difference 0.00 pp" in told
     for part in (

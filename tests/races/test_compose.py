@@ -302,7 +302,7 @@ def test_a_certificate_answers_for_the_error_that_runs_leave_open(
     same = {"verdict": "same"}
     answer, words, said = on_error({}, same)
     assert answer is stats.OnError.CERTIFIED and "training the same thing by certificate" in words
-    assert any("its limits: some steps of few images" in one for one in said)
+    assert any("it covers a few steps on few images" in one for one in said)
     open_ones = [
         on_error({}, {"verdict": "different"}),
         on_error({}, {"verdict": "not compared"}),

@@ -14,7 +14,8 @@ class Mark(Enum):
     UNCERTIFIED = ("‡", "Not certified that both train the same thing.")
 
     def __init__(self, symbol: str, meaning: str) -> None:
-        self.symbol, self.meaning = symbol, meaning
+        self.symbol: str = symbol
+        self.meaning: str = meaning
 
     @property
     def note(self) -> str:
