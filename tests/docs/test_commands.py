@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import vl_convert
 
 from bakeoff import datasets, environments, session, verification
 from bakeoff.cli import main
 from bakeoff.environments import Environment
 from bakeoff.launchers import fake
 from bakeoff.launchers.base import Launch, TurnAwaited
-from bakeoff_worker.records import EpochRecord, Record, RunEnded
+from bakeoff_worker.records import EpochRecord, PhaseEnded, Record, RunEnded
 
 sys.path.append(str(Path(__file__).parents[1] / "verification"))
 
@@ -58,10 +59,14 @@ def launch(request: Launch) -> Generator[Record | TurnAwaited, None, None]:
         yield RunEnded("ok")
         return
     for record in fake.launch(request):
-        if isinstance(record, EpochRecord):  # an invented run takes no time: nor may its epochs
+        # An invented run takes no time, so neither may its parts.
+        if isinstance(record, EpochRecord):
             brief = {"train_s": record.train_s * 1e-4, "evaluation_s": record.evaluation_s * 1e-4}
-            record = dataclasses.replace(record, **brief)
-        yield record
+            yield dataclasses.replace(record, **brief)
+        elif isinstance(record, PhaseEnded):
+            yield dataclasses.replace(record, wall_s=record.wall_s * 1e-4)
+        else:
+            yield record
 
 
 @pytest.fixture
@@ -81,6 +86,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             return datasets.Prepared(tmp_path, name, 10, (28, 28, 1), 60_000, 10_000, "0" * 64, "0" * 64)
         return prepared(name, **options)  # type: ignore[arg-type]
 
+    # The scripts in a report are the same each time, and take a second or two to bundle.
+    monkeypatch.setattr(vl_convert, "javascript_bundle", lambda *_, **__: "")
     prepared = datasets.ensure
     monkeypatch.setattr(environments, "ensure", environment)
     monkeypatch.setattr(datasets, "ensure", known)

@@ -100,8 +100,11 @@ def judge(
     """
     frames = read(source, study)
     stored = rules_of(frames.document)
-    given = {"margin": margin, "error_margin": error_margin}
-    rules = replace(stored, **{key: value for key, value in given.items() if value is not None})
+    rules = replace(
+        stored,
+        margin=stored.margin if margin is None else margin,
+        error_margin=stored.error_margin if error_margin is None else error_margin,
+    )
     return Judgement(frames, stored, rules, compose(frames, rules=rules, target_error=target_error))
 
 
