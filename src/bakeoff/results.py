@@ -19,7 +19,7 @@ import polars as pl
 
 from bakeoff import races
 from bakeoff.calibration import STUDY as CALIBRATION
-from bakeoff.errors import ReportError
+from bakeoff.errors import ReportError, StoreError
 from bakeoff.races import Comparison, Judgement, Race, Section
 from bakeoff.report import figures
 from bakeoff.store.reader import Reader
@@ -292,10 +292,12 @@ def compare(
     )
 
 
-def _last(reader: Reader) -> str | None:
-    """The study begun last; calibrations of the machine stand back. None where there is no study."""
-    names = reader.studies()["study"].to_list()
-    return next((name for name in names if name != CALIBRATION), names[0] if names else None)
+def _last(reader: Reader) -> str:
+    """The study begun last; calibrations of the machine stand back."""
+    names = [str(name) for name in reader.studies()["study"]]
+    if not names:
+        raise StoreError(f"{reader.path}: holds no study yet", 'Run one: bakeoff.run("quick")')
+    return next((name for name in names if name != CALIBRATION), CALIBRATION)
 
 
 def _place(section: Section, race: Race) -> str:
