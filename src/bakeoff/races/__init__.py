@@ -25,6 +25,7 @@ from bakeoff.races.definitions import (
     Race,
 )
 from bakeoff.races.evaluations import evaluations
+from bakeoff.races.evidence import Evidence
 from bakeoff.races.frames import Frames, read, select
 from bakeoff.races.judgement import Judgement, judge
 from bakeoff.races.learning import learnings
@@ -46,6 +47,7 @@ __all__ = [
     "Choice",
     "Comparison",
     "Contestant",
+    "Evidence",
     "Exclusion",
     "Frames",
     "Judgement",

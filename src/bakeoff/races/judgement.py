@@ -122,7 +122,7 @@ def _row(study: str, section: Section, race: Race, comparison: Comparison) -> di
         "is_decided": comparison.is_asked and verdict.is_decided,
         "num_blocks": time.num_blocks,
         "track": comparison.track,
-        "certificate": comparison.certificate.verdict,
+        "certificate": str(comparison.certificate.verdict),
         "refusal": comparison.refusal.words if comparison.refusal else "",
         "growth": comparison.growth,
         "sentence": sentence(comparison),
