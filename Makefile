@@ -2,7 +2,8 @@
 #   make quick            the main job: four backends, three data sets, a report
 #   make quick-distributed   two backends on a small Spark cluster and on one machine, a report
 #   make test             everything: style, types, layering, tests with real frameworks
-#   make results          reports and tables under results/, and outputs in the docs, as of today's program
+#   make results          reports and tables under results/, outputs and the picture in README and docs, as of today
+#   make docs             README and docs as a site in build/docs, which is read without network
 #   make bench-NAME       one figure, its goal on the last line, non-zero exit where missed
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Twice --quiet: errors in full, and no warnings about settings of pip that are not ours to mend.
 
-.PHONY: quick quick-distributed test test-fast lint format lock results clean
+.PHONY: quick quick-distributed test test-fast lint format lock results docs clean
 quick: $(VENV)/.installed
 	$(BIN)/bakeoff run quick
 
@@ -40,6 +41,10 @@ lock: $(VENV)/.installed
 results: $(VENV)/.installed
 	$(BIN)/python scripts/results.py
 	$(BIN)/python scripts/examples.py
+	$(BIN)/python scripts/picture.py
+
+docs: $(VENV)/.installed-docs
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -c docs . build/docs
 
 bench-%: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.$(subst -,_,$*)
@@ -57,4 +62,8 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --quiet --editable '.[test]'
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --quiet --editable '.[docs]'
 	@touch $@

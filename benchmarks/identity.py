@@ -27,7 +27,7 @@ import polars as pl
 import uv
 from PIL import Image
 
-from bakeoff import session
+import bakeoff
 from bakeoff.errors import BakeoffError
 from bakeoff.events import Event, Recorded
 from bakeoff.store.reader import Reader
@@ -655,7 +655,7 @@ def mid_run(folder: Path) -> Outcome:
             (home / "nets" / "deeper.py").write_text("WIDTH = 10\n")
 
     study = load(home / "study.toml", ("repeats=2",))
-    tally = session.run(study, home / "store.sqlite", listener=edit, verify=False)
+    tally = bakeoff.run(study, home / "store.sqlite", progress=edit, verify=False)
     return Outcome("ok" not in tally.counts, f"runs that count: {tally.counts.get('ok', 0)}")
 
 
@@ -664,7 +664,7 @@ def _run(home: Path, options: Sequence[str]) -> int | str:
     place = Path.cwd()
     os.chdir(home)
     try:
-        tally = session.run(load("study.toml", options), "store.sqlite", verify=False)
+        tally = bakeoff.run(load("study.toml", options), progress=False, store="store.sqlite", verify=False)
     except BakeoffError as error:
         return error.message
     finally:

@@ -2,10 +2,10 @@
 
 From Python, as from the command line::
 
-    study = bakeoff.load("smoke")                        # or a TOML file, with overrides
-    bakeoff.run(study, store="bakeoff.sqlite")           # what is missing of it
-    results = bakeoff.open_results("bakeoff.sqlite")     # polars frames: runs, epochs, phases, studies
-    figures.error_per_epoch(results.epochs("smoke"))     # from bakeoff.report import figures
+    bakeoff.run("smoke", store="bakeoff.sqlite")         # what is missing of a study
+    bakeoff.compare("smoke", store="bakeoff.sqlite")     # who is faster, by how much, at what error
+    results = bakeoff.open_results("bakeoff.sqlite")     # polars frames: runs, epochs, verdicts, ...
+    results.charts("smoke")                              # figures that a notebook shows without network
 
 Names are imported when first asked for: the command line starts without them.
 """
@@ -14,22 +14,41 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bakeoff.errors import BakeoffError as BakeoffError
-    from bakeoff.results import Results as Results
-    from bakeoff.results import open_results as open_results
-    from bakeoff.session import run as run
-    from bakeoff.study import Study as Study
-    from bakeoff.study import load as load
+    from bakeoff.api import run
+    from bakeoff.errors import BakeoffError
+    from bakeoff.events import Handler
+    from bakeoff.execute import Tally
+    from bakeoff.results import Charts, Comparisons, Results, compare, open_results
+    from bakeoff.study import Study, load
 
 __version__ = "0.1.0"
+__all__ = [
+    "BakeoffError",
+    "Charts",
+    "Comparisons",
+    "Handler",
+    "Results",
+    "Study",
+    "Tally",
+    "__version__",
+    "compare",
+    "load",
+    "open_results",
+    "run",
+]
 
 _HOMES = {
     "BakeoffError": "bakeoff.errors",
+    "Charts": "bakeoff.results",
+    "Comparisons": "bakeoff.results",
+    "Handler": "bakeoff.events",
     "Results": "bakeoff.results",
     "Study": "bakeoff.study",
+    "Tally": "bakeoff.execute",
+    "compare": "bakeoff.results",
     "load": "bakeoff.study",
     "open_results": "bakeoff.results",
-    "run": "bakeoff.session",
+    "run": "bakeoff.api",
 }
 
 
@@ -42,4 +61,4 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     """The public names, imported or not."""
-    return sorted({*globals(), *_HOMES})
+    return __all__

@@ -118,15 +118,15 @@ def _tell_of_other_rules(study: Study, store: Path, listener: Listener) -> None:
         if rules:
             tell(
                 listener,
-                f"{study.name} was run before by other rules; now: {rules}. It is another study beside that "
-                "one, and takes its runs: whoever saw their results chose these rules after them",
+                f"{study.name} was run before by other rules; now: {rules}. It counts as a new study, and "
+                "reuses the runs. If their results were seen, these rules were chosen after the runs",
             )
         repeats = json.loads(document).get("repeats")
         if not study.rules.is_sequential and repeats not in (None, study.repeats):
             tell(
                 listener,
-                f"{study.name} was run before with {repeats} repeats, now {study.repeats}: its verdicts will "
-                "be those of a study that is looked at after each block, since somebody may have looked",
+                f"{study.name} was run before with {repeats} repeats, now {study.repeats}. The number was "
+                "changed after results could be seen: verdicts will use wider intervals, valid at every look",
             )
 
 
@@ -139,7 +139,7 @@ def _tell_of_unknown_contents(specs: Sequence[RunSpec], store: Path, listener: L
             listener,
             f"{number} run{'s' * (number > 1)} of an older Bakeoff in the store asked for the same, "
             "but it did not note all that they depended on (images, files that models or load() read). They "
-            "stay in the store, but are neither counted here nor mixed in: what is missing is run anew",
+            "stay in the store, but don't count here: these runs are made again",
         )
 
 

@@ -208,7 +208,7 @@ def conclusion(look: Look, budget: Budget, hours: float) -> str:
         return f"all is decided after {look.num_blocks} blocks"
     open_ones = f"{_comparisons(len(look.undecided))} undecided"
     if not look.active:
-        return f"{open_ones}, and no more blocks would tell"
+        return f"{open_ones}, and more blocks would not help"
     if look.num_blocks >= budget.max_blocks:
         return f"{open_ones}: the budget of {budget.max_blocks} blocks is spent; --max-blocks N raises it"
     return (

@@ -56,7 +56,7 @@ def store(
 def test_a_clear_pair(program: Any) -> None:
     store(program.store)
     told = program("compare").stdout
-    assert "Judged with margins of ±2 % in time and 0.25 pp in error, at 95 %" in told
+    assert "Margins: ±2 % in time and 0.25 pp in error, at 95 % confidence." in told
     assert "\nmnist: tensorflow trains 2." in told or "\nmnist: tensorflow trains 1.99" in told
     assert "at non-inferior error (difference 0.00 pp" in told
     for part in (
@@ -72,7 +72,7 @@ def test_a_clear_pair(program: Any) -> None:
 def test_an_undecided_pair_has_an_exit_code_of_its_own(program: Any) -> None:
     store(program.store, slow_s=1.005)
     told = program("compare", "--margin", "0.5%", code=9).stdout
-    assert "\nUndecided, 1 of 1:\nmnist: tensorflow against jax" in told and "would tell" in told
+    assert "\nUndecided, 1 of 1:\nmnist: tensorflow against jax" in told and "would decide it" in told
 
 
 def test_what_is_alike_stands_together(program: Any) -> None:
@@ -93,13 +93,13 @@ def test_margins_given_now_are_said_to_be_chosen_after_the_runs(program: Any) ->
     assert "tensorflow trains 1.04" in program("compare").stdout
     told = program("compare", "--margin", "10%").stdout
     assert "practically the same time" in told
-    assert "Chosen after the runs: the study itself was to be judged with margins of ±1 % in time" in told
+    assert "These margins were chosen after the runs. The study's own are ±1 % in time" in told
 
 
 def test_the_target_may_be_ones_own(program: Any) -> None:
     store(program.store, error=0.03)
-    assert "neither comes to an error of 1.00 %" in program("compare").stdout  # MNIST's built-in one
-    assert "tensorflow comes to an error of 5.00 % " in program("compare", "--target", "5%").stdout
+    assert "neither reaches an error of 1.00 %" in program("compare").stdout  # MNIST's built-in one
+    assert "tensorflow reaches an error of 5.00 % " in program("compare", "--target", "5%").stdout
 
 
 def test_json_has_all_of_it(program: Any) -> None:

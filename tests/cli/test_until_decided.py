@@ -238,7 +238,7 @@ def test_a_contestant_that_keeps_failing_sits_out(folder: Path) -> None:
     assert launcher.blocks == {1: 6, 2: 6, 3: 3}
     assert tally.num_undecided == 2
     assert "width 3 ended badly 3 times running (last: failed)" in told[-2]
-    assert told[-1] == "2 comparisons are undecided, and no more blocks would tell"
+    assert told[-1] == "2 comparisons are undecided, and more blocks would not help"
     mended = Launcher(CLEAR)
     tally, _ = run(folder, mended)
     assert mended.blocks == {3: 6} and (tally.counts, tally.num_undecided) == ({"ok": 6}, 0)

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from PIL import Image
 
 from bakeoff.report import Frames
 
@@ -26,7 +27,7 @@ def script(name: str) -> ModuleType:
     return module
 
 
-results, examples = script("results"), script("examples")
+results, examples, picture = script("results"), script("examples"), script("picture")
 BLOCKS = tuple(examples.blocks())
 OUTPUTS = [block for block in BLOCKS if block.language == "console"]
 
@@ -76,6 +77,14 @@ def test_all_that_is_drawn_is_listed() -> None:
         for path in results.RESULTS.rglob(pattern)
     }
     assert there == listed
+
+
+def test_the_picture_in_the_readme_shows_the_committed_report() -> None:
+    assert picture.shown() == picture.digest(), HINT
+    with Image.open(picture.PICTURE) as image:
+        assert image.size == (picture.WIDTH, picture.HEIGHT)
+        assert len(image.convert("L").getcolors(256) or ()) > 20, "an empty page"
+    assert picture.PICTURE.stat().st_size < 500_000
 
 
 @pytest.mark.parametrize("block", OUTPUTS, ids=str)

@@ -125,7 +125,7 @@ def test_a_verdict_needs_six_blocks(invented: Callable[..., Frames], entry: Any,
     document = {"rules": {"is_sequential": is_sequential}}
     found = only(invented(entry("jax", SLOW[:4]), entry(), document=document))
     assert found.verdict.kind == stats.TOO_FEW
-    assert races.what_would_decide(found) == "at least 2 more blocks would be needed to tell"
+    assert races.what_would_decide(found) == "a verdict needs at least 2 more blocks"
     assert "no interval, 4 paired blocks" in races.sentence(found)
 
 
@@ -188,7 +188,7 @@ def test_blocks_added_after_a_look_are_judged_at_every_look(
     assert found.schedule is schedule
     assert found.rules.is_sequential == (schedule is not stats.Schedule.FIXED)
     words = "; ".join(races.sentences.remarks(only(planned(pair, now, before))))
-    assert ("intervals are those that hold at every look" in words) == found.rules.is_sequential
+    assert ("the wider ones that hold at every look" in words) == found.rules.is_sequential
 
 
 def test_a_run_that_failed_is_no_block_that_is_missing(invented: Callable[..., Frames], entry: Any) -> None:
@@ -302,7 +302,7 @@ def test_a_certificate_answers_for_the_error_that_runs_leave_open(
     same = {"verdict": "same"}
     answer, words, said = on_error({}, same)
     assert answer is stats.OnError.CERTIFIED and "training the same thing by certificate" in words
-    assert any("its limits: some steps of few images" in one for one in said)
+    assert any("it covers a few steps on few images" in one for one in said)
     open_ones = [
         on_error({}, {"verdict": "different"}),
         on_error({}, {"verdict": "not compared"}),

@@ -51,7 +51,7 @@ def test_undecided_says_what_would_tell() -> None:
     more = found.verdict.more
     assert more is not None and more.low < more.num < more.high
     assert text.endswith(
-        f": about {more.num} more blocks would tell (8 in 10 times {more.low} to {more.high})"
+        f": about {more.num} more blocks would decide it (80 % range: {more.low} to {more.high})"
     )
 
 
@@ -85,7 +85,7 @@ def test_intervals_that_hold_together_say_so() -> None:
 
 def test_one_block_more_is_no_blocks() -> None:
     verdict = stats.judge([1.0] * 5, [2.0, 2.1] * 2 + [2.0])
-    words = "at least 1 more block would be needed to tell"
+    words = "a verdict needs at least 1 more block"
     assert sentences.what_would_decide(Comparison(A, B, verdict)) == words
     assert races.sentence(Comparison(A, B, verdict)).startswith(
         "a against b: too few repeats to say, ratio of times (a's over b's) 0.490 "
@@ -106,7 +106,7 @@ def test_why_the_test_set_is_too_small_follows_from_the_data(pairing: stats.Pair
     verdict = stats.judge([0.5 * one for one in NOISE], [1.0] * len(NOISE), error)
     assert verdict.obstacle is stats.Obstacle.TEST_SET_TOO_SMALL
     text = races.sentence(Comparison(A, B, verdict))
-    assert "the test set is too small: no number of blocks would tell about the error" in text
+    assert "the test set is too small: more blocks can't decide about the error" in text
     assert text.endswith(words)
 
 
@@ -115,7 +115,7 @@ def test_what_blocks_show_beside_the_verdict_is_said() -> None:
     jitter = [1.0, 1.01, 0.99, 1.005, 0.995, 1.0] * 2
     two = [one * (2 if index % 2 else 1) for index, one in enumerate(jitter)]
     (words,) = sentences.warnings(Comparison(A, B, stats.judge(two, [1.0] * 12)))
-    assert words.startswith("a takes one of two times, the longer 2.0")
+    assert words.startswith("a takes one of two times: the longer is 2.0")
     (words,) = sentences.warnings(Comparison(A, B, stats.judge([1.0] * 12, two)))
     assert words.startswith("b takes one of two times")
     rare = [*jitter[:-1], 10.0]
@@ -132,7 +132,7 @@ def test_what_blocks_show_beside_the_verdict_is_said() -> None:
 @pytest.mark.parametrize(
     ("certificate", "words"),
     [
-        (Certified(), "not certified: nobody verified that they train the same thing"),
+        (Certified(), "not certified: it was never verified that they train the same thing"),
         (Certified(races.SAME, "ignored"), "certified: both train the same thing"),
         (Certified(races.DIFFERENT, "b: loss"), "they do not train the same thing: b: loss"),
         (Certified(races.NOT_COMPARED, "b crashed"), "not certified: b crashed"),
@@ -146,20 +146,30 @@ def test_targets(invented: Callable[..., Frames], entry: Any) -> None:
     frames = invented(entry("jax", (20.0, 22.0, 24.0, 21.0, 23.0, 20.4)), entry("tensorflow"))
     (found,) = races.compose(frames)[0].races[0].comparisons
     assert sentences.target_words(found).startswith(
-        "tensorflow comes to an error of 1.00 % 2.00× sooner than jax (95 % CI 2.00–2.00, 6 paired blocks)"
+        "tensorflow reaches an error of 1.00 % 2.00× sooner than jax (95 % CI 2.00–2.00, 6 paired blocks)"
     )
     far = races.compose(frames, target_error=0.001)[0].races[0].comparisons[0]
-    assert sentences.target_words(far) == "neither comes to an error of 0.10 % in the epochs that were run"
+    assert sentences.target_words(far) == "neither reaches an error of 0.10 % in the epochs that were run"
 
 
 @pytest.mark.parametrize(
     ("at", "low", "high", "words"),
     [
-        (None, None, None, "b takes less time in all than a from 1 epoch to 3"),
-        (2.5, 2, 3, "b takes less time in all than a from 2.5 epochs on, a before; uncertain from 2 to 3"),
-        (2.5, 2, 2, "b takes less time in all than a from 2.5 epochs on, a before; uncertain at 2"),
-        (2.5, 2, None, "b takes less time in all than a from 2.5 epochs on, a before; uncertain from 2 on"),
-        (2.5, 1, None, "who of a and b takes less time in all is uncertain from 1 epoch to 3"),
+        (None, None, None, "b takes less total time than a from 1 epoch to 3"),
+        (
+            2.5,
+            2,
+            3,
+            "b takes less total time than a from 2.5 epochs on, and more before; uncertain from 2 to 3",
+        ),
+        (2.5, 2, 2, "b takes less total time than a from 2.5 epochs on, and more before; uncertain at 2"),
+        (
+            2.5,
+            2,
+            None,
+            "b takes less total time than a from 2.5 epochs on, and more before; uncertain from 2 on",
+        ),
+        (2.5, 1, None, "which of a and b takes less total time is uncertain from 1 epoch to 3"),
     ],
 )
 def test_break_even_says_where_it_is_uncertain(
@@ -173,8 +183,8 @@ def test_break_even(invented: Callable[..., Frames], entry: Any) -> None:
     frames = invented(entry("jax", (20.0,) * 6), entry("tensorflow", (10.0,) * 6, once_s=20.0))
     (found,) = races.compose(frames)[0].races[0].comparisons
     words = sentences.break_even_words(found)  # 20 + 2.5 n against 5 + 5 n
-    assert words.startswith("tensorflow takes less time in all than jax from 6.0 epochs on, jax before")
+    assert words.startswith("tensorflow takes less total time than jax from 6.0 epochs on, and more before")
     frames = invented(entry("jax", (20.0,) * 6), entry("tensorflow", (10.0,) * 6))
     (found,) = races.compose(frames)[0].races[0].comparisons
-    expected = "tensorflow takes less time in all than jax from 1 epoch to 200"
+    expected = "tensorflow takes less total time than jax from 1 epoch to 200"
     assert sentences.break_even_words(found) == expected

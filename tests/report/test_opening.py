@@ -258,7 +258,7 @@ def test_break_even_is_drawn_where_what_comes_once_was_timed(race: Callable[...,
     section = section_of(with_phases(frames))
     (found,) = drawn.break_even(section, section.races[0])
     chart, caption, alt = found.chart, found.caption, found.alt
-    assert "Break-even on mnist" in caption and "takes less time in all" in alt
+    assert "Break-even on mnist" in caption and "takes less total time" in alt
     assert {row["pair"] for row in data_of(chart)} == {"jax ÷ theano ‡"}
     assert chart.to_dict(validate=True)
 

@@ -160,7 +160,11 @@ def test_a_report_says_each_verdict_once() -> None:
     ("times", "hours", "words"),
     [
         (CLEAR, None, "all is decided after 8 blocks"),
-        ({**CLEAR, "c": [None] * 8}, None, "2 comparisons are undecided, and no more blocks would tell"),
+        (
+            {**CLEAR, "c": [None] * 8},
+            None,
+            "2 comparisons are undecided, and more blocks would not help",
+        ),
     ],
 )
 def test_a_conclusion(times: Mapping[str, Sequence[float | None]], hours: float | None, words: str) -> None:

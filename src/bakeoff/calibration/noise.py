@@ -166,7 +166,7 @@ def _of_times(seen: Noise, details: dict[str, Any], keeps_memory: bool) -> list[
         )
         found.append(
             NoiseSource(
-                "moods",
+                "machine drift",
                 f"the machine's speed varied by {percent(math.expm1(seen.block_sd))} from block to block"
                 + (drift if abs(seen.drift) > 2 * seen.block_sd else ""),
                 "pairing by block takes it out of verdicts; absolute times need a quieter machine",

@@ -19,7 +19,7 @@ START_HERE = f"""\
 Start here:
   bakeoff doctor              what works on this machine, and how to mend the rest
   bakeoff run quick           TensorFlow, JAX, PyTorch and Theano in a few minutes
-  bakeoff compare             who may be called faster, by how much and at what error
+  bakeoff compare             which is faster, by how much and at what error
 
 Then your own model, data and machine: bakeoff init my_net.py my_images/
 All commands: bakeoff --help. Their options: bakeoff COMMAND --help."""
@@ -98,8 +98,8 @@ def parser() -> argparse.ArgumentParser:
         "--to-see",
         type=_difference,
         metavar="3%",
-        help="what it takes on this machine to see such a difference of training times, planned from its own "
-        "runs or a calibration: the cheapest repeats and epochs, and what the study sees as written",
+        help="instead, plan for a difference of training times of this size: the cheapest repeats and epochs "
+        "on this machine, from its runs or a calibration, and what the study can show as written",
     )
     plan.add_argument("--json", action="store_true", help="print the plan as JSON")
     plan.add_argument("--all", action="store_true", help="list every run instead of the first and last few")
@@ -143,7 +143,10 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
     calibrate = _command(
-        commands, "calibrate", "calibrate", "race one contestant against itself: can this machine be trusted?"
+        commands,
+        "calibrate",
+        "calibrate",
+        "race one contestant against itself: how small a difference can this machine show?",
     )
     calibrate.add_argument(
         "--backend", default="torch", metavar="NAME", help="the contestant to race (default: torch)"
@@ -171,17 +174,17 @@ def parser() -> argparse.ArgumentParser:
     _chosen_study(show)
     _store(show)
     part = show.add_mutually_exclusive_group()
-    part.add_argument("--runs", action="store_true", help="one line per run, failures with their reasons")
+    part.add_argument("--runs", action="store_true", help="one line per run; failures with their reasons")
     part.add_argument(
         "--certificates", action="store_true", help="which contestants were shown to train the same thing"
     )
-    part.add_argument("--warnings", action="store_true", help="what runs warned of, with what helps")
+    part.add_argument("--warnings", action="store_true", help="what runs warned of, with a remedy for each")
     show.add_argument(
         "--json", action="store_true", help="print JSON instead: the runs, or what another option names"
     )
 
     compare = _command(
-        commands, "compare", "compare", "say who may be called faster, by how much and at what error"
+        commands, "compare", "compare", "say which contestants are faster, by how much and at what error"
     )
     _chosen_study(compare)
     _store(compare)
@@ -195,7 +198,7 @@ def parser() -> argparse.ArgumentParser:
         "--error-margin",
         type=_share,
         metavar="0.25pp",
-        help="an error higher by less is non-inferior (default: the study's, else 0.25pp)",
+        help="an error that is higher by less than this is non-inferior (default: the study's, else 0.25pp)",
     )
     compare.add_argument(
         "--target",
@@ -232,7 +235,10 @@ def parser() -> argparse.ArgumentParser:
     )
 
     imported = _command(
-        commands, "import", "import_bundle", "take a bundle's results into a store; twice changes nothing"
+        commands,
+        "import",
+        "import_bundle",
+        "import a bundle's results into a store; importing it again changes nothing",
     )
     imported.add_argument(
         "bundle", type=Path, metavar="BUNDLE", help="file written by `bakeoff export --bundle`"
@@ -362,7 +368,7 @@ def _master(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--master",
         metavar="URL",
-        help="run the study's trials on a cluster on this one: spark://HOST:PORT, yarn, k8s://HOST:PORT, or "
+        help="cluster for the study's distributed trials: spark://HOST:PORT, yarn, k8s://HOST:PORT, or "
         "embedded, which starts one here (short for --set distribution_options.master=URL)",
     )
 

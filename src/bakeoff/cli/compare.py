@@ -7,7 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bakeoff import races, stats
@@ -15,8 +15,7 @@ from bakeoff.cli.console import say
 from bakeoff.cli.stores import chosen_study, store_path
 from bakeoff.errors import FAILED, UNDECIDED, ReportError
 from bakeoff.metrics import ERROR_DIFFERENCE
-from bakeoff.races import Comparison, Race, Section, sentences
-from bakeoff.races.frames import parsed
+from bakeoff.races import Comparison, Judgement, Race, Section, sentences
 from bakeoff.store.reader import Reader
 
 # Of whom a remark is said by name; more are counted.
@@ -30,35 +29,26 @@ def main(arguments: argparse.Namespace) -> int:
         ReportError: the study has no two contestants that could be compared.
     """
     with Reader(store_path(arguments)) as reader:
-        frames = races.read(reader, chosen_study(arguments, reader))
-    document = parsed(frames.document)
-    stored = races.rules_of(document)
-    rules = replace(
-        stored,
-        margin=stored.margin if arguments.margin is None else arguments.margin,
-        error_margin=stored.error_margin if arguments.error_margin is None else arguments.error_margin,
-    )
-    sections = races.compose(frames, rules=rules, target_error=arguments.target)
-    compared = [one for section in sections for race in section.races for one in race.comparisons]
-    if not compared:
+        judged = races.judge(
+            reader,
+            chosen_study(arguments, reader),
+            margin=arguments.margin,
+            error_margin=arguments.error_margin,
+            target_error=arguments.target,
+        )
+    if not list(judged):
         raise ReportError(
-            f"{frames.study or 'the store'}: no two contestants to compare",
+            f"{judged.frames.study or 'the store'}: no two contestants to compare",
             "A study compares what it trains with several backends: bakeoff run quick",
         )
     if arguments.json:
-        json.dump(_document(frames.study, sections, stored, rules), sys.stdout, allow_nan=False)
+        json.dump(_document(judged), sys.stdout, allow_nan=False)
         print()
     else:
-        say(*_lines(sections, stored, rules))
-    asked = {frozenset(pair) for pair in (document.get("rules") or {}).get("comparisons") or ()}
-    wanted = [one for one in compared if (_pair(one) in asked if asked else not one.growth)]
-    if not all(one.is_asked for one in wanted):
+        say(*_lines(judged.sections, judged.stored, judged.rules))
+    if not all(one.is_asked for one in judged.required):
         return FAILED
-    return 0 if all(one.verdict.is_decided for one in wanted) else UNDECIDED
-
-
-def _pair(comparison: Comparison) -> frozenset[str]:
-    return frozenset((comparison.first.trial_id, comparison.second.trial_id))
+    return 0 if all(one.verdict.is_decided for one in judged.required) else UNDECIDED
 
 
 # ---- for people -----------------------------------------------------------------------------------
@@ -67,7 +57,7 @@ def _pair(comparison: Comparison) -> frozenset[str]:
 def _lines(sections: tuple[Section, ...], stored: stats.Rules, rules: stats.Rules) -> Iterator[str]:
     yield _of_rules(rules)
     if rules != stored:
-        yield f"Chosen after the runs: the study itself was to be judged with {_margins(stored)}."
+        yield f"These margins were chosen after the runs. The study's own are {_margins(stored)}."
     compared = (one for section in sections for race in section.races for one in race.comparisons)
     if words := sentences.noise_words(compared):
         yield words
@@ -144,17 +134,17 @@ def _folded(remarks: Sequence[tuple[str, list[str]]]) -> Iterator[str]:
 
 def _of_rules(rules: stats.Rules) -> str:
     how = (
-        "blocks were added until all was decided, and intervals hold at every look"
+        "Blocks were added until all was decided; intervals hold at every look"
         if rules.is_sequential
-        else "for a number of blocks fixed beforehand"
+        else "The number of blocks was fixed beforehand"
     )
     together = f" over {rules.num_comparisons} comparisons together" if rules.num_comparisons > 1 else ""
-    return f"Judged with {_margins(rules)}, at {100 * rules.confidence:g} %{together}, {how}."
+    return f"Margins: {_margins(rules)}, at {100 * rules.confidence:g} % confidence{together}. {how}."
 
 
 def _margins(rules: stats.Rules) -> str:
     error = ERROR_DIFFERENCE.text(rules.error_margin)
-    return f"margins of ±{100 * rules.margin:g} % in time and {error} pp in error"
+    return f"±{100 * rules.margin:g} % in time and {error} pp in error"
 
 
 def _below(comparison: Comparison, section: Section) -> Iterator[str]:
@@ -182,26 +172,24 @@ def _ranking(race: Race, rules: stats.Rules) -> Iterator[str]:
     for group in race.ranking.groups:
         if len(group) > 1:
             names = ", ".join(race.contestants[index].short for index in group)
-            yield f"nobody may be called faster than another among {names}"
+            yield f"no difference is shown among {names}"
 
 
 # ---- for programs ---------------------------------------------------------------------------------
 
 
-def _document(
-    study: str, sections: tuple[Section, ...], stored: stats.Rules, rules: stats.Rules
-) -> dict[str, Any]:
+def _document(judged: Judgement) -> dict[str, Any]:
     return {
-        "study": study,
-        "rules": asdict(rules),
-        "rules_of_the_study": asdict(stored),
+        "study": judged.frames.study,
+        "rules": asdict(judged.rules),
+        "rules_of_the_study": asdict(judged.stored),
         "sections": [
             {
                 "title": section.title,
                 "target": asdict(section.target) if section.target else None,
                 "races": [_race(race) for race in section.races if race.comparisons],
             }
-            for section in sections
+            for section in judged.sections
         ],
     }
 

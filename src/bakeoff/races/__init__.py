@@ -1,6 +1,7 @@
 """Races: who met whom in a study, and who may be called faster. Frames in, verdicts out.
 
 compose           a study's frames, arranged into sections, races and comparisons
+judge             a stored study and its verdicts, also as one tidy frame
 verdict           one pair's verdict, for reports, commands and the stopping rule alike
 sentence          a comparison in words, with its numbers; the rest in `sentences`
 ran               what a contestant was seen to run
@@ -26,6 +27,7 @@ from bakeoff.races.definitions import (
 from bakeoff.races.evaluations import evaluations
 from bakeoff.races.evidence import Evidence
 from bakeoff.races.frames import Frames, read, select
+from bakeoff.races.judgement import Judgement, judge
 from bakeoff.races.learning import learnings
 from bakeoff.races.sections import Section, error_table
 from bakeoff.races.sentences import sentence, what_would_decide
@@ -48,12 +50,14 @@ __all__ = [
     "Evidence",
     "Exclusion",
     "Frames",
+    "Judgement",
     "Race",
     "Section",
     "choose_fastest",
     "compose",
     "error_table",
     "evaluations",
+    "judge",
     "learnings",
     "ran",
     "read",

@@ -9,12 +9,13 @@ from enum import Enum
 class Mark(Enum):
     """A symbol behind a name, and what it means. A warning is shown in red."""
 
-    NOTHING_LEARNT = ("✗", "Learnt nothing: nobody is faster than it, and it is faster than nobody.")
-    SHORT = ("†", "Some of the samples that it was given were silently left out of its training.")
+    NOTHING_LEARNT = ("✗", "Learnt nothing, so it is compared with no other contestant.")
+    SHORT = ("†", "Some of its samples were silently left out of its training.")
     UNCERTIFIED = ("‡", "Not certified that both train the same thing.")
 
     def __init__(self, symbol: str, meaning: str) -> None:
-        self.symbol, self.meaning = symbol, meaning
+        self.symbol: str = symbol
+        self.meaning: str = meaning
 
     @property
     def note(self) -> str:

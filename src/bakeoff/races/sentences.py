@@ -112,8 +112,8 @@ def what_would_decide(comparison: Comparison) -> str:
         return ""
     if verdict.more is not None:
         low, num, high = verdict.more.low, verdict.more.num, verdict.more.high
-        likely = f"8 in 10 times {low} to {high}" if low < high else f"8 in 10 times {low}"
-        return f"about {_more(num)} would tell ({likely})"
+        likely = f"80 % range: {low} to {high}" if low < high else f"80 % range: {low}"
+        return f"about {_more(num)} would decide it ({likely})"
     if verdict.obstacle is None:
         return ""
     return obstacle_words(verdict)
@@ -124,16 +124,16 @@ def obstacle_words(verdict: stats.Verdict) -> str:
     num = verdict.time.num_blocks
     match verdict.obstacle:
         case stats.Obstacle.TOO_FEW_BLOCKS if num < stats.MIN_BLOCKS:
-            return f"at least {_more(stats.MIN_BLOCKS - num)} would be needed to tell"
+            return f"a verdict needs at least {_more(stats.MIN_BLOCKS - num)}"
         case stats.Obstacle.TOO_FEW_BLOCKS:
-            return "errors of too few blocks are known to say how many more would tell"
+            return "too few blocks have a final error to predict how many more are needed"
         case stats.Obstacle.UNPREDICTABLE:
-            return "how many more blocks would tell can't be said yet: few would do, or very many"
+            return "how many more blocks it takes can't be predicted yet: a few, or very many"
         case stats.Obstacle.TOO_MANY_BLOCKS:
-            return f"probably more than {stats.MAX_PROJECTED - num} more blocks would be needed to tell"
+            return f"it probably takes more than {stats.MAX_PROJECTED - num} more blocks"
         case stats.Obstacle.TEST_SET_TOO_SMALL:
             why = _UNPAIRED.get(verdict.error.pairing, "") if verdict.error else ""
-            return f"the test set is too small: no number of blocks would tell about the error{why}"
+            return f"the test set is too small: more blocks can't decide about the error{why}"
     return ""
 
 
@@ -184,7 +184,7 @@ def warnings(comparison: Comparison) -> Iterator[str]:
         return
     verdict = comparison.verdict
     if verdict.schedule in _SCHEDULES:
-        yield f"{_SCHEDULES[verdict.schedule]}; so intervals are those that hold at every look"
+        yield f"{_SCHEDULES[verdict.schedule]}; so the intervals are the wider ones that hold at every look"
     for doubt in verdict.doubts:
         yield _doubt(comparison, doubt)
     if verdict.median_disagrees:
@@ -209,11 +209,11 @@ def _doubt(comparison: Comparison, doubt: stats.Doubt) -> str:
         case stats.Finding.DEPENDENT:
             wider = comparison.verdict.time.widening
             return (
-                f"neighbouring blocks are alike (correlation {doubt.value:.2f}), as if one contestant had "
-                f"moods of its own: the interval is {wider:.1f} times as wide for it"
+                f"neighbouring blocks are alike (correlation {doubt.value:.2f}), as if one contestant's "
+                f"speed drifted: the interval is {wider:.1f} times as wide for it"
             )
         case stats.Finding.TWO_VALUED:
-            return f"{whose} takes one of two times, the longer {doubt.value:.2f} times the shorter"
+            return f"{whose} takes one of two times: the longer is {doubt.value:.2f} times the shorter"
         case stats.Finding.OUTLIERS:
             number = f"{doubt.value:.0f} block{'' if doubt.value == 1 else 's'}"
             return f"{whose} has outliers, in {number}: the verdict is on the mean, which they move"
@@ -226,15 +226,15 @@ def certified(comparison: Comparison) -> str:
     if certificate.verdict is SAME:
         answers = comparison.verdict.on_error is stats.OnError.CERTIFIED
         limits = (
-            ", which answers for the error where the runs don't (verdicts.errors); its limits: some steps of "
-            "few images, to within rounding, without dropout and evaluation"
+            ", which decides about the error where the runs leave it open (verdicts.errors); it covers a few "
+            "steps on few images, up to rounding, without dropout and evaluation"
         )
         return f"certified: both train the same thing{limits if answers else ''}"
     if certificate.verdict is DIFFERENT:
         return f"they do not train the same thing{why}"
     if certificate.verdict is NOT_COMPARED:
         return f"not certified{why}"
-    return "not certified: nobody verified that they train the same thing"
+    return "not certified: it was never verified that they train the same thing"
 
 
 def target_words(comparison: Comparison) -> str:
@@ -245,7 +245,7 @@ def target_words(comparison: Comparison) -> str:
     first, second = comparison.first.short, comparison.second.short
     error = f"an error of {METRICS['validation_error'].text(comparison.target_error)} %"
     if found.num_reached == (0, 0):
-        return f"neither comes to {error} in the epochs that were run"
+        return f"neither reaches {error} in the epochs that were run"
     reached = f"{first} in {found.num_reached[0]}, {second} in {found.num_reached[1]} of {found.num_blocks}"
     if found.num_reached == (found.num_blocks, found.num_blocks) and found.ratio.ratio is not None:
         rules, ratio = comparison.verdict.rules, found.ratio
@@ -253,34 +253,34 @@ def target_words(comparison: Comparison) -> str:
             sooner, later = (first, second) if found.verdict is stats.FASTER else (second, first)
             speed = ratio.inverse if found.verdict is stats.FASTER else ratio
             numbers = f"({interval(speed, rules)}, {blocks(found.num_blocks)})"
-            return f"{sooner} comes to {error} {_times(speed)}× sooner than {later} {numbers}"
+            return f"{sooner} reaches {error} {_times(speed)}× sooner than {later} {numbers}"
         numbers = f"({interval(ratio, rules)}, {blocks(found.num_blocks)})"
         return (
-            f"who comes to {error} sooner: {found.verdict}, ratio of times ({_over(comparison)}) "
+            f"which of the two reaches {error} sooner: {found.verdict}, ratio of times ({_over(comparison)}) "
             f"{_times(ratio)} {numbers}"
         )
     share = f"first in {found.num_first[0]} and {found.num_first[1]}"
     if found.verdict in (stats.FASTER, stats.SLOWER):
         sooner, later = (first, second) if found.verdict == stats.FASTER else (second, first)
-        return f"{sooner} comes to {error} sooner than {later} (reached by {reached} blocks; {share})"
-    return f"who comes to {error} sooner: {found.verdict} (reached by {reached} blocks; {share})"
+        return f"{sooner} reaches {error} sooner than {later} (reached by {reached} blocks; {share})"
+    return f"which of the two reaches {error} sooner: {found.verdict} (reached by {reached} blocks; {share})"
 
 
 def break_even_words(comparison: Comparison) -> str:
-    """With how many epochs who takes less time, once start-up and compilation count; empty if unknown."""
+    """From how many epochs on which of the two takes less total time; empty if unknown."""
     found = comparison.break_even
     if found is None or comparison.refusal:
         return ""
     first, second = comparison.first.short, comparison.second.short
     last = found.epochs[-1]
     if found.low == found.epochs[0] and found.high is None:
-        return f"who of {first} and {second} takes less time in all is uncertain from 1 epoch to {last}"
+        return f"which of {first} and {second} takes less total time is uncertain from 1 epoch to {last}"
     if found.at is None:
         ahead, behind = (first, second) if found.ratios[-1] < 1 else (second, first)
-        words = f"{ahead} takes less time in all than {behind} from 1 epoch to {last}"
+        words = f"{ahead} takes less total time than {behind} from 1 epoch to {last}"
     else:
         late, early = (first, second) if found.ratios[-1] < 1 else (second, first)
-        words = f"{late} takes less time in all than {early} from {found.at:.1f} epochs on, {early} before"
+        words = f"{late} takes less total time than {early} from {found.at:.1f} epochs on, and more before"
     if found.low is None:
         return words
     if found.high is None:

@@ -716,6 +716,16 @@ def finish(
     return finished
 
 
+def standalone(chart: Figure) -> dict[str, Any]:
+    """The chart as Vega-Lite, with the colours of a file of its own, which no page lends it."""
+    # Checking against the schema takes longer than all else; tests do it for every figure.
+    spec: dict[str, Any] = chart.to_dict(validate=False)
+    for part, values in THEMES["file"].items():
+        config = spec.setdefault("config", {})
+        config[part] = values if isinstance(values, str) else {**config.get(part, {}), **values}
+    return spec
+
+
 def _label_width(names: Sequence[str]) -> int:
     """Pixels that the longest name takes on an axis."""
     return min(220, max((len(name) for name in names), default=0) * 6) + 12

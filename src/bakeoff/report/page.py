@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import itertools
 import json
@@ -517,10 +516,7 @@ def _files(drawn: Sequence[Figure], formats: Sequence[str]) -> Iterator[tuple[st
     import vl_convert
 
     for figure in drawn:
-        spec = copy.deepcopy(figure.spec)
-        for part, values in draw.THEMES["file"].items():
-            config = spec.setdefault("config", {})
-            config[part] = values if isinstance(values, str) else {**config.get(part, {}), **values}
+        spec = draw.standalone(figure.chart)
         if "svg" in formats:
             yield f"{figure.name}.svg", vl_convert.vegalite_to_svg(spec, format_locale=draw.LOCALE).encode()
         if "png" in formats:

@@ -181,7 +181,7 @@ class Reader:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = Path(path).expanduser().resolve()
+        self.path: Path = Path(path).expanduser().resolve()
         self._connection = _open(self.path)
 
     def __enter__(self) -> Reader:

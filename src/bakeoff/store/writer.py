@@ -130,8 +130,8 @@ class Writer:
     """
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
-        self.path = Path(path).expanduser().resolve()  # a link's lock lies beside its target
-        self.session = secrets.token_hex(8)
+        self.path: Path = Path(path).expanduser().resolve()  # a link's lock lies beside its target
+        self.session: str = secrets.token_hex(8)
         self._now = now
         self._lock = _claim(self.path, self.session)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
@@ -191,6 +192,10 @@ class Study:
         """Its own, then those of its follow-up's branches, which may have some of them in common."""
         branches = self.follow_up.branches if self.follow_up else ()
         return (*self.trials, *(trial for branch in branches for trial in branch.trials))
+
+    def _repr_html_(self) -> str:
+        trials = "".join(f"<li>{html.escape(trial.label)}</li>" for trial in self.trials)
+        return f"<p>{html.escape(self.title)}: {self.repeats} repeats of each trial</p>\n<ul>{trials}</ul>"
 
     def document(self) -> dict[str, Any]:
         """The whole study in JSON's own types."""

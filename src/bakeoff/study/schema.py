@@ -10,7 +10,7 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -161,7 +161,7 @@ Options = dict[str, Annotated[Any, AfterValidator(_plain)]]
 class SettingsTable(BaseModel):
     """A partial `TrialSettings`: without ``content``, which is computed, and what the whole study has."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
 
     backend: Annotated[str, _one_of(registry.backends)] = ""
     environment: Annotated[str, Field(min_length=1)] = ""
@@ -205,7 +205,7 @@ OPTION_TABLES = ("model_options", "optimizer_options", "distribution_options")
 class EnvironmentTable(BaseModel):
     """``[environments.NAME]``."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
 
     python: Annotated[str, Field(min_length=1)] | None = None
     lock: Annotated[str, Field(min_length=1)] | None = None
@@ -215,7 +215,7 @@ class EnvironmentTable(BaseModel):
 class FollowUpTable(BaseModel):
     """``[follow_up]``; its table of settings is read apart."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
 
     choose: Annotated[str, Field(min_length=1)] = ""
     set: dict[str, Any] = {}
@@ -224,7 +224,7 @@ class FollowUpTable(BaseModel):
 class VerdictsTable(BaseModel):
     """``[verdicts]``."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
 
     margin: Margin = 0.02
     error_margin: Margin = 0.0025
@@ -239,7 +239,7 @@ class VerdictsTable(BaseModel):
 class StudyTable(BaseModel):
     """The file around the settings; tables of settings are read apart, see `bakeoff.study.rows`."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = ""
     title: str = ""

@@ -82,8 +82,8 @@ class Evidence:
         self.loss: str = about["loss"]
         self.optimizer: str = about["optimizer"]
         self.optimizer_options: Mapping[str, Any] = about["optimizer_options"]
-        self.layers = tuple(_layer(one) for one in about["layers"])
-        self.weights = tuple(WeightInfo(**one) for one in about["weights"])
+        self.layers: tuple[LayerInfo, ...] = tuple(_layer(one) for one in about["layers"])
+        self.weights: tuple[WeightInfo, ...] = tuple(WeightInfo(**one) for one in about["weights"])
 
     def __enter__(self) -> Evidence:
         return self

@@ -73,7 +73,7 @@ class Panel:
     """All contestants whose evidence is there, the one that is examined among them."""
 
     def __init__(self, voters: Sequence[Voter]) -> None:
-        self.voters = tuple(voters)
+        self.voters: tuple[Voter, ...] = tuple(voters)
         self._matching: dict[tuple[int, int], dict[int, int]] = {}
 
     def on_shared_inputs(self, evidence: Evidence, call: int, tolerance: Tolerances) -> Ballot:

@@ -15,7 +15,7 @@ from bakeoff.verification.reference.layers import Result, Unknown
 from bakeoff.verification.reference.network import Backward, Network, Pass
 from bakeoff.verification.reference.optimizers import Optimizer
 from bakeoff.verification.reference.semantics import Semantics
-from bakeoff.verification.tolerances import difference, floors, layer_rms
+from bakeoff.verification.tolerances import Tolerances, difference, floors, layer_rms
 from bakeoff.verification.votes import Ballot, Panel, Vote
 
 _MAX_CAUSES = 6  # in one stage; more than that, and something else is wrong
@@ -60,20 +60,22 @@ class Examination:
     """
 
     def __init__(self, evidence: Evidence, others: Evidence, panel: Panel) -> None:
-        self.evidence, self.others, self.panel = evidence, others, panel
-        self.network = Network(evidence.layers, evidence.weights, evidence.calls, evidence.loss)
-        self.tolerance = tolerances.of(evidence.precision)
-        self.semantics = Semantics()
+        self.evidence: Evidence = evidence
+        self.others: Evidence = others
+        self.panel: Panel = panel
+        self.network: Network = Network(evidence.layers, evidence.weights, evidence.calls, evidence.loss)
+        self.tolerance: Tolerances = tolerances.of(evidence.precision)
+        self.semantics: Semantics = Semantics()
         self.findings: list[Finding] = []
         self.worst: dict[str, Worst] = {}
-        self.num_tipped = 0
-        self.layers = [info.layer for info in evidence.weights]
+        self.num_tipped: int = 0
+        self.layers: list[int] = [info.layer for info in evidence.weights]
         # Of each scene, the reference's way back before each step, as far as it was asked for.
         self.expected: dict[str, dict[int, Backward]] = {scene: {} for scene in SCENES}
         self._kept: tuple[object, Pass] | None = None
         self.not_examined: list[str] = []
         self.notes: list[str] = []
-        self.lacks = missing_layer(evidence)
+        self.lacks: str = missing_layer(evidence)
         self.contested: set[tuple[str, str, int]] = set()
 
     def is_comparable(self) -> bool:

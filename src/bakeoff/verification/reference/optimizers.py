@@ -35,10 +35,10 @@ class Optimizer:
     """
 
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:
-        self.name = str(options.get("name", name))
+        self.name: str = str(options.get("name", name))
         if self.name not in _STEPS:
             raise KeyError(self.name)
-        self.options = {**DEFAULTS[self.name], **options}
+        self.options: dict[str, Any] = {**DEFAULTS[self.name], **options}
         self._states: list[dict[str, Array]] = []
         self._step = 0
 
