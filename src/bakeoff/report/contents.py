@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bakeoff import races, stats
 from bakeoff.calibration import percent
 from bakeoff.metrics import METRICS
+from bakeoff.races.definitions import Contestant
 from bakeoff.races.frames import Frames, Selection, distributed, parsed, select
 from bakeoff.races.sections import Section, error_table
 
@@ -31,6 +32,11 @@ class Contents:
     selection: Selection
     sections: tuple[Section, ...]
     notes: tuple[str, ...]
+
+    @property
+    def contestants(self) -> tuple[Contestant, ...]:
+        """Those of all sections."""
+        return tuple(one for section in self.sections for one in section.contestants)
 
     @property
     def title(self) -> str:

@@ -1,0 +1,48 @@
+"""Small words that items share: names of places, facts as text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bakeoff.metrics import NO_VALUE
+from bakeoff.races.definitions import Race
+from bakeoff.races.frames import plain
+from bakeoff.races.sections import Section
+
+
+def where(section: Section, race: Race) -> str:
+    """The data set, with the race's setting where there are several."""
+    return section.title + (f" ({race.setting})" if race.setting else "")
+
+
+def slug(text: str) -> str:
+    """For anchors and file names."""
+    return re.sub(r"\W+", "-", text.lower()).strip("-") or "table"
+
+
+def interval_text(low: str, high: str) -> str:
+    """``1.0 to 2.0``; a dash where there is none."""
+    return NO_VALUE if NO_VALUE in (low, high) else f"{low} to {high}"
+
+
+def fact(value: Any) -> str:
+    """A fact's value for people; lists with commas."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(plain, value)) or "none"
+    return plain(value)
+
+
+def facts(values: Mapping[str, Any]) -> str:
+    """Several facts with their names."""
+    shown = (f"{key.replace('_', ' ')}: {fact(value)}" for key, value in values.items() if value is not None)
+    return "; ".join(shown) or NO_VALUE
+
+
+def one_or_many(values: Sequence[str]) -> str:
+    """The one value that all runs share; else how many there were."""
+    distinct = list(dict.fromkeys(values))
+    return " / ".join(distinct) if len(distinct) <= 3 else f"{len(distinct)} different values"
