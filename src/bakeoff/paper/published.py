@@ -39,3 +39,5 @@ CONDITIONS = (
 EPOCHS, IMAGES = 50, 60_000
 # In epochs: over these its figures show mean and standard deviation of the error.
 WINDOWS = (50, 200)
+# Up to so many, a figure of a window would show what that of each epoch does.
+FEW_EPOCHS = 10

@@ -73,6 +73,7 @@ class State(Enum):
     """What became of a question."""
 
     DECIDED = "decided"
+    ON_TIME = "decided on time, not on error"
     UNDECIDED = "undecided"
     REFUSED = "refused"
     PLAIN = ""  # no verdict was asked for
@@ -122,7 +123,8 @@ class Claim:
     @property
     def is_open(self) -> bool:
         """Whether a reader should see it before asking for more."""
-        return self.is_leading and not self.setting and self.state in (State.DECIDED, State.PLAIN)
+        shown = (State.DECIDED, State.ON_TIME, State.PLAIN)
+        return self.is_leading and not self.setting and self.state in shown
 
 
 @dataclass(frozen=True)
@@ -166,9 +168,9 @@ class Item:
     def fold(self) -> str:
         """What the fold is called: ``3 more comparisons, 1 undecided``."""
         counted = Counter(one.state for one in self.folded_claims)
-        num = len(self.folded_claims)
+        num, more = len(self.folded_claims), "more " if self.open_claims else ""
         states = (f"{counted[one]} {one.value}" for one in (State.UNDECIDED, State.REFUSED) if counted[one])
-        return ", ".join([f"{num} more comparison{'' if num == 1 else 's'}", *states])
+        return ", ".join([f"{num} {more}comparison{'' if num == 1 else 's'}", *states])
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,5 @@ def note(mark: Mark) -> str:
 
 
 def notes(marks: Iterable[Mark], *, warnings: bool) -> str:
-    """What marks mean: of those that warn, or of the others. Which pairs are uncertified is said by name."""
-    return " ".join(
-        note(mark) for mark in marks if mark is not Mark.UNCERTIFIED and mark.is_warning == warnings
-    )
+    """What marks mean: of those that warn, or of the others."""
+    return " ".join(note(mark) for mark in marks if mark.is_warning == warnings)

@@ -27,13 +27,11 @@ def badge(comparison: Comparison) -> Badge:
 
 
 def note(races: Iterable[Race]) -> str:
-    """What is to be said once of races with pairs that were not certified."""
+    """Which pairs of some races were not certified, where others were."""
     every = [one for race in races for one in race.comparisons]
     pairs = list(dict.fromkeys(_named(one) for one in every if not one.certificate.is_same))
-    if not pairs:
+    if not pairs or all(not one.certificate.is_same for one in every):
         return ""
-    if all(not one.certificate.is_same for one in every):
-        return "Not certified that these contestants train the same thing."
     shown = ", ".join(pairs[:3])
     more = f" and {len(pairs) - 3} other pairs" if len(pairs) > 3 else ""
     return f"Not certified to train the same thing: {shown}{more}."

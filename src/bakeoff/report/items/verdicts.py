@@ -64,7 +64,9 @@ def claims(section: Section) -> Iterator[Claim]:
 def claim(comparison: Comparison, anchor: str = "", setting: str = "", *, is_leading: bool = True) -> Claim:
     """One comparison."""
     said, shown = sentences.claim_and_numbers(comparison)
-    state = State.DECIDED if comparison.verdict.is_decided else State.UNDECIDED
+    state = State.ON_TIME if comparison.verdict.is_decided_on_time else State.UNDECIDED
+    if comparison.verdict.is_decided:
+        state = State.DECIDED
     if comparison.refusal:
         state = State.REFUSED
     elif comparison.growth:

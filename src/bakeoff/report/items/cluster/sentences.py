@@ -9,7 +9,7 @@ from bakeoff import stats
 from bakeoff.metrics import METRICS, RATIO
 from bakeoff.races.marks import Mark
 from bakeoff.races.sentences import blocks, confidence, signed
-from bakeoff.report.item import Badge, Claim, Tone
+from bakeoff.report.item import Badge, Claim, State, Tone
 from bakeoff.report.items.cluster import budget
 from bakeoff.report.items.cluster.runs import Between, Cluster, FollowUp
 
@@ -249,4 +249,6 @@ def _error(verdict: stats.Verdict, words: str = "final error differs by") -> str
 def _claim(one: Between, claim: str, numbers: list[str], error: str) -> Claim:
     first, *rest = numbers
     badges = [Badge("not all samples were trained", Tone.BAD, Mark.SHORT)] if one.is_short else []
-    return Claim(claim, "; ".join(filter(None, (f"({first})", *rest, error))), badges=tuple(badges))
+    said = "; ".join(filter(None, (f"({first})", *rest, error)))
+    is_open = one.verdict.on_time in (stats.UNDECIDED, stats.TOO_FEW)
+    return Claim(claim, said, state=State.UNDECIDED if is_open else State.PLAIN, badges=tuple(badges))

@@ -1,4 +1,4 @@
-"""What a report opens with: sentences and what stands behind them, ranking, disclosure, and two figures."""
+"""What items say: claims and what stands behind them, ranking, disclosure, trust, the checklist, two charts."""
 
 import dataclasses
 import json
@@ -14,11 +14,12 @@ import pytest
 from bakeoff import races, report, stats
 from bakeoff.races.marks import Label, Mark
 from bakeoff.races.sections import Section
-from bakeoff.report import Frames, render
+from bakeoff.report import Frames, figures, render
 from bakeoff.report.figures import Palette
-from bakeoff.report.opening import drawn, figures, statements, tables
-from bakeoff.report.opening.trust import trust
-from bakeoff.report.screen import Tone
+from bakeoff.report.formats.marks import note
+from bakeoff.report.item import Claim, Item, State, Table, Tone
+from bakeoff.report.items import break_even, certificates, trade_off, troubles, verdicts
+from bakeoff.report.items.conditions import trust, what_ran
 
 
 def with_phases(frames: Frames) -> Frames:
@@ -52,18 +53,36 @@ def section_of(frames: Frames) -> Section:
 
 
 def data_of(chart: Any) -> list[dict[str, Any]]:
-    return [row for rows in chart.to_dict()["datasets"].values() for row in rows]
+    rows: list[dict[str, Any]] = chart.rows
+    return rows
 
 
-# ---- statements ---------------------------------------------------------------------------------
+def item_of(section: Section) -> Item:
+    """The item of verdicts."""
+    return next(verdicts.items(section))
+
+
+def claim_of(section: Section) -> Claim:
+    return verdicts.claim(section.races[0].comparisons[0])
+
+
+def ranking_of(section: Section) -> Table:
+    table = verdicts.ranking_table(section)
+    assert table is not None
+    return table
+
+
+# ---- claims -------------------------------------------------------------------------------------
 
 
 def test_a_statement_has_track_certificate_runs_and_command(race: Callable[..., Frames]) -> None:
     section = section_of(race(backends=("tensorflow", "jax")))
-    (group,) = statements.groups(section, 1)
-    (told,) = group.leading
+    (told,) = item_of(section).open_claims
     assert told.claim.startswith("tensorflow trains ")
-    assert [badge.words for badge in told.badges] == ["out-of-the-box", "‡ not certified"]
+    assert [(badge.words, badge.mark) for badge in told.badges] == [
+        ("out-of-the-box", None),
+        ("not certified", Mark.UNCERTIFIED),
+    ]
     assert told.command == "bakeoff run invented"
     trials = {one.short: one.trial_id for one in section.contestants}
     assert told.runs == tuple((name, f"runs-{trials[name]}") for name in ("tensorflow", "jax"))
@@ -72,25 +91,26 @@ def test_a_statement_has_track_certificate_runs_and_command(race: Callable[..., 
 def test_the_leader_stays_open_and_the_fold_says_what_is_undecided_in_it(
     race: Callable[..., Frames],
 ) -> None:
-    (group,) = statements.groups(section_of(race(repeats=2)), 1)
-    assert len(group.leading) == len(group.others) == 3
-    assert group.summary == "3 more pairs, 3 undecided"
-    (group,) = statements.groups(section_of(race()), 1)
-    assert group.summary == "3 more pairs"
+    item = item_of(section_of(race(repeats=2)))
+    assert item.open_claims == () and item.fold == "6 more comparisons, 6 undecided"
+    item = item_of(section_of(race()))
+    assert len(item.open_claims) == 3 and item.fold == "3 more comparisons"
 
 
 def test_certified_pairs_carry_no_mark(race: Callable[..., Frames]) -> None:
     frames = race(backends=("tensorflow", "jax", "torch"))
     some = section_of(certified(frames, ("tensorflow", "jax"))).races[0]
-    told = {(one.first.short, one.second.short): statements.marked(one) for one in some.comparisons}
-    assert told[("tensorflow", "jax")] == "jax"
-    assert told[("tensorflow", "torch")] == "torch ‡"
-    assert statements.note(some) == (
-        "‡ Not certified to train the same thing: tensorflow and torch, torch and jax."
-    )
+    told = [certificates.labelled(one, "vs") for one in some.comparisons]
+    assert {str(one): one.marks for one in told} == {
+        "tensorflow vs jax": (),
+        "tensorflow vs torch": (Mark.UNCERTIFIED,),
+        "torch vs jax": (Mark.UNCERTIFIED,),
+    }
+    said = certificates.note([some])
+    assert said == "Not certified to train the same thing: tensorflow and torch, torch and jax."
     every = [("tensorflow", "jax"), ("tensorflow", "torch"), ("jax", "torch")]
-    assert statements.note(section_of(certified(frames, *every)).races[0]) == ""
-    assert "‡ Not certified that" in statements.note(section_of(frames).races[0])
+    assert certificates.note(section_of(certified(frames, *every)).races) == ""
+    assert certificates.note(section_of(frames).races) == "", "the mark says it"
 
 
 def test_contestants_that_train_different_things_are_told_with_the_reason(
@@ -99,18 +119,18 @@ def test_contestants_that_train_different_things_are_told_with_the_reason(
     frames = certified(
         race(backends=("tensorflow", "jax")), ("tensorflow", "jax"), verdict="different", words="epsilon"
     )
-    told = statements.statement(section_of(frames).races[0].comparisons[0])
-    assert any(badge.kind == "bad" and "different" in badge.words for badge in told.badges)
+    told = claim_of(section_of(frames))
+    assert any(badge.tone is Tone.BAD and "different" in badge.words for badge in told.badges)
     assert any("epsilon" in remark for remark in told.remarks)
 
 
 def test_a_comparison_that_hinges_on_what_counts_says_so(race: Callable[..., Frames]) -> None:
     (one,) = section_of(race(backends=("tensorflow", "jax"))).races[0].comparisons
     hinging = dataclasses.replace(one, hinge="without the one run disturbed: undecided")
-    told = statements.statement(hinging)
+    told = verdicts.claim(hinging)
     assert "hinges on which runs count" in [badge.words for badge in told.badges]
     assert any(remark.startswith("Hinges on which runs count: without") for remark in told.remarks)
-    assert not any("inges" in remark for remark in statements.statement(one).remarks)
+    assert not any("inges" in remark for remark in verdicts.claim(one).remarks)
 
 
 def test_a_refused_comparison_gives_its_reason_and_no_figure(
@@ -119,30 +139,30 @@ def test_a_refused_comparison_gives_its_reason_and_no_figure(
     frames = invented([trial("jax", changes={"threads": 1}), trial("torch")], repeats=4)
     section = section_of(frames)
     (one,) = section.races[0].comparisons
-    told = statements.statement(one)
-    assert told.state == "refused" and "mixed tracks" in told.numbers
-    assert "refused" in statements.overview([section])
-    assert list(drawn.break_even(section, section.races[0])) == []
-    assert tables.ranking(section) is None
+    told = verdicts.claim(one)
+    assert told.state is State.REFUSED and "mixed tracks" in told.numbers
+    assert "refused" in verdicts.overview([section])
+    assert list(break_even.items(section)) == []
+    assert verdicts.ranking_table(section) is None
 
 
 def test_the_overview_counts(race: Callable[..., Frames]) -> None:
     frames = race()
     section = section_of(frames)
     few = section_of(race(repeats=2))
-    text = statements.overview([section, few])
-    never = "not verified to train the same thing (‡): bakeoff verify would tell."
+    text = verdicts.overview([section, few])
+    never = "not verified to train the same thing: bakeoff verify would tell."
     assert text == f"12 comparisons: 6 decided, 6 undecided. 12 pairs are {never}"
-    some = statements.overview([section_of(certified(frames, ("tensorflow", "jax")))])
+    some = verdicts.overview([section_of(certified(frames, ("tensorflow", "jax")))])
     assert some.endswith(f" 1 pair is certified to train the same thing; 5 pairs are {never}")
-    assert statements.overview([section_of(race(backends=("jax",)))]) == ""
+    assert verdicts.overview([section_of(race(backends=("jax",)))]) == ""
 
 
 def test_the_rules_are_those_that_the_study_was_stored_with(race: Callable[..., Frames]) -> None:
     frames = dataclasses.replace(
         race(), document=json.dumps({"rules": {"margin": 0.05, "error_margin": 0.01, "is_sequential": True}})
     )
-    text = statements.rules([section_of(frames)])
+    text = verdicts.rules([section_of(frames)])
     assert "±5 % in time and 1 percentage points in error" in text and "until" in text
 
 
@@ -152,8 +172,7 @@ def test_the_rules_are_those_that_the_study_was_stored_with(race: Callable[..., 
 def test_the_ranking_has_places_and_groups(race: Callable[..., Frames]) -> None:
     frames = race(backends=("tensorflow", "torch", "jax"), repeats=6)
     section = section_of(frames)
-    table = tables.ranking(section)
-    assert table is not None
+    table = ranking_of(section)
     assert [row[:2] for row in table.rows] == [("1", "tensorflow"), ("2", "torch"), ("3", "jax")]
     assert [row[-1] for row in table.rows] == ["a", "b", "c"]
     mean = frames.runs.filter(backend="torch")["train_s"].mean()
@@ -162,8 +181,7 @@ def test_the_ranking_has_places_and_groups(race: Callable[..., Frames]) -> None:
 
 def test_who_is_not_told_apart_shares_places_and_a_group(invented: Callable[..., Frames], trial: Any) -> None:
     frames = invented([trial("tensorflow"), trial("fake"), trial("theano")], repeats=6)
-    table = tables.ranking(section_of(frames))
-    assert table is not None
+    table = ranking_of(section_of(frames))
     assert {row[0] for row in table.rows[:2]} == {"1 to 2"} and {row[-1] for row in table.rows[:2]} == {"a"}
     assert table.rows[2][0] == "3" and table.rows[2][-1] == "b"
 
@@ -172,7 +190,7 @@ def test_what_ran_is_what_was_seen_not_what_was_asked(invented: Callable[..., Fr
     frames = invented([trial("jax", changes={"threads": 4}), trial("torch", changes={"threads": 4})])
     seen = pl.lit(json.dumps({"threads": 2, "jit": True, "versions": {"jax": "0.10.2", "keras": "3.15.1"}}))
     frames = dataclasses.replace(frames, facts=frames.facts.with_columns(observed=seen))
-    table = tables.disclosure(races.compose(frames))
+    table = what_ran(races.compose(frames))
     headings = [column.title for column in table.columns]
     row = dict(zip(headings, table.rows[0], strict=True))
     assert row["Contestant"] == "jax" and row["Asked for"] == "threads 4"
@@ -182,7 +200,7 @@ def test_what_ran_is_what_was_seen_not_what_was_asked(invented: Callable[..., Fr
 
 
 def test_data_sets_on_which_all_ran_alike_share_rows(race: Callable[..., Frames]) -> None:
-    table = tables.disclosure(races.compose(race(datasets=("mnist", "cifar10"))))
+    table = what_ran(races.compose(race(datasets=("mnist", "cifar10"))))
     assert len(table.rows) == 4
     assert {row[0] for row in table.rows} == {"mnist, cifar10"}
 
@@ -192,7 +210,7 @@ def test_every_run_is_in_the_table_of_runs_with_what_became_of_it(
 ) -> None:
     frames = spoil(race(backends=("tensorflow", "jax"), repeats=4), 1, "killed", "killed by signal 9")
     section = section_of(frames)
-    table = tables.runs(section)
+    table = troubles.runs_table(section)
     assert {row[2] for row in table.rows} == set(frames.runs["run_id"])
     by_run = {row[2]: row for row in table.rows}
     assert by_run[frames.runs["run_id"][1]][3] == "killed"
@@ -227,14 +245,13 @@ def test_two_repeats_have_no_bars(race: Callable[..., Frames]) -> None:
     assert row["time_low"] is None and row["seed_low"] is None and row["error_low"] is None
 
 
-def test_every_race_has_a_panel(race: Callable[..., Frames]) -> None:
+def test_every_data_set_has_its_own(race: Callable[..., Frames]) -> None:
     sections = races.compose(race(datasets=("mnist", "cifar10")))
-    (found,) = drawn.time_and_error(sections)
-    name, chart, caption = found.name, found.chart, found.caption
-    assert name == "time-and-error" and "‡" in caption
-    rows = data_of(chart)
-    assert {row["panel"] for row in rows} == {"mnist", "cifar10"} and len(rows) == 8
-    assert chart.to_dict(validate=True)
+    found = [item for section in sections for item in trade_off.items(section)]
+    assert [item.name for item in found] == ["time-and-error"] * 2
+    assert [sorted(row["contestant"] for row in item.draw().rows) for item in found if item.draw] == [
+        ["jax", "tensorflow", "theano", "torch"]
+    ] * 2
 
 
 def costs(once: Sequence[float], epoch: Sequence[float]) -> stats.Costs:
@@ -253,14 +270,11 @@ def test_break_even_is_marked_where_both_take_the_same_time() -> None:
 
 def test_break_even_is_drawn_where_what_comes_once_was_timed(race: Callable[..., Frames]) -> None:
     frames = race(backends=("jax", "theano"), epochs=4)
-    section = section_of(frames)
-    assert list(drawn.break_even(section, section.races[0])) == []
-    section = section_of(with_phases(frames))
-    (found,) = drawn.break_even(section, section.races[0])
-    chart, caption, alt = found.chart, found.caption, found.alt
-    assert "Break-even on mnist" in caption and "takes less time in all" in alt
-    assert {row["pair"] for row in data_of(chart)} == {"jax ÷ theano ‡"}
-    assert chart.to_dict(validate=True)
+    assert list(break_even.items(section_of(frames))) == []
+    (found,) = break_even.items(section_of(with_phases(frames)))
+    assert "Break-even on mnist" in found.caption and "takes less time in all" in found.alt
+    assert found.draw and {row["pair"] for row in found.draw().rows} == {"jax ÷ theano"}
+    assert [one.marks for one in found.labels if isinstance(one, Label)] == [(Mark.UNCERTIFIED,)]
 
 
 # ---- trust --------------------------------------------------------------------------------------
@@ -287,7 +301,7 @@ def test_links_lead_to_the_runs(race: Callable[..., Frames], tmp_path: Path) -> 
     assert len(targets) == 4
     assert targets == set(re.findall(r'<tbody id="(runs-[^"]+)"', text))
     assert "Repeat: <code>bakeoff run invented</code>" in text
-    assert text.index("trains") < text.index("Figure 1.") < text.index("What each contestant ran")
+    assert text.index("trains fastest") < text.index("Figure 1.") < text.index("What each contestant ran")
 
 
 def test_a_doubtful_machine_stands_above_the_verdicts(race: Callable[..., Frames], tmp_path: Path) -> None:
@@ -319,22 +333,23 @@ def idle(race: Callable[..., Frames]) -> Frames:
 def test_who_learnt_nothing_is_called_out_wherever_it_is_named(idle: Frames) -> None:
     (section,) = races.compose(idle)
     torch = next(one for one in section.contestants if one.backend == "torch")
-    assert torch.name == "torch ✗" and torch.name.is_warning
+    assert torch.name == "torch" and torch.name.is_warning
     for table in report.tables(idle):
-        named = [cell for row in table.rows for cell in row if cell in ("torch", "torch ✗")]
+        named = [cell for row in table.rows for cell in row if cell == "torch"]
         assert named and all(isinstance(cell, Label) and cell.is_warning for cell in named), table.name
-        assert table.warning == Mark.NOTHING_LEARNT.note
-        assert Mark.NOTHING_LEARNT.note in report.to_markdown(table).replace("\\", "")
+        assert note(Mark.NOTHING_LEARNT) in report.to_markdown(table).replace("\\", "")
+        assert "torch ✗" in report.to_markdown(table)
         assert r"\textbf{$\otimes$ Learnt nothing" in report.to_latex(table)
-    told = [one for group in statements.groups(section, 1) for one in (*group.leading, *group.others)]
-    warned = [one for one in told if one.is_warning]
-    assert len(warned) == 2 and all("torch ✗" in one.claim and one.state == "refused" for one in warned)
-    assert "1 decided, 2 refused" in statements.overview([section])
+    warned = [one for one in item_of(section).claims if one.is_warning]
+    assert len(warned) == 2 and all("torch" in one.claim and one.state is State.REFUSED for one in warned)
+    assert "1 decided, 2 refused" in verdicts.overview([section])
 
 
 def test_the_page_has_it_in_red(idle: Frames, tmp_path: Path) -> None:
     text = report.render(idle, tmp_path / "report.html").read_text(encoding="utf-8")
-    assert 'class="call-out">torch ✗</th>' in text
+    assert re.search(
+        r'class="call-out">torch <abbr class="mark" title="Learnt nothing[^"]*">✗</abbr></th>', text
+    )
     assert '<strong class="call-out">' in text
     captions = re.findall(r"<figcaption.*?</figcaption>", text, re.S)
     with_torch = [one for one in captions if "learnt nothing" in one.lower()]
@@ -345,15 +360,16 @@ def test_a_figure_without_it_says_nothing_of_it(race: Callable[..., Frames], tmp
     text = report.render(race(backends=("jax", "torch")), tmp_path / "report.html").read_text(
         encoding="utf-8"
     )
-    assert Mark.NOTHING_LEARNT.note not in text and "✗" not in text
+    assert note(Mark.NOTHING_LEARNT) not in text and "✗" not in text
 
 
 def test_the_screen_has_it_in_red(idle: Frames) -> None:
     found = report.screen(idle)
     assert found.grid and [one for one in found.grid.rows if isinstance(one, Label) and one.is_warning] == [
-        "torch ✗"
+        "torch"
     ]
-    (cell,) = (one for (row, _), one in found.grid.cells.items() if found.grid.rows[row] == "torch ✗")
+    (cell,) = (one for (row, _), one in found.grid.cells.items() if found.grid.rows[row] == "torch")
     assert cell.tone is Tone.BAD and cell.ratio is None
-    (told,) = (one.text for one in found.sentences if one.tone is Tone.BAD)
-    assert told.startswith("✗ torch learnt nothing: its final error is 90.00 %")
+    (told,) = (one for one in found.sentences if one.tone is Tone.BAD)
+    assert told.mark is Mark.NOTHING_LEARNT
+    assert told.text.startswith("torch learnt nothing: its final error is 90.00 %")
