@@ -62,11 +62,10 @@ def cells(table: Table, *first: str) -> dict[str, str]:
 # ---- Table 1 and the budget ---------------------------------------------------------------------
 
 
-def test_table_one_has_the_study_s_columns(tmp_path: Path) -> None:
+def test_distributed_runs_have_totals_tasks_collection_and_error(tmp_path: Path) -> None:
     found = of(tmp_path, *TWO, repeats=3)
     row = cells(totals.distributed_runs(found), "2 × 1", "theano")
-    totals = [11 + 11 * (1 + 0.01 * repeat) for repeat in range(3)]
-    summary = stats.summarize(totals)
+    summary = stats.summarize([11 + 11 * (1 + 0.01 * repeat) for repeat in range(3)])
     assert row["Simulations"] == "3"
     assert row["Total since launch (s)"] == f"{summary.mean:.2f} ± {summary.sd:.2f}"
     assert row["95 % interval"] == f"{summary.low:.2f} to {summary.high:.2f}"
@@ -75,7 +74,7 @@ def test_table_one_has_the_study_s_columns(tmp_path: Path) -> None:
     assert row["Final validation error (%)"] == "1.00 ± 0.00"
 
 
-def test_long_totals_are_in_minutes_as_the_study_s(tmp_path: Path) -> None:
+def test_long_totals_are_in_minutes(tmp_path: Path) -> None:
     found = of(tmp_path, Trial("theano", "2x1", task_s=2400.0, step_s=0.0), repeats=1)
     row = cells(totals.distributed_runs(found), "2 × 1", "theano")
     assert row["Total since launch (min)"] == f"{2411 / 60:.2f}"
@@ -541,8 +540,8 @@ def test_show_marks_runs_and_contestants(tmp_path: Path) -> None:
     store = write(tmp_path / "s", SHORT, repeats=1)
     command = [sys.executable, "-m", "bakeoff", "show", "--store", str(store)]
     wide = {**os.environ, "COLUMNS": "160"}
-    for more, marked in (([], "theano 11.00 † 11.00 8.00"), (["--runs"], "theano · 2x1 †")):
+    for more, expected in (([], "theano 11.00 † 11.00 8.00"), (["--runs"], "theano · 2x1 †")):
         shown = subprocess.run([*command, *more], env=wide, capture_output=True, text=True, check=True).stdout
         words = " ".join(shown.split())
-        assert marked in words and "silently left out of its training" in words
+        assert expected in words and "silently left out of its training" in words
         assert "tensorflow · 2x1 †" not in words

@@ -160,8 +160,8 @@ def test_a_lane_says_executor_and_core() -> None:
         task(1, 2, executor="driver"),
     ]
     places = lanes(tasks_of(*found))["lane"].to_list()
-    assert sorted(lanes[:2]) == ["executor 3 · core 1", "executor 3 · core 2"]
-    assert lanes[2:] == [lanes[1], "driver · core 1"]
+    assert sorted(places[:2]) == ["executor 3 · core 1", "executor 3 · core 2"]
+    assert places[2:] == [places[1], "driver · core 1"]
     assert lanes(tasks_of(*found), task_cpus=2)["lane"][3] == "driver · slot 1"
 
 

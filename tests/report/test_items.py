@@ -1,4 +1,4 @@
-"""What items say: claims and what stands behind them, ranking, disclosure, trust, the checklist, two charts."""
+"""What items say: claims and what stands behind them, ranking, disclosure, trust, the checklist."""
 
 import dataclasses
 import json
@@ -15,10 +15,12 @@ from bakeoff import races, report, stats
 from bakeoff.races.marks import Label, Mark
 from bakeoff.races.sections import Section
 from bakeoff.report import Frames, figures, render
+from bakeoff.report.contents import compose
 from bakeoff.report.figures import Palette
 from bakeoff.report.formats.marks import note
 from bakeoff.report.item import Claim, Item, State, Table, Tone
 from bakeoff.report.items import break_even, certificates, trade_off, troubles, verdicts
+from bakeoff.report.items.checklist import Answer, bibtex, methods_paragraph
 from bakeoff.report.items.conditions import trust, what_ran
 
 
@@ -373,3 +375,31 @@ def test_the_screen_has_it_in_red(idle: Frames) -> None:
     (told,) = (one for one in found.sentences if one.tone is Tone.BAD)
     assert told.mark is Mark.NOTHING_LEARNT
     assert told.text.startswith("torch learnt nothing: its final error is 90.00 %")
+
+
+# ---- for a paper --------------------------------------------------------------------------------
+
+
+def test_the_checklist_is_filled_from_the_store(race: Callable[..., Frames]) -> None:
+    answers = {one.question: one for one in report.checklist(race(backends=("jax", "torch")))}
+    assert answers["Was each measurement repeated?"].answer is Answer.YES
+    assert answers["Was the machine quiet?"].answer is Answer.NO
+    assert "1 of 12 runs" in answers["Was the machine quiet?"].words
+    assert answers["Do the compared programs train the same thing?"].answer is Answer.UNKNOWN
+    assert answers["Can it be repeated?"].words == "bakeoff run invented"
+    few = {one.question: one.answer for one in report.checklist(race(repeats=2))}
+    assert few["Was each measurement repeated?"] is Answer.NO
+    assert few["Are all comparisons decided?"] is Answer.NO
+    same = certified(race(backends=("jax", "torch")), ("jax", "torch"))
+    sure = {one.question: one.answer for one in report.checklist(same)}
+    assert sure["Do the compared programs train the same thing?"] is Answer.YES
+    assert report.to_checklist(report.checklist(same)).startswith("- [x] **Do the compared programs")
+
+
+def test_the_methods_paragraph_has_the_studys_own_numbers(race: Callable[..., Frames]) -> None:
+    contents = compose(race(backends=("jax", "torch"), epochs=3))
+    text = methods_paragraph(contents)
+    assert "jax (jax 0.10.2, keras 3.15.1) and torch" in text and "2026" in text
+    assert "12 training runs of 3 epochs, 6 for each" in text
+    assert "1 of 1 comparisons were decided" in text and "Of 1 pairs, 0 were certified" in text
+    assert "year = {2026}" in bibtex(contents)

@@ -54,7 +54,8 @@ def windows(section: Section) -> Iterator[Item]:
     race = section.races[0]
     epochs, at = section.epochs_of(race), where(section, race)
     last = int(epochs["epoch"].max() or 0)  # type: ignore[arg-type]
-    if last <= published.FEW_EPOCHS or not (epochs.group_by("contestant").agg(pl.col("run_id").n_unique())["run_id"] > 1).any():
+    num_runs = epochs.group_by("contestant").agg(pl.col("run_id").n_unique())["run_id"]
+    if last <= published.FEW_EPOCHS or not (num_runs > 1).any():
         return
     palette = vega.Palette.of((one.short, one.backend) for one in race.contestants)
     names = ", ".join(one.short for one in race.contestants)
