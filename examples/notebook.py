@@ -25,7 +25,7 @@ print(
     .agg(pl.col("train_s").mean(), pl.col("final_validation_error").mean())
 )
 
-# %% The report's figures, in Altair: shown by a notebook, or saved
+# %% The report's figures: shown by a notebook, or saved
 error = figures.error_per_epoch(epochs)
 error.save("error.html")
 figures.execution_times(runs).save("times.html")
