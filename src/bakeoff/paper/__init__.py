@@ -15,12 +15,11 @@ from bakeoff.metrics import METRICS
 from bakeoff.paper import conclusions, published
 from bakeoff.races.frames import distributed
 from bakeoff.races.sections import Section
-from bakeoff.report import vega
 from bakeoff.report.contents import Contents
 from bakeoff.report.item import Claim, Item, Part, Table, numbers, words
 from bakeoff.report.items.cluster.runs import cluster
 from bakeoff.report.items.errors import error_mean_and_spread, last_values
-from bakeoff.report.items.words import slug, where
+from bakeoff.report.items.words import main_race, slug
 
 
 def extend(contents: Contents, parts: Sequence[Part]) -> list[Part]:
@@ -51,14 +50,12 @@ def _beside(part: Part, sections: dict[str, Section]) -> Iterator[Item]:
 
 def windows(section: Section) -> Iterator[Item]:
     """Mean and spread of the error over the paper's windows of epochs, as far as there are epochs."""
-    race = section.races[0]
-    epochs, at = section.epochs_of(race), where(section, race)
+    main = main_race(section)
+    epochs = main.epochs
     last = int(epochs["epoch"].max() or 0)  # type: ignore[arg-type]
     num_runs = epochs.group_by("contestant").agg(pl.col("run_id").n_unique())["run_id"]
     if last <= published.FEW_EPOCHS or not (num_runs > 1).any():
         return
-    palette = vega.Palette.of((one.short, one.backend) for one in race.contestants)
-    names = ", ".join(one.short for one in race.contestants)
     for number, window in enumerate(published.WINDOWS):
         if number and last <= published.WINDOWS[number - 1]:
             return
@@ -67,11 +64,11 @@ def windows(section: Section) -> Iterator[Item]:
         yield Item(
             f"error-{window}",
             f"Error in {window} epochs",
-            draw=partial(error_mean_and_spread, epochs, window, palette),
-            caption=f"Mean ± one standard deviation over repeats of the validation error on {at}, {extent}.",
-            alt=f"Mean and standard deviation of the validation error of {names}, {extent}. "
+            draw=partial(error_mean_and_spread, epochs, window, main.palette),
+            caption=f"Mean ± one standard deviation of the validation error on {main.at}, {extent}.",
+            alt=f"Mean and standard deviation of the validation error of {main.names}, {extent}. "
             f"{last_values(epochs)}",
-            labels=tuple(one.short for one in race.contestants),
+            labels=main.labels,
         )
 
 

@@ -14,7 +14,7 @@ from bakeoff.metrics import METRICS, NO_VALUE
 from bakeoff.races.sections import Section, error_table
 from bakeoff.report import vega
 from bakeoff.report.item import Item, Table, numbers, words
-from bakeoff.report.items.words import slug, where
+from bakeoff.report.items.words import main_race, slug
 
 # Runs of one contestant up to which each error curve is drawn, and points of all curves together.
 MAX_CURVES, MAX_CURVE_POINTS = 10, 4000
@@ -22,13 +22,10 @@ MAX_CURVES, MAX_CURVE_POINTS = 10, 4000
 
 def items(section: Section) -> Iterator[Item]:
     """Everything over epochs, where there are several."""
-    race = section.races[0]
-    epochs = section.epochs_of(race)
+    main = main_race(section)
+    epochs, palette, names, at = main.epochs, main.palette, main.names, main.at
     if not len(epochs) or _only_at_the_end(epochs):
         return
-    names, at = ", ".join(one.short for one in race.contestants), where(section, race)
-    palette = vega.Palette.of((one.short, one.backend) for one in race.contestants)
-    labels = tuple(one.short for one in race.contestants)
     last, ends = int(epochs["epoch"].max() or 0), last_values(epochs)  # type: ignore[arg-type]
     yield Item(
         "error",
@@ -38,7 +35,7 @@ def items(section: Section) -> Iterator[Item]:
         "where "
         "they are few.",
         alt=f"Validation error per epoch of {names}. {ends}",
-        labels=labels,
+        labels=main.labels,
     )
     found = plateaus(section)
     if any(one.epochs for one in found.values()):
@@ -55,7 +52,7 @@ def items(section: Section) -> Iterator[Item]:
             "(averages of "
             f"five epochs). A symbol marks where it stops improving: {said}.",
             alt=f"Where the error stops improving: {said}.",
-            labels=labels,
+            labels=main.labels,
             table=plateau_table(section, found),
             in_files=False,
         )
@@ -68,7 +65,7 @@ def items(section: Section) -> Iterator[Item]:
             "height, who is "
             "further left was sooner.",
             alt=f"Validation error against training time of {names}. {ends}",
-            labels=labels,
+            labels=main.labels,
         )
     counted = epochs.group_by("run_id").agg(num=pl.len(), last=pl.col("epoch").max())
     if last > 1 and bool((counted["num"] == counted["last"]).all()):  # no record stands for several epochs
@@ -78,7 +75,7 @@ def items(section: Section) -> Iterator[Item]:
             draw=partial(epoch_times, epochs, palette),
             caption=f"Training time of each epoch on {at}, mean ± one standard deviation over repeats.",
             alt=f"Training seconds per epoch of {names}.",
-            labels=labels,
+            labels=main.labels,
         )
 
 

@@ -16,7 +16,7 @@ from bakeoff.races.sections import Section
 from bakeoff.report import vega
 from bakeoff.report.contents import FAILED
 from bakeoff.report.item import Item, Table, numbers, words
-from bakeoff.report.items.words import interval_text, slug, where
+from bakeoff.report.items.words import interval_text, main_race, slug
 
 SUMMARY_METRICS = (
     *("train_s", "wall_s", "evaluation_s", "first_step_s", "user_s", "system_s", "device_s"),
@@ -29,43 +29,37 @@ _COMPILING = frozenset({"first_step_s", "wall_s"})
 
 def items(section: Section) -> Iterator[Item]:
     """Execution times, and the table of all results."""
-    race = section.races[0]
-    runs = section.runs_of(race)
-    names = ", ".join(one.short for one in race.contestants)
-    palette = vega.Palette.of((one.short, one.backend) for one in race.contestants)
+    main = main_race(section)
     yield Item(
         "times",
         "Execution times",
-        draw=partial(execution_times, runs, palette=palette) if len(runs) else None,
-        caption=f"Execution times on {where(section, race)}. Each dot is one repeat (hollow: on a disturbed "
+        draw=partial(execution_times, main.runs, palette=main.palette) if len(main.runs) else None,
+        caption=f"Execution times on {main.at}. Each dot is one repeat (hollow: on a disturbed "
         "machine); ticks are means, bars their 95 % intervals (from three repeats on). Training excludes "
         "start-up, first step and evaluation; wall time is the whole run (where others found a warm compile "
         "cache, runs with a cold one are drawn, and not in the mean); user and system are CPU times of "
         "training, "
         "over all cores.",
-        alt=f"Times of {names}; the values are in the table of results.",
-        labels=tuple(one.short for one in race.contestants),
+        alt=f"Times of {main.names}; the values are in the table of results.",
+        labels=main.labels,
         table=results(section),
     )
 
 
 def first_steps(section: Section) -> Iterator[Item]:
     """Compilation and the first step."""
-    race = section.races[0]
-    runs = section.runs_of(race)
-    if len(runs) and runs["first_step_s"].is_not_null().any():
-        names = ", ".join(one.short for one in race.contestants)
-        palette = vega.Palette.of((one.short, one.backend) for one in race.contestants)
+    main = main_race(section)
+    if len(main.runs) and main.runs["first_step_s"].is_not_null().any():
         yield Item(
             "first-step",
             "First step",
-            draw=partial(first_step, runs, palette),
-            caption=f"First training step on {where(section, race)}, compilation included, with a cold or "
+            draw=partial(first_step, main.runs, main.palette),
+            caption=f"First training step on {main.at}, compilation included, with a cold or "
             "a warm "
             "compile cache where the backend keeps one. It is undone before training and in no training "
             "time.",
-            alt=f"Seconds of the first step of {names}; the values are in the table of results.",
-            labels=tuple(one.short for one in race.contestants),
+            alt=f"Seconds of the first step of {main.names}; the values are in the table of results.",
+            labels=main.labels,
         )
 
 

@@ -1,20 +1,46 @@
-"""Small words that items share: names of places, facts as text."""
+"""What items share: names of places, the main race, facts as text."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import polars as pl
 
 from bakeoff.metrics import NO_VALUE
 from bakeoff.races.definitions import Race
 from bakeoff.races.frames import plain
+from bakeoff.races.marks import Label
 from bakeoff.races.sections import Section
+from bakeoff.report import vega
 
 
 def where(section: Section, race: Race) -> str:
     """The data set, with the race's setting where there are several."""
     return section.title + (f" ({race.setting})" if race.setting else "")
+
+
+@dataclass(frozen=True)
+class Main:
+    """A section's main race, ready to be drawn. at: where it is; names: of its contestants, in a sentence."""
+
+    runs: pl.DataFrame
+    epochs: pl.DataFrame
+    palette: vega.Palette
+    labels: tuple[Label, ...]
+    at: str
+    names: str
+
+
+def main_race(section: Section) -> Main:
+    """The section's main race."""
+    race = section.races[0]
+    labels = tuple(one.short for one in race.contestants)
+    palette = vega.Palette.of((one.short, one.backend) for one in race.contestants)
+    runs, epochs = section.runs_of(race), section.epochs_of(race)
+    return Main(runs, epochs, palette, labels, where(section, race), ", ".join(labels))
 
 
 def slug(text: str) -> str:
