@@ -23,7 +23,7 @@ def main(arguments: argparse.Namespace) -> int:
     with Reader(store_path(arguments)) as reader:
         frames = report.read(reader, chosen_study(arguments, reader))
     if arguments.checklist:
-        say(report.to_checklist(report.checklist(frames)).rstrip())
+        say(*report.to_checklist(report.checklist(frames)).splitlines())
         return 0
     out = arguments.output or Path(f"{frames.study}-report.html")
     path = report.render(frames, out, figures=_listed(arguments.figures))
