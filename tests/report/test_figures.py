@@ -169,13 +169,13 @@ def test_a_sweep_has_a_point_for_each_value_and_backend(invented: Callable[..., 
     frames = invented(trials, repeats=3, epochs=2)
     (chart,) = [chart for name, chart in charts_of(frames).items() if "sweep" in name]
     rows = [row for row in data_of(chart) if row["metric"] == "Training time (s)"]
-    assert sorted((row["contestant"], row["value"]) for row in rows) == [
+    assert sorted((row["contestant"], row["setting"]) for row in rows) == [
         (backend, size) for backend in ("jax", "torch") for size in ("100", "200", "50")
     ]
     expected = (
         frames.runs.filter(backend="jax").group_by("settings.global_batch_size").agg(pl.mean("train_s"))
     )
-    means = {row["value"]: row["mean"] for row in rows if row["contestant"] == "jax"}
+    means = {row["setting"]: row["value"] for row in rows if row["contestant"] == "jax"}
     assert means == pytest.approx({str(size): mean for size, mean in expected.iter_rows()}, rel=1e-4)
 
 

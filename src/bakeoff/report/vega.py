@@ -347,11 +347,6 @@ def label_width(names: Iterable[str]) -> int:
     return min(220, max((len(name) for name in names), default=0) * 6) + 12
 
 
-def short(value: float | None) -> float | None:
-    """Five significant digits: more than a figure shows, less than a file of floats takes."""
-    return None if value is None else float(f"{value:.5g}")
-
-
 def panel_width(columns: int) -> int:
     """Pixels of one of several panels side by side."""
     return WIDTH // columns - (60 if columns > 1 else 50)
@@ -370,12 +365,12 @@ def expression(value: Any) -> str:
 
 
 def _clean(rows: Rows | pl.DataFrame) -> list[dict[str, Any]]:
-    """JSON has no word for what is no number."""
+    """Six significant digits, more than a figure shows; JSON has no word for what is no number."""
     found = rows.to_dicts() if isinstance(rows, pl.DataFrame) else rows
-    return [
-        {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in row.items()
-        }
-        for row in found
-    ]
+    return [{key: _digits(one) for key, one in row.items()} for row in found]
+
+
+def _digits(value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None

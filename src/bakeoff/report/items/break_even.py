@@ -130,9 +130,9 @@ def _rows(curve: Curve) -> Iterator[dict[str, Any]]:
             "pair": curve.title,
             "epochs": float(epochs),
             "shown_epochs": f"{epochs}",
-            "ratio": vega.short(ratio),
-            "low": vega.short(low),
-            "high": vega.short(high),
+            "ratio": ratio,
+            "low": low,
+            "high": high,
             "shown": RATIO.text(ratio),
             "interval": " to ".join(RATIO.texts([low, high])),
         }

@@ -135,9 +135,7 @@ def error_per_epoch(epochs: pl.DataFrame, palette: vega.Palette | None = None) -
     if 1 < int(counts.max() or 0) <= MAX_CURVES and len(epochs) <= MAX_CURVE_POINTS:  # type: ignore[arg-type]
         single = (
             epochs.filter(pl.col("validation_error").is_finite())
-            .select(
-                "contestant", "run_id", "epoch", mean=(100 * pl.col("validation_error")).round_sig_figs(5)
-            )
+            .select("contestant", "run_id", "epoch", mean=(100 * pl.col("validation_error")))
             .to_dicts()
         )
         run = {
@@ -168,7 +166,7 @@ def error_against_time(epochs: pl.DataFrame, palette: vega.Palette | None = None
     epochs = vega.named(epochs)
     palette = palette or vega.Palette.of_frame(epochs)
     so_far = epochs.sort("run_id", "epoch").with_columns(so_far=pl.col("train_s").cum_sum().over("run_id"))
-    rows = _per_epoch(so_far, "validation_error", palette, so_far=pl.col("so_far").mean().round_sig_figs(5))
+    rows = _per_epoch(so_far, "validation_error", palette, so_far=pl.col("so_far").mean())
     x = vega.quantity("so_far", "Training time so far (s)", tickCount=8)
     return _curves(rows, "validation_error", palette, x=x, switch="x")
 
@@ -188,7 +186,7 @@ def remaining_improvement(
             "contestant": name,
             "line": palette.line(name),
             "epoch": epoch,
-            "mean": vega.short(max(100 * left, floor)),
+            "mean": max(100 * left, floor),
             "shown": f"{100 * left:.2f}",
             "stop": True if epoch == found.epoch else None,
         }
@@ -232,9 +230,9 @@ def _per_epoch(
     high = (pl.col("mean") + pl.col("sd")).clip(upper_bound=metric.bounds[1])
     lines = {name: str(index) for index, name in enumerate(palette.names)}
     found = frame.with_columns(
-        mean=(pl.col("mean") * metric.factor).round_sig_figs(5),
-        low=(low * metric.factor).round_sig_figs(5),
-        high=(high * metric.factor).round_sig_figs(5),
+        mean=(pl.col("mean") * metric.factor),
+        low=(low * metric.factor),
+        high=(high * metric.factor),
         shown=pl.Series(metric.texts(frame["mean"]), dtype=pl.String),
         spread=pl.Series(metric.texts(frame["sd"]), dtype=pl.String),
         # Where the error was not measured after each epoch, every point is marked: there are few.

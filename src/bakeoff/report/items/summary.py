@@ -159,9 +159,9 @@ def standings(grid: Grid, backends: Mapping[str, str]) -> vega.Chart:
             {
                 "race": grid.columns[column],
                 "contestant": str(grid.rows[row]),
-                "ratio": vega.short(ratio.ratio),
-                "low": vega.short(ratio.low),
-                "high": vega.short(ratio.high),
+                "ratio": ratio.ratio,
+                "low": ratio.low,
+                "high": ratio.high,
                 "shown": RATIO.text(ratio.ratio),
                 "interval": " to ".join(RATIO.texts([ratio.low, ratio.high])),
                 "time": cell.time,

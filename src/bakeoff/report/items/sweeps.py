@@ -14,6 +14,7 @@ from bakeoff.races.marks import Label, Mark
 from bakeoff.races.sections import Section
 from bakeoff.report import vega
 from bakeoff.report.item import Item
+from bakeoff.report.items.words import estimate
 from bakeoff.stats import summarize
 
 
@@ -73,28 +74,14 @@ def sweep(
             summary = summarize(group[metric.name].drop_nulls().to_numpy(), bounds=metric.bounds)
             if summary.mean is None:
                 continue
-            ends = [
-                None if end is None else vega.short(metric.shown(end)) for end in (summary.low, summary.high)
-            ]
-            rows.append(
-                {
-                    "metric": metric.heading,
-                    "contestant": contestant,
-                    "line": palette.line(contestant),
-                    "value": value,
-                    "mean": vega.short(metric.shown(summary.mean)),
-                    "low": ends[0],
-                    "high": ends[1],
-                    "shown": metric.text(summary.mean),
-                    "num": summary.num,
-                }
-            )
+            who = {"metric": metric.heading, "contestant": contestant, "line": palette.line(contestant)}
+            rows.append({**who, "setting": value, **estimate(metric, summary)})
     x_axis = {"labelAngle": 0, "grid": False, "labelOverlap": "greedy"}
-    x = {"field": "value", "type": "ordinal", "title": axis, "sort": list(order), "axis": x_axis}
-    y = vega.quantity("mean", None, tickCount=5)
+    x = {"field": "setting", "type": "ordinal", "title": axis, "sort": list(order), "axis": x_axis}
+    y = vega.quantity("value", None, tickCount=5)
     base: vega.Spec = {"x": x, "color": palette.colour()}
     seen = {**base, "y": y, "opacity": vega.picked()}
-    tooltip = vega.tips({"contestant": "contestant", axis: "value", "mean": "shown", "repeats": "num"})
+    tooltip = vega.tips({"contestant": "contestant", axis: "setting", "mean": "shown", "repeats": "num"})
     interval = {**base, **vega.ends("y", y), "opacity": vega.picked(0.6, 0.05)}
     layers = [
         vega.layer("rule", interval, needs="low", strokeWidth=1.2),

@@ -16,7 +16,7 @@ from bakeoff.races.sections import Section
 from bakeoff.report import vega
 from bakeoff.report.contents import FAILED
 from bakeoff.report.item import Item, Table, numbers, words
-from bakeoff.report.items.words import interval_text, main_race, slug
+from bakeoff.report.items.words import estimate, interval_text, main_race, slug
 
 SUMMARY_METRICS = (
     *("train_s", "wall_s", "evaluation_s", "first_step_s", "user_s", "system_s", "device_s"),
@@ -127,29 +127,20 @@ def _time_rows(metric: Metric, contestant: str, runs: pl.DataFrame) -> list[dict
     if summary.mean is None:
         return []
     common = {"metric": metric.heading, "contestant": contestant, "disturbed": False}
-    ends = summary.low, summary.high
-    mean = common | {
-        "kind": "mean",
-        "value": vega.short(summary.mean),
-        "low": vega.short(ends[0]),
-        "high": vega.short(ends[1]),
-        "shown": metric.text(summary.mean),
-        "interval": " to ".join(metric.texts(ends)),
-        "num": summary.num,
-    }
+    mean = {**common, "kind": "mean", **estimate(metric, summary)}
     if summary.num > vega.MAX_DOTS:
         return [common | {"kind": "range", "low": summary.minimum, "high": summary.maximum}, mean]
     disturbed = runs["disturbed"].fill_null(False) if "disturbed" in runs.columns else [False] * len(runs)
     dots = [
-        common
-        | {
+        {
+            **common,
             "kind": "repeat",
-            "value": vega.short(value),
+            "value": value,
             "shown": metric.text(value),
-            "num": repeat,
+            "num": num,
             "disturbed": flag,
         }
-        for value, repeat, flag in zip(values, runs["repeat"], disturbed, strict=True)
+        for value, num, flag in zip(values, runs["repeat"], disturbed, strict=True)
         if value is not None and math.isfinite(value)
     ]
     return [*dots, mean]

@@ -137,9 +137,9 @@ def _points(
             {
                 "panel": panel,
                 "contestant": name,
-                "time": vega.short(time.mean),
+                "time": time.mean,
                 **_both("time", (time.low, time.high), 1.0),
-                "error": vega.short(percent * error.rate),
+                "error": percent * error.rate,
                 **_both("seed", (error.seed_low, error.seed_high), percent),
                 **_both("error", whole, percent),
                 "num": time.num,
@@ -152,7 +152,7 @@ def _points(
 
 def _both(name: str, ends: tuple[float | None, float | None], factor: float) -> dict[str, float | None]:
     return {
-        f"{name}_{side}": None if end is None else vega.short(factor * end)
+        f"{name}_{side}": None if end is None else factor * end
         for side, end in zip(("low", "high"), ends, strict=True)
     }
 

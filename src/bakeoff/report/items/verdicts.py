@@ -202,9 +202,9 @@ def time_ratios(comparisons: Iterable[tuple[str, str, stats.Verdict]]) -> vega.C
         rows.append(
             {
                 "pair": f"{first} vs {second}",
-                "ratio": vega.short(times.ratio),
-                "low": vega.short(times.low),
-                "high": vega.short(times.high),
+                "ratio": times.ratio,
+                "low": times.low,
+                "high": times.high,
                 "verdict": answer(verdict),
                 "shown": RATIO.text(times.ratio),
                 "interval": " to ".join(RATIO.texts([times.low, times.high])),

@@ -9,7 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from bakeoff.metrics import NO_VALUE
+from bakeoff import stats
+from bakeoff.metrics import NO_VALUE, Metric
 from bakeoff.races.definitions import Race
 from bakeoff.races.frames import plain
 from bakeoff.races.marks import Label
@@ -46,6 +47,15 @@ def main_race(section: Section) -> Main:
 def slug(text: str) -> str:
     """For anchors and file names."""
     return re.sub(r"\W+", "-", text.lower()).strip("-") or "table"
+
+
+def estimate(metric: Metric, found: stats.Summary) -> dict[str, Any]:
+    """A mean with its interval for a chart: numbers in the shown unit, and texts."""
+    mean, low, high = (
+        None if value is None else metric.shown(value) for value in (found.mean, found.low, found.high)
+    )
+    texts = {"shown": metric.text(found.mean), "interval": " to ".join(metric.texts((found.low, found.high)))}
+    return {"value": mean, "low": low, "high": high, "num": found.num, **texts}
 
 
 def interval_text(low: str, high: str) -> str:

@@ -244,7 +244,7 @@ def speed_up(table: pl.DataFrame) -> vega.Chart:
     frame = good.select(
         "line",
         "backend",
-        *kit.rounded(good, "ratio", "low", "high"),
+        *("ratio", "low", "high"),
         "num_cpus",
         "num_slots",
         shown=pl.Series(RATIO.texts(good["ratio"]), dtype=pl.String),
@@ -307,7 +307,7 @@ def data_scale(table: pl.DataFrame) -> vega.Chart:
     frame = good.select(
         "line",
         "data_scale",
-        *kit.rounded(good, "train_s", "low", "high"),
+        *("train_s", "low", "high"),
         dash=pl.col("place").cast(pl.String),
         shown=pl.Series(kit.SECONDS.texts(good["train_s"]), dtype=pl.String),
         interval=kit.intervals(good, kit.SECONDS),

@@ -88,11 +88,6 @@ def _placed(one: Entrant) -> str:
     return one.base if words in one.base else f"{one.base} · {words}"
 
 
-def well(frame: pl.DataFrame) -> pl.DataFrame:
-    """Of runs that ended well, where the frame says how they ended."""
-    return frame.filter(pl.col("status") == "ok") if "status" in frame.columns else frame
-
-
 def ranked(frame: pl.DataFrame) -> pl.DataFrame:
     """Backends in the order of a report, the rows of each as they come."""
     rank = pl.Series("rank", [backend_rank(backend) for backend in frame["backend"]], dtype=pl.Int64)
@@ -107,11 +102,6 @@ def with_lines(frame: pl.DataFrame) -> pl.DataFrame:
         said = words in contestant or (layout is not None and layout in contestant)
         names.append(contestant if said else f"{contestant} · {words}")
     return frame.with_columns(line=pl.Series(names, dtype=pl.String))
-
-
-def rounded(frame: pl.DataFrame, *columns: str) -> list[pl.Series]:
-    """Five significant digits: more than a figure shows."""
-    return [frame[column].cast(pl.Float64).round_sig_figs(5) for column in columns]
 
 
 def intervals(frame: pl.DataFrame, metric: Metric) -> pl.Series:

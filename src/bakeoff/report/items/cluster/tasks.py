@@ -87,7 +87,7 @@ def task_times(tasks: pl.DataFrame) -> vega.Chart:
     that did not train, and runs that did not end well are left out.
     """
     if "task_status" in tasks.columns:
-        tasks = plain(kit.well(tasks))
+        tasks = plain(vega.named(tasks))
     seconds = pl.col("finished_s") - pl.col("launched_s")
     trained = tasks.filter(pl.col("purpose") == "training", pl.col("status") == "ok")
     trained = kit.ranked(trained.with_columns(seconds=seconds).filter(seconds > 0, seconds.is_finite()))

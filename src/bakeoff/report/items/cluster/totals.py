@@ -14,7 +14,7 @@ from bakeoff.report import vega
 from bakeoff.report.item import Column, Item, Table, numbers, words
 from bakeoff.report.items.cluster import kit
 from bakeoff.report.items.cluster.runs import Cluster
-from bakeoff.report.items.words import slug
+from bakeoff.report.items.words import estimate, slug
 from bakeoff.stats import POSITIVE, summarize
 
 _COLUMNS = (
@@ -89,7 +89,7 @@ def layouts(runs: pl.DataFrame) -> vega.Chart:
     are left out.
     """
     metric = METRICS["total_s"]
-    good = kit.with_lines(kit.ranked(kit.well(runs).filter(pl.col("total_s").is_finite())))
+    good = kit.with_lines(kit.ranked(vega.named(runs).filter(pl.col("total_s").is_finite())))
     rows: list[dict[str, Any]] = []
     for (line, backend), group in good.group_by(["line", "backend"], maintain_order=True):
         common = {"line": line, "backend": backend}
@@ -99,11 +99,7 @@ def layouts(runs: pl.DataFrame) -> vega.Chart:
             for value, shown, num in dots
         ]
         found = summarize(group["total_s"].to_numpy(), bounds=POSITIVE)
-        mean = {"value": found.mean, "low": found.low, "high": found.high, "num": found.num}
-        interval = " to ".join(metric.texts([found.low, found.high]))
-        rows.append(
-            {**common, **mean, "kind": "mean", "shown": metric.text(found.mean), "interval": interval}
-        )
+        rows.append({**common, "kind": "mean", **estimate(metric, found)})
     names = list(dict.fromkeys(row["line"] for row in rows))
     x = kit.seconds("value", metric.heading)
     base = {"color": kit.backend_colour(row["backend"] for row in rows)}
