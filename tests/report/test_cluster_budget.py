@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from bakeoff.report.cluster.budget import PARTS, driver_alone_s, largest_avoidable, spent
+from bakeoff.report.items.cluster.budget import PARTS, driver_alone_s, largest_avoidable, spent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -67,7 +67,15 @@ def _notes(sections: Sequence[Section], frames: Frames) -> tuple[str, ...]:
             + (" On a cluster each shard has batches of its own." if any(ran) else "")
         )
     for section in sections:
-        notes += [*_first_images(section), *_weights(section, frames), *_epoch_notes(section)]
+        notes += [
+            *_first_images(section),
+            *(
+                f"On {where} contestants started from different weights in repeats "
+                f"{', '.join(map(str, repeats))}: compare their errors with care."
+                for where, repeats in unequal_weights(section, frames)
+            ),
+            *_epoch_notes(section),
+        ]
     return tuple(notes)
 
 
@@ -87,8 +95,8 @@ def _first_images(section: Section) -> list[str]:
     ]
 
 
-def _weights(section: Section, frames: Frames) -> list[str]:
-    """Repeats in which contestants of one race did not start from the same weights."""
+def unequal_weights(section: Section, frames: Frames) -> list[tuple[str, list[int]]]:
+    """Repeats in which contestants of one race did not start from the same weights, and where."""
     if not len(frames.facts):
         return []
     found = []
@@ -100,11 +108,7 @@ def _weights(section: Section, frames: Frames) -> list[str]:
                 digests.setdefault(repeat, set()).add(str(digest))
         differing = sorted(repeat for repeat, found_digests in digests.items() if len(found_digests) > 1)
         if differing:
-            where = f"{section.title}, {race.setting}" if race.setting else section.title
-            found.append(
-                f"On {where} contestants started from different weights in repeats "
-                f"{', '.join(map(str, differing))}: compare their errors with care."
-            )
+            found.append((f"{section.title}, {race.setting}" if race.setting else section.title, differing))
     return found
 
 

@@ -15,5 +15,7 @@ from bakeoff.report.formats.latex import to_latex
 from bakeoff.report.formats.markdown import to_markdown
 from bakeoff.report.item import Table
 
+__all__ = ["TABLES", "to_latex", "to_markdown"]
+
 # Formats of tables, by the suffix of their files.
 TABLES: Mapping[str, Callable[[Table], str]] = {"md": to_markdown, "tex": to_latex}

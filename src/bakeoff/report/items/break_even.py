@@ -83,8 +83,8 @@ def totals(curves: Sequence[Curve]) -> vega.Chart:
     dashed beyond the epochs that were measured.
     """
     rows = [row for one in curves for row in _rows(one)]
-    seen = [row["ratio"] for row in rows]
-    domain = [0.9 * min([0.9, *seen]), 1.1 * max([1.1, *seen])]
+    ratios = [row["ratio"] for row in rows]
+    domain = [0.9 * min([0.9, *ratios]), 1.1 * max([1.1, *ratios])]
     last = max(2, *(one.found.epochs[-1] for one in curves)) if curves else 2
     ticks = [step * 10**power for power in range(6) for step in (1, 2, 5) if step * 10**power <= last]
     scale = {"type": "log", "domain": [1, last], "nice": False}

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from enum import Enum
 from importlib import metadata
 
+import polars as pl
+
 from bakeoff import stats
 from bakeoff.races.definitions import Comparison
 from bakeoff.races.frames import distributed
-from bakeoff.report.contents import Contents
+from bakeoff.report.contents import Contents, unequal_weights
 from bakeoff.report.items.conditions import framework, header, last_calibration
 
 
@@ -53,17 +55,22 @@ def _checks(contents: Contents) -> Iterator[Check]:
             None if unknown else same == len(pairs),
             f"{same} of {len(pairs)} pairs are certified to compute the same losses, gradients and steps.",
         )
-    repeats = _range(ok.group_by("trial_id").len()["len"].to_list())
-    few = min(ok.group_by("trial_id").len()["len"].to_list(), default=0) < stats.MIN_BLOCKS
+    repeats = ok.group_by("trial_id").len()["len"].to_list()
     yield check(
         "Was each measurement repeated?",
-        not few,
-        f"{repeats} independent processes for each contestant; verdicts need {stats.MIN_BLOCKS}.",
+        min(repeats, default=0) >= stats.MIN_BLOCKS or None if min(repeats, default=0) > 1 else False,
+        f"{_range(repeats)} independent processes for each contestant; a pair's own noise is known from "
+        f"{stats.MIN_BLOCKS} on.",
     )
     alternating = "settings.order" in runs.columns and (runs["settings.order"] == "alternating").any()
     order = "in turns" if alternating else "in random order"
+    blocks, num = ok.group_by("block").agg(pl.col("trial_id").n_unique())["trial_id"], len(repeats)
+    whole = int((blocks == num).sum())
     yield check(
-        "Was the order balanced?", True, f"Contestants ran in blocks, one repeat of each in a block, {order}."
+        "Were the contestants interleaved?",
+        whole == len(blocks),
+        f"They ran in blocks, one repeat of each in a block, {order}; {whole} of {len(blocks)} blocks are "
+        "complete.",
     )
     if asked:
         known = sum(one.verdict.time.low is not None for one in asked)
@@ -92,11 +99,18 @@ def _checks(contents: Contents) -> Iterator[Check]:
     idle = [str(one.name) for one in contents.contestants if one.learning.is_nothing]
     learnt = f"Not {', '.join(idle)}, which no verdict counts." if idle else "All did, in most of their runs."
     yield check("Did everybody learn something?", not idle, learnt)
-    seeds = "seed" in runs.columns
+    unequal = [
+        where for section in contents.sections for where, _ in unequal_weights(section, contents.frames)
+    ]
+    known = all(one.observed.get("initial_weights_sha256") for one in contents.contestants)
     yield check(
         "Do contestants start from the same weights?",
-        seeds or None,
-        "Each block has a seed of its own; weights are drawn once a block and given to all contestants.",
+        False if unequal else known or None,
+        f"Not on {', '.join(unequal)}."
+        if unequal
+        else "Weights are drawn once a block and given to all; each run recorded their digest."
+        if known
+        else "Not all runs recorded their digest.",
     )
     lost, left = len(runs) - len(ok), len(contents.selection.left_out)
     yield check(

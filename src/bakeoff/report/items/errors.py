@@ -201,7 +201,7 @@ def remaining_improvement(
     }
     tooltip = vega.tips({"contestant": "contestant", "epoch": "epoch", "still to come, pp": "shown"})
     seen = {**base, "opacity": vega.picked(), "tooltip": tooltip}
-    mark = {"size": 110, "filled": True, "stroke": "white", "strokeWidth": 1}
+    mark: vega.Spec = {"size": 110, "filled": True, "stroke": "white", "strokeWidth": 1}
     layers = [
         vega.layer("line", {**seen, "strokeDash": palette.dash()}, strokeWidth=1.8),
         vega.layer("rule", {**base, "y2": {"datum": floor}}, needs="stop", strokeWidth=1, opacity=0.6),

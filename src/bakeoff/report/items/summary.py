@@ -150,7 +150,7 @@ def standings(grid: Grid, backends: Mapping[str, str]) -> vega.Chart:
     backends: by contestant's name without marks.
     """
     columns = range(min(len(grid.columns), MAX_RACES))
-    rows = []
+    rows: list[dict[str, Any]] = []
     for (row, column), cell in grid.cells.items():
         if column not in columns or not (cell.ratio or cell.is_fastest):
             continue
@@ -176,7 +176,7 @@ def standings(grid: Grid, backends: Mapping[str, str]) -> vega.Chart:
     x = vega.quantity("ratio", "Times the fastest’s", scale, grid=True, tickCount=5, format="~r")
     base = {"y": vega.rows_of("contestant", names), "color": palette.colour(legend=False)}
     fields = {"contestant": "contestant", "training time, s": "time", "times the fastest’s": "shown"}
-    point = {
+    point: vega.Spec = {
         **base,
         "x": x,
         "shape": {**palette.shape(), "legend": None},

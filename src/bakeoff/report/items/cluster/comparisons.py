@@ -352,8 +352,15 @@ def data_scale(table: pl.DataFrame) -> vega.Chart:
         ]
         guide = {"x": x, "y": y}
         text = {**guide, "text": {"field": "words", "type": "nominal"}}
-        look = {"align": "left", "dx": 6, "dy": 12, "fontSize": 11, "color": vega.INK[0], "aria": False}
-        dotted = {"strokeWidth": 1, "strokeDash": [1, 3], "color": vega.INK[0], "aria": False}
+        look: vega.Spec = {
+            "align": "left",
+            "dx": 6,
+            "dy": 12,
+            "fontSize": 11,
+            "color": vega.INK[0],
+            "aria": False,
+        }
+        dotted: vega.Spec = {"strokeWidth": 1, "strokeDash": [1, 3], "color": vega.INK[0], "aria": False}
         layers += [
             vega.layer("line", guide, data="guide", **dotted),
             vega.layer("text", text, data="guide", when="isValid(datum.words)", **look),

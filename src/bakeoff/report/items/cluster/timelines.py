@@ -130,11 +130,11 @@ def timeline(tasks: pl.DataFrame, executors: pl.DataFrame, task_cpus: int = 1) -
         title, scale = "Seconds since the application was launched", {"domain": [0, end], "nice": False}
         return {"x": vega.quantity(start, title, scale, tickCount=8), "x2": {"field": stop}, "y": y}
 
-    present = {"color": vega.FAINT[0], "opacity": 0.16, "aria": False}
+    present: vega.Spec = {"color": vega.FAINT[0], "opacity": 0.16, "aria": False}
     layers = [vega.layer("bar", span("added", "until"), data="lanes", **present)]
     if len(tops) > 1:
         line = {"y": {"field": "lane", "type": "nominal", "bandPosition": 0}}
-        look = {"color": vega.FAINT[0], "strokeWidth": 0.7, "yOffset": -step / 10}
+        look: vega.Spec = {"color": vega.FAINT[0], "strokeWidth": 0.7, "yOffset": -step / 10}
         layers.append(vega.layer("rule", line, data="tops", **look))
     measured = [part for part in _DRAWN if part in bars.columns]
     drawn = [part for part in (*_DRAWN, "other") if part in {*measured, *bars["base"]}]
