@@ -4,9 +4,10 @@ from typing import Any
 
 import polars as pl
 import pytest
-from bakeoff.report.items.cluster.budget import PARTS, driver_alone_s, largest_avoidable, spent
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from bakeoff.report.items.cluster.budget import PARTS, driver_alone_s, largest_avoidable, spent
 
 SECONDS = (
     *("run_s", "deserialize_s", "serialize_s", "getting_result_s", "scheduler_delay_s", "gc_s"),

@@ -58,7 +58,7 @@ def _checks(contents: Contents) -> Iterator[Check]:
     repeats = ok.group_by("trial_id").len()["len"].to_list()
     yield check(
         "Was each measurement repeated?",
-        min(repeats, default=0) >= stats.MIN_BLOCKS or None if min(repeats, default=0) > 1 else False,
+        min(repeats, default=0) > 1,
         f"{_range(repeats)} independent processes for each contestant; a pair's own noise is known from "
         f"{stats.MIN_BLOCKS} on.",
     )
@@ -99,18 +99,13 @@ def _checks(contents: Contents) -> Iterator[Check]:
     idle = [str(one.name) for one in contents.contestants if one.learning.is_nothing]
     learnt = f"Not {', '.join(idle)}, which no verdict counts." if idle else "All did, in most of their runs."
     yield check("Did everybody learn something?", not idle, learnt)
-    unequal = [
-        where for section in contents.sections for where, _ in unequal_weights(section, contents.frames)
-    ]
+    unequal = [at for one in contents.sections for at, _ in unequal_weights(one, contents.frames)]
     known = all(one.observed.get("initial_weights_sha256") for one in contents.contestants)
+    weights = "Each run recorded a digest of them." if known else "Not all runs recorded a digest of them."
     yield check(
         "Do contestants start from the same weights?",
         False if unequal else known or None,
-        f"Not on {', '.join(unequal)}."
-        if unequal
-        else "Weights are drawn once a block and given to all; each run recorded their digest."
-        if known
-        else "Not all runs recorded their digest.",
+        f"Not on {', '.join(unequal)}." if unequal else weights,
     )
     lost, left = len(runs) - len(ok), len(contents.selection.left_out)
     yield check(
