@@ -94,7 +94,7 @@ def test_the_leader_stays_open_and_the_fold_says_what_is_undecided_in_it(
     race: Callable[..., Frames],
 ) -> None:
     item = item_of(section_of(race(repeats=2)))
-    assert item.open_claims == () and item.fold == "6 more comparisons, 6 undecided"
+    assert item.open_claims == () and item.fold == "6 comparisons, 6 undecided"
     item = item_of(section_of(race()))
     assert len(item.open_claims) == 3 and item.fold == "3 more comparisons"
 

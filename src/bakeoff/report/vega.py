@@ -169,13 +169,13 @@ class Palette:
 
     def colour(self, *, legend: bool = True, field: str = "contestant") -> Spec:
         """The colour channel; also for a fill that says something of its own."""
-        channel = nominal(field, scale={"domain": self.names, "range": self.colours}, sort=None)
+        channel = nominal(field, scale={"domain": list(self.names), "range": list(self.colours)}, sort=None)
         return channel if legend else {**channel, "legend": None}
 
     def shape(self, field: str = "contestant") -> Spec:
         """The symbol channel, for points."""
         symbols = [look.symbol for look in self.looks]
-        return nominal(field, scale={"domain": self.names, "range": symbols}, sort=None)
+        return nominal(field, scale={"domain": list(self.names), "range": symbols}, sort=None)
 
     def dash(self) -> Spec:
         """The dash channel, for lines.
@@ -184,7 +184,7 @@ class Palette:
         drawn with dashed outlines are hard to tell apart.
         """
         lines = [str(index) for index in range(len(self.names))]
-        scale = {"domain": lines, "range": [look.dash for look in self.looks]}
+        scale = {"domain": lines, "range": [list(look.dash) for look in self.looks]}
         return nominal("line", scale=scale, sort=None, legend=None)
 
     def line(self, name: object) -> str:
