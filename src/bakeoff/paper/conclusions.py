@@ -134,8 +134,8 @@ def conclusions(cluster: Cluster) -> tuple[Conclusion, ...]:
         Conclusion(
             "The error is about 0.7 %",
             "0.70 to 0.75 % on MNIST after 50 epochs",
-            f"mean error: its interval within a factor of {FACTOR:g} of 0.7 %; only after the paper's epochs "
-            "on all of MNIST",
+            f"mean error: its interval within a factor of {FACTOR:g} of 0.7 %; only after the paper's "
+            "epochs on all of MNIST",
             ()
             if level
             else tuple(

@@ -32,8 +32,8 @@ TABLE: tuple[Printed, ...] = (
 )
 CONDITIONS = (
     "Other machines, other versions: nodes of a real cluster, CPU, 60,000 images, 50 epochs, 4 simulations; "
-    "Elephas's mode and the batch size are not stated. “Per core” is the median task time, “management” "
-    "the JVM's garbage collection per task. To stand beside the figures measured here, never to be averaged "
+    "Elephas's mode and the batch size are not stated. “Per core” is the median task time, “management” the "
+    "JVM's garbage collection per task. To stand beside the figures measured here, never to be averaged "
     "with them."
 )
 EPOCHS, IMAGES = 50, 60_000

@@ -124,9 +124,9 @@ def _epoch_notes(section: Section) -> list[str]:
         of_fit = contestant.backend == "tensorflow" and contestant.trial_id not in spread
         if of_fit and (levels := stats.two_valued(times)):
             found.append(
-                f"On {section.title} {contestant.name}'s epochs take one of two times, about "
-                f"{levels[0]:.3g} s or {levels[1]:.3g} s, in random order: under fit the end of an epoch "
-                "waits for tf.data's autotuner to wake. Users get this, so it is in the figures."
+                f"On {section.title} {contestant.name}'s epochs take one of two times, about {levels[0]:.3g} "
+                f"s or {levels[1]:.3g} s, in random order: under fit the end of an epoch waits for tf.data's "
+                "autotuner to wake. Users get this, so it is in the figures."
             )
         found += _warm_up(f"On {section.title} {contestant.name}", times)
         if contestant.trial_id not in spread and not contestant.asked.get("keep_memory"):
@@ -134,8 +134,8 @@ def _epoch_notes(section: Section) -> list[str]:
         strange = epochs.filter(~pl.col("validation_loss").is_finite())["run_id"].n_unique()
         if strange:
             found.append(
-                f"On {section.title} {contestant.name} has {strange} run{'s' if strange > 1 else ''} "
-                "with a validation loss that is no finite number."
+                f"On {section.title} {contestant.name} has {strange} run{'s' if strange > 1 else ''} with a "
+                "validation loss that is no finite number."
             )
     return found
 

@@ -155,6 +155,12 @@ class Item:
         return not (self.claims or self.remarks or self.draw or has_rows)
 
     @property
+    def marks(self) -> set[Mark]:
+        """Of all names in it."""
+        badges = {badge.mark for one in self.claims for badge in one.badges if badge.mark}
+        return {*marks_of(self.labels), *(self.table.marks if self.table else ()), *badges}
+
+    @property
     def open_claims(self) -> tuple[Claim, ...]:
         """Those to be seen at once."""
         return tuple(one for one in self.claims if one.is_open)

@@ -18,7 +18,7 @@ from typing import Any
 from bakeoff import cache
 from bakeoff.errors import ReportError
 from bakeoff.races.frames import Frames, Source
-from bakeoff.races.marks import Label, Mark
+from bakeoff.races.marks import Label, Mark, marks_of
 from bakeoff.report.contents import Contents, compose
 from bakeoff.report.formats import figures as files
 from bakeoff.report.formats.marks import SYMBOLS, notes
@@ -56,8 +56,7 @@ class Figure:
     @property
     def marks(self) -> tuple[Mark, ...]:
         """Of the names in it."""
-        found = {mark for one in self.item.labels if isinstance(one, Label) for mark in one.marks}
-        return tuple(mark for mark in Mark if mark in found)
+        return marks_of(self.item.labels)
 
     @property
     def height(self) -> int:
@@ -84,16 +83,7 @@ class Page:
     @property
     def marks(self) -> tuple[Mark, ...]:
         """All that occur."""
-        found = {mark for figure in self.figures.values() for mark in figure.marks}
-        found |= {mark for part in self.parts for table in part.tables for mark in table.marks}
-        found |= {
-            badge.mark
-            for part in self.parts
-            for item in part.items
-            for claim in item.claims
-            for badge in claim.badges
-            if badge.mark
-        }
+        found = {mark for part in self.parts for item in part.items for mark in item.marks}
         return tuple(mark for mark in Mark if mark in found)
 
 

@@ -96,8 +96,8 @@ def _of_cluster(found: Cluster, contents: Contents) -> Part:
     is_chosen = followed is not None and followed.trial_ids & set(found.section.runs["trial_id"])
     remarks = (
         "Training time on a cluster is the wall time of the calls of fit: starting Python workers, "
-        "importing, shipping, rebuilding and merging lie in it. So it races no training time of one machine; "
-        "where both ran, they are compared here.",
+        "importing, shipping, rebuilding and merging lie in it. So it races no training time of one "
+        "machine; where both ran, they are compared here.",
         *([sentences.followed(followed)] if followed is not None and is_chosen else []),
     )
     items = _said(item for ask in OF_CLUSTERS for item in ask(found))

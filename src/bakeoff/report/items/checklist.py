@@ -79,16 +79,15 @@ def _checks(contents: Contents) -> Iterator[Check]:
         yield check(
             "Is the uncertainty of each difference stated?",
             known == len(asked),
-            f"{known} of {len(asked)} ratios have a {100 * rules.confidence:g} % interval, paired by block"
-            f"{together}.",
+            f"{known} of {len(asked)} ratios have a {100 * rules.confidence:g} % interval, paired by "
+            f"block{together}.",
         )
         errors = sum(one.verdict.error is not None and one.verdict.error.low is not None for one in asked)
         yield check(
             "Are times compared at equal error?",
             errors == len(asked),
-            f"{errors} of {len(asked)} comparisons have an interval of the error's difference, held "
-            "against a "
-            f"margin of {100 * rules.error_margin:g} percentage points.",
+            f"{errors} of {len(asked)} comparisons have an interval of the error's difference, held against "
+            f"a margin of {100 * rules.error_margin:g} percentage points.",
         )
         decided = sum(one.verdict.is_decided for one in asked)
         yield check(
@@ -112,8 +111,7 @@ def _checks(contents: Contents) -> Iterator[Check]:
         "Is every run accounted for?",
         True,
         f"{len(runs)} runs, of which {len(ok)} count and {lost} did not end well or were repeated; {left} "
-        "more "
-        "ran under other conditions. All are listed.",
+        "more ran under other conditions. All are listed.",
     )
     disturbed = int(ok["disturbed"].fill_null(False).sum()) if "disturbed" in ok.columns else None
     yield check(
@@ -172,21 +170,19 @@ def methods_paragraph(contents: Contents) -> str:
     blocks = _range(ok.group_by("trial_id").len()["len"].to_list())
     epochs = _range(ok["num_epochs"].to_list())
     said = [
-        f"We compared {_listed(names)} on {sets}: {len(ok)} training runs of {epochs} epochs, {blocks} "
-        "for each "
-        f"configuration, on {facts.get('Machine', 'one machine')}"
+        f"We compared {_listed(names)} on {sets}: {len(ok)} training runs of {epochs} epochs, {blocks} for "
+        f"each configuration, on {facts.get('Machine', 'one machine')}"
         + (f", {facts['Measured']}." if "Measured" in facts else "."),
-        "Each run was a process of its own in an isolated environment. Runs were blocked: one repeat of each "
-        "configuration in a block, in random order, with the same initial weights.",
+        "Each run was a process of its own in an isolated environment. Runs were blocked: one repeat of "
+        "each configuration in a block, in random order, with the same initial weights.",
     ]
     pairs = [one for section in contents.sections for race in section.races for one in race.comparisons]
     if asked := [one for one in pairs if one.is_asked]:
         said.append(_judged(asked))
         same = sum(one.certificate.is_same for one in pairs)
         said.append(
-            f"Of {len(pairs)} pairs, {same} were certified to compute the same losses, gradients and "
-            "steps from "
-            "the same weights and batches."
+            f"Of {len(pairs)} pairs, {same} were certified to compute the same losses, gradients and steps "
+            "from the same weights and batches."
         )
     if len(distributed(ok)):
         said.append("Distributed runs used Elephas on Apache Spark; their times include starting workers.")
@@ -202,9 +198,8 @@ def _judged(asked: list[Comparison]) -> str:
     together = f", simultaneous for {rules.num_comparisons} comparisons" if rules.num_comparisons > 1 else ""
     return (
         "Training times were compared by their ratio within blocks (geometric mean, "
-        f"{100 * rules.confidence:g} % intervals{together}), judged at non-inferior final error with "
-        "margins of "
-        f"{100 * rules.margin:g} % in time and {100 * rules.error_margin:g} percentage points in error; "
+        f"{100 * rules.confidence:g} % intervals{together}), judged at non-inferior final error with margins "
+        f"of {100 * rules.margin:g} % in time and {100 * rules.error_margin:g} percentage points in error; "
         f"{decided} of {len(asked)} comparisons were decided."
     )
 

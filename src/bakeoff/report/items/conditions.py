@@ -147,8 +147,8 @@ def what_ran(sections: Sequence[Section]) -> Table:
         words(*(headings[index] for index in shown)),
         tuple(tuple(row[index] for index in shown) for row in rows),
         grouped=True,
-        remark="As each framework said when asked in the run itself, not as it was told. Every fact is under "
-        "Provenance.",
+        remark="As each framework said when asked in the run itself, not as it was told. Every fact is "
+        "under Provenance.",
     )
 
 

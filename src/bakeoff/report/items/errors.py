@@ -32,8 +32,7 @@ def items(section: Section) -> Iterator[Item]:
         "Error by epoch",
         draw=partial(error_per_epoch, epochs, palette),
         caption=f"Validation error after each epoch on {at}: means over repeats, and single runs (thin) "
-        "where "
-        "they are few.",
+        "where they are few.",
         alt=f"Validation error per epoch of {names}. {ends}",
         labels=main.labels,
     )
@@ -48,9 +47,8 @@ def items(section: Section) -> Iterator[Item]:
             draw=partial(
                 remaining_improvement, {name: one for name, one in found.items() if one.epochs}, palette
             ),
-            caption=f"How far the mean validation error on {at} will still fall after each epoch "
-            "(averages of "
-            f"five epochs). A symbol marks where it stops improving: {said}.",
+            caption=f"How far the mean validation error on {at} will still fall after each epoch (averages "
+            f"of five epochs). A symbol marks where it stops improving: {said}.",
             alt=f"Where the error stops improving: {said}.",
             labels=main.labels,
             table=plateau_table(section, found),
@@ -61,9 +59,8 @@ def items(section: Section) -> Iterator[Item]:
             "error-time",
             "Error by training time",
             draw=partial(error_against_time, epochs, palette),
-            caption=f"Validation error against training time on {at}, means over repeats: at equal "
-            "height, who is "
-            "further left was sooner.",
+            caption=f"Validation error against training time on {at}, means over repeats: at equal height, "
+            "who is further left was sooner.",
             alt=f"Validation error against training time of {names}. {ends}",
             labels=main.labels,
         )

@@ -44,10 +44,10 @@ def items(section: Section) -> Iterator[Item]:
             f"sweep-{axis.replace('_', '-').replace('.', '-')}",
             f"By {title}",
             draw=partial(sweep, runs, title, of_trial, values, palette=palette),
-            caption=f"Training time and final validation error on {section.title} against {title}, all other "
-            "settings as in the main race: means over repeats with 95 % intervals.",
-            alt=f"Training time and final error of {', '.join(dict.fromkeys(lines.values()))} for {title} of "
-            f"{', '.join(values)}; the values are in the table of results.",
+            caption=f"Training time and final validation error on {section.title} against {title}, all "
+            "other settings as in the main race: means over repeats with 95 % intervals.",
+            alt=f"Training time and final error of {', '.join(dict.fromkeys(lines.values()))} for {title} "
+            f"of {', '.join(values)}; the values are in the table of results.",
             labels=tuple(lines.values()),
         )
 

@@ -34,11 +34,10 @@ def items(section: Section) -> Iterator[Item]:
         "times",
         "Execution times",
         draw=partial(execution_times, main.runs, palette=main.palette) if len(main.runs) else None,
-        caption=f"Execution times on {main.at}. Each dot is one repeat (hollow: on a disturbed "
-        "machine); ticks are means, bars their 95 % intervals (from three repeats on). Training excludes "
-        "start-up, first step and evaluation; wall time is the whole run (where others found a warm compile "
-        "cache, runs with a cold one are drawn, and not in the mean); user and system are CPU times of "
-        "training, "
+        caption=f"Execution times on {main.at}. Each dot is one repeat (hollow: on a disturbed machine); "
+        "ticks are means, bars their 95 % intervals (from three repeats on). Training excludes start-up, "
+        "first step and evaluation; wall time is the whole run (where others found a warm compile cache, "
+        "runs with a cold one are drawn, and not in the mean); user and system are CPU times of training, "
         "over all cores.",
         alt=f"Times of {main.names}; the values are in the table of results.",
         labels=main.labels,
@@ -54,10 +53,8 @@ def first_steps(section: Section) -> Iterator[Item]:
             "first-step",
             "First step",
             draw=partial(first_step, main.runs, main.palette),
-            caption=f"First training step on {main.at}, compilation included, with a cold or "
-            "a warm "
-            "compile cache where the backend keeps one. It is undone before training and in no training "
-            "time.",
+            caption=f"First training step on {main.at}, compilation included, with a cold or a warm compile "
+            "cache where the backend keeps one. It is undone before training and in no training time.",
             alt=f"Seconds of the first step of {main.names}; the values are in the table of results.",
             labels=main.labels,
         )

@@ -43,15 +43,13 @@ def items(section: Section) -> Iterator[Item]:
         "time-and-error",
         "Time and error",
         draw=partial(time_and_error, runs, _num_images(shown), palette, level),
-        caption=f"Training time against final validation error on {section.title}: means over repeats.{some} "
-        f"Horizontal bars: {100 * level:g} % interval of the time. Vertical ones: of the error, thick "
-        "over seeds "
-        "alone, thin over seeds and the draw of test images. Bars are those of one contestant each; pairs "
-        "are "
-        "compared within blocks, and where possible image by image: bars may overlap where the verdict is "
-        "clear.",
-        alt=f"Training time and final error of {', '.join(palette.names)} on "
-        f"{', '.join(titles)}; the values are in the tables of results.",
+        caption=f"Training time against final validation error on {section.title}: means over "
+        f"repeats.{some} Horizontal bars: {100 * level:g} % interval of the time. Vertical ones: of the "
+        "error, thick over seeds alone, thin over seeds and the draw of test images. Bars are those of one "
+        "contestant each; pairs are compared within blocks, and where possible image by image: bars may "
+        "overlap where the verdict is clear.",
+        alt=f"Training time and final error of {', '.join(palette.names)} on {', '.join(titles)}; the "
+        "values are in the tables of results.",
         labels=tuple(one.short for race in shown for one in race.contestants),
     )
 

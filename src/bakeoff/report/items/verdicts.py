@@ -38,9 +38,8 @@ def items(section: Section) -> Iterator[Item]:
         if ratios
         else None,
         caption=f"Ratio of training times on {where(section, section.races[0])}: the first’s of each pair "
-        "over "
-        "the second’s, paired by block, geometric mean and 95 % interval. Filled: the verdict is that one is "
-        "faster. Hollow: any other verdict, be it that both are equal or that it is undecided.",
+        "over the second’s, paired by block, geometric mean and 95 % interval. Filled: the verdict is that "
+        "one is faster. Hollow: any other verdict, be it that both are equal or that it is undecided.",
         alt=f"Ratios of training times of {len(ratios)} pairs; the values are in the table of verdicts.",
         labels=tuple(certificates.labelled(one, "vs") for one in ratios),
         table=found,

@@ -178,9 +178,9 @@ def disclosure(cluster: Cluster) -> Table:
         f"What Elephas does on {cluster.section.title}",
         tuple(Column(title, title == "Rounds") for title in titles),
         tuple(rows),
-        remark="As released: nothing changed. Corrected: the library's own later correction (its issue 173) "
-        "applied to a release that sums; a contestant of its own. Verified: whether one synchronous round, "
-        "with dropout off, gave the weights that this arithmetic says, in these environments.",
+        remark="As released: nothing changed. Corrected: the library's own later correction (its issue "
+        "173) applied to a release that sums; a contestant of its own. Verified: whether one synchronous "
+        "round, with dropout off, gave the weights that this arithmetic says, in these environments.",
     )
 
 

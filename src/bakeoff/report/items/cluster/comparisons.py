@@ -40,9 +40,8 @@ def one_machine(cluster: Cluster) -> Iterator[Item]:
         claims=tuple(sentences.machine_claims(cluster)),
         remarks=() if cluster.machine else (why_not,),
         draw=partial(speed_up, found) if len(found) else None,
-        caption=f"How many times faster than one machine each contestant trains on "
-        f"{cluster.section.title}, paired "
-        "by block, with 95 % intervals. Filled: the interval excludes 1.",
+        caption=f"How many times faster than one machine each contestant trains on {cluster.section.title}, "
+        "paired by block, with 95 % intervals. Filled: the interval excludes 1.",
         alt=f"Speed-ups of {names}; the values are in the table of cluster against one machine.",
         labels=kit.labels(cluster),
         table=machine_table(cluster),
@@ -56,9 +55,8 @@ def growth(cluster: Cluster) -> Iterator[Item]:
         "data-scale",
         "More data",
         draw=partial(data_scale, scales) if len(scales) else None,
-        caption=f"Training time on {cluster.section.title} against the size of the training set, means "
-        "with 95 % "
-        "intervals; dotted: in proportion.",
+        caption=f"Training time on {cluster.section.title} against the size of the training set, means with "
+        "95 % intervals; dotted: in proportion.",
         alt="Training times by size of the training set of "
         f"{', '.join(dict.fromkeys(scales['contestant']))}; the values are in the table.",
         labels=kit.labels(cluster),

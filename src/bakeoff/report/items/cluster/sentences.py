@@ -27,8 +27,8 @@ def layout_claims(cluster: Cluster) -> Iterator[Claim]:
         else:
             ratio = one.verdict.time
             claim = (
-                f"{one.first.base}: {first} or {second}: {one.verdict.kind}, "
-                f"ratio of times ({first}'s over {second}'s) {RATIO.text(ratio.ratio)}"
+                f"{one.first.base}: {first} or {second}: {one.verdict.kind}, ratio of times ({first}'s over "
+                f"{second}'s) {RATIO.text(ratio.ratio)}"
             )
         numbers = [_interval(ratio, one.verdict.rules)]
         if one.total.time.ratio is not None:
@@ -151,8 +151,8 @@ def skipped_samples(cluster: Cluster) -> Iterator[str]:
         share = METRICS["share"].text(1 - trained / asked if asked else None)
         parts.append(f"{one.plain_at} {share} %")
     yield (
-        f"{Mark.SHORT.value} Not trained: {', '.join(parts)}. Such runs did less work than the "
-        "others in their time."
+        f"{Mark.SHORT.value} Not trained: {', '.join(parts)}. Such runs did less work than the others in "
+        "their time."
     )
 
 

@@ -30,8 +30,7 @@ def items(cluster: Cluster) -> Iterator[Item]:
         "Training tasks",
         draw=partial(task_times, training) if len(training) else None,
         caption=f"How long training tasks on {cluster.section.title} took, all runs of a contestant "
-        "together: "
-        "range, the middle 90 % and 50 %, and the mean of the runs' medians.",
+        "together: range, the middle 90 % and 50 %, and the mean of the runs' medians.",
         alt=f"Times of training tasks of {names}; the values are in the table of training tasks.",
         labels=kit.labels(cluster),
         table=task_table(cluster),

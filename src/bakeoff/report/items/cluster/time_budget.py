@@ -53,9 +53,8 @@ def items(cluster: Cluster) -> Iterator[Item]:
         "Where the time went",
         remarks=(*sentences.shared_cores(cluster), *sentences.where_time_went(cluster)),
         draw=partial(budget_chart, found) if len(found) else None,
-        caption=f"Where the time of the task slots went on {cluster.section.title}, from the "
-        "application's launch "
-        "to its stop: shares of task slots × total time, means over runs.",
+        caption=f"Where the time of the task slots went on {cluster.section.title}, from the application's "
+        "launch to its stop: shares of task slots × total time, means over runs.",
         alt=f"Shares of the time of {names} by part; the values are in the table of where the time went.",
         labels=kit.labels(cluster),
         table=budget_table(cluster),

@@ -67,9 +67,8 @@ def items(cluster: Cluster) -> Iterator[Item]:
             f"timeline-{number}",
             f"Timeline of {one.at}",
             draw=partial(timeline, tasks.head(MAX_TASKS), executors, task_cpus),
-            caption=f"Every task of one run of {one.at} on {cluster.section.title} (repeat {repeat}, of "
-            "the median "
-            f"total): a row for each slot, seconds since the application was launched.{cut}",
+            caption=f"Every task of one run of {one.at} on {cluster.section.title} (repeat {repeat}, of the "
+            f"median total): a row for each slot, seconds since the application was launched.{cut}",
             alt=f"Timeline of {len(tasks)} tasks of {one.at}.",
             labels=(one.at,),
         )
@@ -243,8 +242,8 @@ def _bars(tasks: pl.DataFrame) -> pl.DataFrame:
 def _answering(measured: Sequence[str], span: vega.Spec) -> vega.Spec:
     """One surface a task with nothing to see, so that the whole of it answers the pointer."""
     spans = [
-        f"(datum['{part}'] > datum['{start}'] ? "
-        f"' · {part.replace('_', ' ')} ' + format(datum['{part}'] - datum['{start}'], '.2f') : '')"
+        f"(datum['{part}'] > datum['{start}'] ? ' · {part.replace('_', ' ')} ' + format(datum['{part}'] - "
+        f"datum['{start}'], '.2f') : '')"
         for start, part in itertools.pairwise(["launched", *measured])
     ]
     tooltip = vega.tips({"where": "lane", "task": "task", "purpose": "purpose", "status": "status"})

@@ -39,10 +39,8 @@ def items(cluster: Cluster) -> Iterator[Item]:
         "Total time by layout",
         draw=partial(layouts, named) if shown["total_s"].is_not_null().any() else None,
         caption=f"Total time on {cluster.section.title} by layout: from the application's launch to its "
-        "stop, on "
-        "one machine the whole process. Each dot is one run, ticks are means, bars their 95 % intervals "
-        "(from "
-        "three runs on).",
+        "stop, on one machine the whole process. Each dot is one run, ticks are means, bars their 95 % "
+        "intervals (from three runs on).",
         alt=f"Total times of {at}; the values are in the table of distributed runs.",
         labels=kit.labels(cluster),
         table=distributed_runs(cluster),
@@ -75,10 +73,8 @@ def distributed_runs(cluster: Cluster) -> Table:
         rows,
         grouped=True,
         remark="Total: from the application's launch to its stop. Median task: of a run's training tasks, "
-        "from "
-        "launch to finish. Garbage collection: mean and median over a run's training tasks. Starting an "
-        "embedded "
-        "cluster comes on top of the total.",
+        "from launch to finish. Garbage collection: mean and median over a run's training tasks. Starting "
+        "an embedded cluster comes on top of the total.",
     )
 
 
