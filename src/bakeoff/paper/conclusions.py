@@ -282,7 +282,7 @@ def _contestants(pairs: Iterable[tuple[Entrant, Entrant]]) -> list[Entrant]:
 
 
 def _in_its_mode(entrants: Sequence[Entrant]) -> bool:
-    """Whether all ran as the study may have: its release's default mode, nothing corrected."""
+    """Whether all ran as the paper may have: its release's default mode, nothing corrected."""
     return all(
         one.settings.get("distribution_options.mode") == "asynchronous" and one.variant == "as released"
         for one in entrants
