@@ -541,7 +541,7 @@ def test_data_scale_has_two_logarithmic_axes_and_looks_that_tell_lines_apart() -
     looks = list(zip(points["color"]["scale"]["range"], points["shape"]["scale"]["range"], strict=True))
     assert points["color"]["scale"]["domain"] == points["shape"]["scale"]["domain"]
     assert len(set(looks)) == 3
-    assert looks[0][0] == looks[1][0] == vega.BACKENDS["theano"].colour
+    assert looks[0][0] == looks[1][0] == vega.looks()["theano"].colour
 
 
 def test_the_guide_rises_in_proportion() -> None:
@@ -683,8 +683,8 @@ def test_parts_stand_out_from_their_page_and_numbers_on_them_can_be_read(
 
 def test_a_dark_page_replaces_each_colour_once() -> None:
     """The page replaces one colour after the other: none may bring in a colour that is replaced later."""
-    together = {**vega.DARK, **time_budget.DARK}
-    assert set(vega.DARK) & set(time_budget.DARK) == set()
+    together = {**vega.dark(), **time_budget.DARK}
+    assert set(vega.dark()) & set(time_budget.DARK) == set()
     assert set(together) & set(together.values()) == set()
 
 
@@ -693,5 +693,5 @@ def test_every_colour_drawn_has_one_for_dark_pages(name: str) -> None:
     spec = CHARTS[name]().spec
     text = json.dumps({key: value for key, value in spec.items() if key not in ("config", "datasets")})
     drawn = {f"#{part[:6]}" for part in text.split('"#')[1:]}
-    assert drawn - {*vega.DARK, *time_budget.DARK} == set()
+    assert drawn - {*vega.dark(), *time_budget.DARK} == set()
     assert drawn or name.startswith("empty")

@@ -192,7 +192,7 @@ def test_a_notebook_may_hand_over_a_readers_frame_as_it_is(race: Callable[..., F
 def test_a_backend_has_its_colour_wherever_it_appears() -> None:
     alone = figures.Palette.of([("torch", "torch")])
     among = figures.Palette.of([("x", "jax"), ("torch", "torch"), ("y", "theano")])
-    assert alone.looks[0] == among.looks[among.names.index("torch")] == vega.BACKENDS["torch"]
+    assert alone.looks[0] == among.looks[among.names.index("torch")] == vega.looks()["torch"]
 
 
 def test_two_contestants_of_one_backend_differ() -> None:
@@ -202,7 +202,7 @@ def test_two_contestants_of_one_backend_differ() -> None:
 
 
 def test_lines_and_symbols_differ_too() -> None:
-    assert len(set(vega.DASHES)) == len(set(vega.SHAPES)) == len(vega.BACKENDS)
+    assert len(set(vega.DASHES)) == len(set(vega.SHAPES)) == len(vega.looks())
 
 
 def linear(colour: str) -> np.ndarray:
@@ -219,7 +219,7 @@ def contrast(first: str, second: str) -> float:
 
 @pytest.mark.parametrize(("theme", "page"), [(0, "#ffffff"), (1, "#14171c")])
 def test_every_colour_stands_out_from_its_page(theme: int, page: str) -> None:
-    backends = [(look.colour, look.dark) for look in vega.BACKENDS.values()]
+    backends = [(look.colour, look.dark) for look in vega.looks().values()]
     colours = [pair[theme] for pair in (*backends, *vega.SPARE_COLOURS)]
     assert {colour: contrast(colour, page) for colour in colours if contrast(colour, page) < 3} == {}
 
@@ -269,7 +269,7 @@ def oklab(rgb: np.ndarray) -> np.ndarray:
 def test_backends_stay_apart_for_colour_blind_eyes(theme: int, blindness: str) -> None:
     seen = {
         name: oklab(np.array(BLINDNESS[blindness]) @ linear((look.colour, look.dark)[theme]))
-        for name, look in vega.BACKENDS.items()
+        for name, look in vega.looks().items()
         if name != "fake"
     }
     close = {

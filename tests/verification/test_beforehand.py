@@ -130,7 +130,7 @@ def test_data_sets_of_one_form_are_verified_on_one_of_them(machine):
     assert found.height == 3 and set(found["verdict"]) == {"different"}
     carried = found.filter(pl.col("words").str.ends_with(", on images of mnist"))
     assert carried.height == 1 and carried["words"][0].startswith("theano on fashion_mnist: forward, ")
-    fashion = TrialSettings("jax", "jax", dataset="fashion_mnist").subject
+    fashion = TrialSettings("jax", "jax", dataset="fashion_mnist").verified_id
     assert carried["one_subject"].to_list() == [fashion]
     here.session(datasets=("one.npz", "other.npz"))  # of data of one's own nothing is known
     assert here.asked == ["jax", "theano"] * 4
@@ -182,7 +182,7 @@ def test_contestants_compute_side_by_side_and_the_first_failure_stops_the_others
     trials = [(name, TrialSettings(name, name)) for name in ("torch", "jax")]
     (group,) = groups(trials)
     environment = Environment("e", Path("python"), {}, "digest", "managed", tmp_path)
-    provisions = {one.subject: Provision(environment, tmp_path) for one in group.contestants}
+    provisions = {one.verified_id: Provision(environment, tmp_path) for one in group.contestants}
     with pytest.raises(KeyboardInterrupt):
         judge(group, provisions, seed=1, launcher=launch)
     assert ended == [True]

@@ -7,6 +7,7 @@ travels in the chart's ``usermeta``.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from bakeoff.races.frames import backend_rank
+from bakeoff import registry
 
 Spec = dict[str, Any]
 Rows = Sequence[Mapping[str, Any]]
@@ -73,17 +74,10 @@ class Look:
     dash: tuple[int, ...]
 
 
-# Each colour has a contrast of at least 3:1 with its page and stays apart from the others for
-# colour-blind eyes (tests/report/test_figures.py measures both).
-BACKENDS: Mapping[str, Look] = {
-    "theano": Look("#9c3008", "#e2523a", "circle", (1, 0)),
-    "tensorflow": Look("#c78500", "#fbbf4d", "square", (7, 3)),
-    "jax": Look("#3b82f6", "#8ab4ff", "triangle-up", (2, 2)),
-    "torch": Look("#86309f", "#a76bc4", "diamond", (9, 3, 2, 3)),
-    "tensorflow1": Look("#1f6f54", "#a7f7e4", "cross", (5, 2, 1, 2, 1, 2)),
-    "fake": Look("#6b7280", "#9ca3af", "triangle-down", (12, 4)),
-}
-SHAPES, DASHES = (tuple(getattr(look, part) for look in BACKENDS.values()) for part in ("symbol", "dash"))
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+DASHES = ((1, 0), (7, 3), (2, 2), (9, 3, 2, 3), (5, 2, 1, 2, 1, 2), (12, 4))
+# On a light page, on a dark page. Like the backends' own, each has a contrast of at least 3:1 with its page
+# and stays apart from the others for colour-blind eyes (tests/report/test_figures.py measures both).
 SPARE_COLOURS: tuple[tuple[str, str], ...] = (
     ("#334155", "#cbd5e1"),
     ("#0891b2", "#67e8f9"),
@@ -93,11 +87,20 @@ SPARE_COLOURS: tuple[tuple[str, str], ...] = (
     ("#92400e", "#fcd9a8"),
 )
 INK, FAINT = ("#1f2328", "#e6e8eb"), ("#9aa1a9", "#6b737c")
-# Colours in charts as drawn on a light page, and what a dark page has in their place.
-DARK: Mapping[str, str] = {
-    **{look.colour: look.dark for look in BACKENDS.values()},
-    **dict([*SPARE_COLOURS, INK, FAINT]),
-}
+
+
+def looks() -> dict[str, Look]:
+    """Of each backend that there is, by name."""
+    return {
+        name: Look(*record.colours, record.symbol, DASHES[place % len(DASHES)])
+        for place, (name, (record, _)) in enumerate(registry.backends().items())
+    }
+
+
+def dark() -> dict[str, str]:
+    """Colours in charts as drawn on a light page, and what a dark page has in their place."""
+    return {**{look.colour: look.dark for look in looks().values()}, **dict([*SPARE_COLOURS, INK, FAINT])}
+
 
 _FONT = "Inter, 'Helvetica Neue', Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 # Shared by all charts; colours of text and lines come from the page.
@@ -143,19 +146,18 @@ class Palette:
         """For pairs of name and backend. A backend's first contestant has the backend's look."""
         backends = {str(name): backend for name, backend in contestants}
         order = {name: number for number, name in enumerate(backends)}
-        names = sorted(backends, key=lambda name: (backend_rank(backends[name]), order[name]))
-        looks: dict[str, Look] = {}
+        names = sorted(backends, key=lambda name: (registry.backend_rank(backends[name]), order[name]))
+        known = looks()
+        first = {backends[name]: name for name in reversed(names)}
+        found = {name: known[backend] for backend, name in first.items() if backend in known}
+        used = {look.symbol for look in found.values()}
+        free = [index for index, symbol in enumerate(SHAPES) if symbol not in used] or range(len(SHAPES))
+        spare = zip(itertools.cycle(SPARE_COLOURS), itertools.cycle(free), strict=False)
         for name in names:
-            look = BACKENDS.get(backends[name])
-            if look is not None and look not in looks.values():
-                looks[name] = look
-        spare = [name for name in names if name not in looks]
-        free = [index for index, look in enumerate(BACKENDS.values()) if look not in looks.values()]
-        for number, name in enumerate(spare):
-            index = (free or range(len(SHAPES)))[number % len(free or SHAPES)]
-            colours = SPARE_COLOURS[number % len(SPARE_COLOURS)]
-            looks[name] = Look(*colours, SHAPES[index], DASHES[index])
-        return cls(tuple(names), tuple(looks[name] for name in names))
+            if name not in found:
+                colours, index = next(spare)
+                found[name] = Look(*colours, SHAPES[index], DASHES[index])
+        return cls(tuple(names), tuple(found[name] for name in names))
 
     @classmethod
     def of_frame(cls, frame: pl.DataFrame) -> Palette:

@@ -20,8 +20,8 @@
 
 from bakeoff.study.definitions import (
     DATASETS,
-    ENVIRONMENTS,
     FEWEST_BLOCKS,
+    Agreement,
     Branch,
     Budget,
     EnvironmentRequest,
@@ -36,8 +36,8 @@ from bakeoff.study.loading import builtin_names, load
 
 __all__ = [
     "DATASETS",
-    "ENVIRONMENTS",
     "FEWEST_BLOCKS",
+    "Agreement",
     "Branch",
     "Budget",
     "EnvironmentRequest",

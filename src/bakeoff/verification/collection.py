@@ -65,7 +65,7 @@ def collect(
         return Collected(contestant, needs.environment.digest, None, reason, declined=True)
     tell(f"{contestant.label}: computing in {settings.precision}")
     spec = RunSpec(settings, contestant.label, 0, 0, 0, seed)
-    stem = folder / f"{contestant.subject}-{settings.precision}"
+    stem = folder / f"{contestant.verified_id}-{settings.precision}"
     shown = show(spec, needs, stem, launcher, stop)
     if shown.path is None:
         tell(f"{contestant.label}: {shown.reason}")

@@ -1,4 +1,4 @@
-"""The contract of a contestant. A new backend is one new folder with a class `Backend` of this form.
+"""The contract of a contestant. Each backend's folder has a class `Backend` of this form in its `backend.py`.
 
 The loop calls the methods in the order in which they stand here, and only the loop reads clocks.
 """

@@ -27,7 +27,7 @@ from bakeoff.report.items import checklist, conditions, parts, verdicts
 from bakeoff.report.items.cluster import time_budget
 from bakeoff.report.items.summary import Screen, summarized, summary
 from bakeoff.report.reading import read
-from bakeoff.report.vega import DARK, Chart
+from bakeoff.report.vega import Chart, dark
 
 FIGURE_FORMATS = ("svg", "png")
 _CLASSES = {Tone.DECIDED: "good", Tone.BAD: "bad", Tone.OPEN: "open", Tone.PLAIN: "plain"}
@@ -198,7 +198,7 @@ def _html(page: Page, options: Options, vega: Future[str]) -> str:
         data=_embedded(
             {
                 "themes": files.THEMES,
-                "dark": {**DARK, **time_budget.DARK},
+                "dark": {**dark(), **time_budget.DARK},
                 "locale": files.LOCALE,
                 "specs": specs,
             }

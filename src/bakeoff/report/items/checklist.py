@@ -10,7 +10,7 @@ from importlib import metadata
 import polars as pl
 
 from bakeoff import stats
-from bakeoff.races.definitions import Comparison
+from bakeoff.races.definitions import UNCERTIFIED, Comparison
 from bakeoff.races.frames import distributed
 from bakeoff.report.contents import Contents, unequal_weights
 from bakeoff.report.items.conditions import framework, header, last_calibration
@@ -49,7 +49,7 @@ def _checks(contents: Contents) -> Iterator[Check]:
 
     if pairs:
         same = sum(one.certificate.is_same for one in pairs)
-        unknown = same < len(pairs) and not any(one.certificate.verdict for one in pairs)
+        unknown = all(one.certificate.verdict == UNCERTIFIED for one in pairs)
         yield check(
             "Do the compared programs train the same thing?",
             None if unknown else same == len(pairs),

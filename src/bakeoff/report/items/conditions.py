@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from bakeoff import calibration
+from bakeoff import calibration, registry
 from bakeoff.metrics import NO_VALUE
 from bakeoff.races.compose import command_of
 from bakeoff.races.definitions import Contestant
@@ -34,18 +33,8 @@ RAN: Mapping[str, str] = {
     "keep_memory": "Memory kept",
     "tf32": "Rounded to TF32",
 }
-# Packages that name what a backend is, by backend: the framework, then the Keras above it.
-_FRAMEWORKS: Mapping[str, tuple[str, ...]] = {
-    "tensorflow": ("tensorflow-cpu", "tensorflow", "keras"),
-    "tensorflow1": ("tensorflow", "keras"),
-    "jax": ("jax", "keras"),
-    "torch": ("torch", "keras"),
-    "theano": ("theano", "keras"),
-}
-_PACKAGES = re.compile(
-    r"(keras|tensorflow|jax|torch|theano|numpy|scipy|h5py|ml[-_]dtypes|pytensor|nvidia|triton).*",
-    re.IGNORECASE,
-)
+# Beginnings of the names of packages that decide what is computed, beside the backends' own.
+_PACKAGES = ("numpy", "scipy", "h5py", "ml-dtypes", "ml_dtypes", "pytensor", "nvidia", "triton")
 
 
 def items(contents: Contents) -> Iterator[Item]:
@@ -178,7 +167,8 @@ def framework(contestant: Contestant) -> str:
         str(package).lower().replace("_", "-"): str(version)
         for package, version in (contestant.observed.get("versions") or {}).items()
     }
-    names = [name for name in _FRAMEWORKS.get(contestant.backend, ()) if name in seen]
+    brought = registry.backends().get(contestant.backend)
+    names = [name for name in (brought.record.packages if brought else ()) if name in seen]
     return ", ".join(f"{name} {seen[name]}" for name in names) or NO_VALUE
 
 
@@ -197,11 +187,12 @@ def machines(contents: Contents) -> Table:
 
 def versions(contents: Contents) -> Table:
     """Versions that were seen to run, by environment."""
+    relevant = (*_PACKAGES, *(name for one, _ in registry.backends().values() for name in one.packages))
     found: dict[str, dict[str, set[str]]] = {}
     for environment, _, told in _facts(contents):
         seen = found.setdefault(environment, {})
         for package, version in (told["observed"].get("versions") or {}).items():
-            if _PACKAGES.fullmatch(str(package)):
+            if str(package).lower().startswith(relevant):
                 seen.setdefault(str(package).lower().replace("_", "-"), set()).add(str(version))
     packages = sorted({package for seen in found.values() for package in seen})
     rows = tuple(

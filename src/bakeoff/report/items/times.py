@@ -18,14 +18,6 @@ from bakeoff.report.contents import FAILED
 from bakeoff.report.item import Item, Table, numbers, words
 from bakeoff.report.items.words import estimate, interval_text, main_race, slug
 
-SUMMARY_METRICS = (
-    *("train_s", "wall_s", "evaluation_s", "first_step_s", "user_s", "system_s", "device_s"),
-    *("throughput_images_per_s", "final_validation_error", "peak_memory_bytes", "device_peak_memory_bytes"),
-)
-TIMES = ("train_s", "wall_s", "user_s", "system_s", "device_s")
-# What includes compilation, where there is any: never averaged over cold and warm compile caches.
-_COMPILING = frozenset({"first_step_s", "wall_s"})
-
 
 def items(section: Section) -> Iterator[Item]:
     """Execution times, and the table of all results."""
@@ -64,15 +56,17 @@ def first_steps(section: Section) -> Iterator[Item]:
 
 
 def execution_times(
-    runs: pl.DataFrame, metrics: Sequence[str] = TIMES, palette: vega.Palette | None = None
+    runs: pl.DataFrame, metrics: Sequence[str] | None = None, palette: vega.Palette | None = None
 ) -> vega.Chart:
-    """Seconds per run, one panel for each metric: every repeat a dot, their mean, its 95 % interval.
+    """What runs took, one panel for each metric: every repeat a dot, their mean, its 95 % interval.
 
+    metrics: None takes those that `bakeoff.metrics` has for this figure: times, and energy.
     Intervals are drawn from three repeats on. Metrics that nobody measured are left out. Runs on a
     disturbed machine are hollow. Of more than 40 repeats the range is drawn instead of the dots.
     """
     runs = vega.named(runs)
     palette = palette or vega.Palette.of_frame(runs)
+    metrics = metrics or [name for name, metric in METRICS.items() if metric.in_figure]
     measured = [name for name in metrics if name in runs.columns and runs[name].is_not_null().any()]
     rows = [
         row
@@ -90,10 +84,10 @@ def execution_times(
         "fill": palette.colour(legend=False),
         "fillOpacity": vega.either("datum.disturbed", 0, 0.4),
         "tooltip": vega.tips(
-            {"contestant": "contestant", "seconds": "shown", "repeat": "num", "disturbed": "disturbed"}
+            {"contestant": "contestant", "value": "shown", "repeat": "num", "disturbed": "disturbed"}
         ),
     }
-    fields = {"contestant": "contestant", "mean, seconds": "shown", "95 % interval": "interval"}
+    fields = {"contestant": "contestant", "mean": "shown", "95 % interval": "interval"}
     tick = {**base, "x": x, "tooltip": vega.tips({**fields, "repeats": "num"})}
     layers = [
         vega.layer("rule", spread, kind="range", strokeWidth=1, opacity=0.6),
@@ -197,8 +191,9 @@ def results(section: Section) -> Table:
     counts = {trial_id: (str(failed), str(skipped)) for trial_id, failed, skipped in counted.iter_rows()}
     by_trial = {one.trial_id: section.runs.filter(trial_id=one.trial_id) for one in section.contestants}
     parts = ("mean", "low", "high", "sd", "minimum", "maximum")
-    for name in SUMMARY_METRICS:
-        metric = METRICS[name]
+    for name, metric in METRICS.items():
+        if not metric.in_summary:
+            continue
         samples = [
             (label, contestant, stats.summarize(values, bounds=metric.bounds))
             for contestant in section.contestants
@@ -227,7 +222,7 @@ def results(section: Section) -> Table:
 def _samples(runs: pl.DataFrame, contestant: Contestant, column: str) -> list[tuple[str, list[float]]]:
     """One sample of a metric; of what includes compilation one for each state of the compile cache."""
     states = [state for state in ("cold", "warm") if state in runs["cache"].to_list()]
-    if column not in _COMPILING or not states:
+    if not METRICS[column].includes_compilation or not states:
         return [(contestant.name, _values(runs, column))]
     return [
         (

@@ -10,8 +10,8 @@ import polars as pl
 
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, NO_VALUE, RATIO, Metric
-from bakeoff.races.frames import backend_rank
 from bakeoff.races.marks import Label
+from bakeoff.registry import backend_rank
 from bakeoff.report import vega
 from bakeoff.report.items.cluster.runs import Between, Cluster, Entrant
 from bakeoff.report.items.words import interval_text
