@@ -8,7 +8,6 @@ travels in the chart's ``usermeta``.
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -359,11 +358,6 @@ def named(frame: pl.DataFrame) -> pl.DataFrame:
     if "contestant" not in frame.columns:
         frame = frame.with_columns(contestant=pl.col("label"))
     return frame.filter(pl.col("status") == "ok") if "status" in frame.columns else frame
-
-
-def expression(value: Any) -> str:
-    """A value in Vega's expressions."""
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _clean(rows: Rows | pl.DataFrame) -> list[dict[str, Any]]:

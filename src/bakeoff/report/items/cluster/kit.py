@@ -139,9 +139,3 @@ def rows_chart(
     y = vega.rows_of(field, names, labelLimit=330)
     placed = [{**one, "encoding": {"y": y, **one["encoding"]}} for one in layers]
     return vega.chart(placed, rows, height=step * max(1, len(names)), room=room, switch=switch)
-
-
-def part_fill(titles: Sequence[str], colours: Mapping[str, str]) -> vega.Spec:
-    """The fill of parts, in this order. colours: by title."""
-    scale = {"domain": list(titles), "range": [colours[title] for title in titles]}
-    return vega.nominal("part", scale=scale, sort=None, legend={"symbolType": "square"})

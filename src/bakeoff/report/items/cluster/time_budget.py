@@ -168,8 +168,9 @@ def budget_chart(budget: pl.DataFrame) -> vega.Chart:
     )
 
 
-def part_fill(titles: list[str]) -> dict[str, object]:
+def part_fill(titles: list[str]) -> vega.Spec:
     """The fill of these parts, in this order."""
     colours = {TITLES[part]: both[0] for part, both in PART_COLOURS.items()}
     spare = itertools.cycle(vega.SPARE_COLOURS)
-    return kit.part_fill(titles, {title: colours.get(title) or next(spare)[0] for title in titles})
+    scale = {"domain": titles, "range": [colours.get(title) or next(spare)[0] for title in titles]}
+    return vega.nominal("part", scale=scale, sort=None, legend={"symbolType": "square"})

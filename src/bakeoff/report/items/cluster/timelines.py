@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -118,7 +119,7 @@ def timeline(tasks: pl.DataFrame, executors: pl.DataFrame, task_cpus: int = 1) -
     step = 18 if len(rows) <= 24 else 13 if len(rows) <= 60 else 9
     tops = rows.filter(pl.col("executor") != pl.col("executor").shift(fill_value=""))["lane"].to_list()
     # The executor is named once, in its first lane.
-    label = f"indexof({vega.expression(tops)}, datum.value) < 0 ? split(datum.value, ' · ')[1] : datum.value"
+    label = f"indexof({json.dumps(tops, ensure_ascii=False)}, datum.value) < 0 ? split(datum.value, ' · ')[1] : datum.value"
     y = vega.nominal(
         "lane",
         scale={"domain": rows["lane"].to_list(), "paddingInner": 0.2, "paddingOuter": 0.1},
@@ -141,7 +142,7 @@ def timeline(tasks: pl.DataFrame, executors: pl.DataFrame, task_cpus: int = 1) -
     well = "datum.status == 'ok'"
     if drawn:
         whole = vega.layer("bar", {"fill": fill, **span("launched", "finished")}, when=well, aria=False)
-        titles = vega.expression({part: TITLES[part] for part in drawn})
+        titles = json.dumps({part: TITLES[part] for part in drawn})
         whole["transform"].append({"calculate": f"({titles})[datum.base]", "as": "part"})
         layers.append(whole)
     for start, part in itertools.pairwise(["launched", *measured]):
