@@ -119,7 +119,8 @@ def timeline(tasks: pl.DataFrame, executors: pl.DataFrame, task_cpus: int = 1) -
     step = 18 if len(rows) <= 24 else 13 if len(rows) <= 60 else 9
     tops = rows.filter(pl.col("executor") != pl.col("executor").shift(fill_value=""))["lane"].to_list()
     # The executor is named once, in its first lane.
-    label = f"indexof({json.dumps(tops, ensure_ascii=False)}, datum.value) < 0 ? split(datum.value, ' · ')[1] : datum.value"
+    known = json.dumps(tops, ensure_ascii=False)
+    label = f"indexof({known}, datum.value) < 0 ? split(datum.value, ' · ')[1] : datum.value"
     y = vega.nominal(
         "lane",
         scale={"domain": rows["lane"].to_list(), "paddingInner": 0.2, "paddingOuter": 0.1},
