@@ -44,7 +44,7 @@ OF_SECTIONS: tuple[Callable[[Section], Iterator[Item]], ...] = (
 # Of each section with distributed runs.
 OF_CLUSTERS: tuple[Callable[[Cluster], Iterator[Item]], ...] = (
     *(totals.items, comparisons.one_machine, comparisons.layouts, time_budget.items, tasks.items),
-    *(timelines.items, accounts.processes, accounts.starts, comparisons.growth, accounts.samples),
+    *(timelines.items, accounts.processes, comparisons.growth, accounts.samples),
     accounts.elephas,
 )
 # Of the whole study.

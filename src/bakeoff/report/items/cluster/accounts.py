@@ -1,4 +1,4 @@
-"""What a cluster did besides: driver and executors, cold starts, samples, and what Elephas does."""
+"""What a cluster did besides: driver and executors, their starts, samples, and what Elephas does."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from bakeoff import stats
 from bakeoff.metrics import METRICS, NO_VALUE
 from bakeoff.races.definitions import DIFFERENT, SAME, Certified
 from bakeoff.races.frames import short_of_samples
 from bakeoff.races.marks import Label, Mark
 from bakeoff.report.item import Column, Item, Table, numbers, words
 from bakeoff.report.items.cluster import kit, sentences
-from bakeoff.report.items.cluster.runs import EXECUTORS, Cluster
+from bakeoff.report.items.cluster.runs import Cluster
 from bakeoff.report.items.words import interval_text, slug
 
 _BESIDE: tuple[tuple[str, str, str], ...] = (
@@ -23,7 +22,10 @@ _BESIDE: tuple[tuple[str, str, str], ...] = (
     ("context_phase_s", "Application launched, executors registered (s)", "task_s"),
     ("parallelize_phase_s", "Data handed over (s)", "task_s"),
     ("warm_up_phase_s", "Warm-up (s)", "task_s"),
-    ("train_s", "Training: the calls of fit (s)", "task_s"),
+    ("worker_start_s", "Python workers started, per slot (s)", "task_s"),
+    ("import_s", "Imports, per slot (s)", "task_s"),
+    ("build_s", "Models built, per slot (s)", "task_s"),
+    ("train_s", "Training: the calls of fit, with these three (s)", "task_s"),
     ("evaluation_s", "Evaluation on the driver (s)", "task_s"),
     ("driver_alone_s", "No task running: the driver alone (s)", "task_s"),
     ("cluster_end_phase_s", "Cluster stopped, after the total (s)", "task_s"),
@@ -43,16 +45,9 @@ _BESIDE: tuple[tuple[str, str, str], ...] = (
 
 
 def processes(cluster: Cluster) -> Iterator[Item]:
-    """Driver against executors, Python against JVM."""
-    remarks = tuple(sentences.retries(cluster))
+    """Driver against executors, Python against JVM, cold executors against warm ones."""
+    remarks = (*sentences.warmth(cluster), *sentences.retries(cluster))
     yield Item("processes", "Driver, executors, Python, JVM", remarks=remarks, table=beside(cluster))
-
-
-def starts(cluster: Cluster) -> Iterator[Item]:
-    """Cold executors against warm ones."""
-    yield Item(
-        "cold-start", "Cold start", remarks=tuple(sentences.warmth(cluster)), table=cold_start(cluster)
-    )
 
 
 def samples(cluster: Cluster) -> Iterator[Item]:
@@ -69,7 +64,8 @@ def elephas(cluster: Cluster) -> Iterator[Item]:
 def beside(cluster: Cluster) -> Table:
     """Driver against executors, Python against JVM, memory, retries."""
     runs = cluster.runs.with_columns(
-        python_in_run=pl.when(pl.col("run_s") > 0).then(pl.col("python_s") / pl.col("run_s"))
+        pl.col("worker_start_s", "import_s", "build_s") / pl.col("slots"),
+        python_in_run=pl.when(pl.col("run_s") > 0).then(pl.col("python_s") / pl.col("run_s")),
     )
     rows: list[tuple[str, ...]] = []
     entrants = kit.by_layout(cluster)
@@ -91,30 +87,6 @@ def beside(cluster: Cluster) -> Table:
         tuple(rows),
         grouped=True,
         remark="Spark's own CPU time counts the JVM's threads alone. Memory: the highest of any executor.",
-    )
-
-
-def cold_start(cluster: Cluster) -> Table:
-    """What starting costs: before training, and in its tasks, by cold and warm executors."""
-    entrants = kit.by_layout(cluster)
-    in_tasks = ("worker_start_s", "import_s", "build_s")
-    columns = ("cluster_phase_s", "context_phase_s", "warm_up_phase_s", *in_tasks, "train_s")
-    means = []
-    for one in entrants:
-        runs = cluster.of(one).with_columns(pl.col(in_tasks) / pl.col("slots"))
-        means.append([stats.summarize(runs[column].drop_nulls().to_list()).mean for column in columns])
-    texts = iter(METRICS["task_s"].texts([value for row in means for value in row]))
-    rows = [
-        (one.at, str(one.settings.get(EXECUTORS) or NO_VALUE), *(next(texts) for _ in columns))
-        for one in entrants
-    ]
-    headings = ("Start of the cluster", "Launch of the application", "Warm-up")
-    per_slot = ("Python workers, per slot", "Imports, per slot", "Models built, per slot")
-    return Table(
-        f"cold-start-{slug(cluster.section.title)}",
-        f"Cold start on {cluster.section.title}: mean seconds",
-        (*words("Contestant", "Executors"), *numbers(*headings, *per_slot, "Training, with these three")),
-        tuple(rows),
     )
 
 
