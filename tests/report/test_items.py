@@ -402,5 +402,5 @@ def test_the_methods_paragraph_has_the_studys_own_numbers(race: Callable[..., Fr
     text = methods_paragraph(contents)
     assert "jax (jax 0.10.2, keras 3.15.1) and torch" in text and "2026" in text
     assert "12 training runs of 3 epochs, 6 for each" in text
-    assert "1 of 1 comparisons were decided" in text and "Of 1 pairs, 0 were certified" in text
+    assert "decided: 1 of 1." in text and "Of 1 pairs, 0 were certified" in text
     assert "year = {2026}" in bibtex(contents)

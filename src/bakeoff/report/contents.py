@@ -76,7 +76,7 @@ def _notes(sections: Sequence[Section], frames: Frames) -> tuple[str, ...]:
             ),
             *_epoch_notes(section),
         ]
-    return tuple(notes)
+    return (*notes, *_system_time(sections))
 
 
 def _first_images(section: Section) -> list[str]:
@@ -129,8 +129,6 @@ def _epoch_notes(section: Section) -> list[str]:
                 "autotuner to wake. Users get this, so it is in the figures."
             )
         found += _warm_up(f"On {section.title} {contestant.name}", times)
-        if contestant.trial_id not in spread and not contestant.asked.get("keep_memory"):
-            found += _system_time(f"On {section.title} {contestant.name}", epochs)
         strange = epochs.filter(~pl.col("validation_loss").is_finite())["run_id"].n_unique()
         if strange:
             found.append(
@@ -140,13 +138,22 @@ def _epoch_notes(section: Section) -> list[str]:
     return found
 
 
-def _system_time(who: str, epochs: pl.DataFrame) -> list[str]:
-    """That the system takes much of the training, and what helps."""
-    user, system = (float(epochs[column].drop_nulls().to_numpy().sum()) for column in ("user_s", "system_s"))
-    if not system or system < _MUCH_SYSTEM_TIME * (user + system):
+def _system_time(sections: Sequence[Section]) -> list[str]:
+    """Who spends much of its training in the system, and what helps."""
+    found = []
+    for section in sections:
+        spread = set(distributed(section.runs)["trial_id"])
+        for one in section.races[0].contestants:
+            if one.trial_id in spread or one.asked.get("keep_memory"):
+                continue
+            epochs = section.epochs.filter(contestant=one.name)
+            user, system = (float(epochs[of].drop_nulls().to_numpy().sum()) for of in ("user_s", "system_s"))
+            if system and system >= _MUCH_SYSTEM_TIME * (user + system):
+                found.append(f"{one.name} on {section.title} {percent(system / (user + system))}")
+    if not found:
         return []
     return [
-        f"{who} spends {percent(system / (user + system))} of its CPU time in the system: for memory that is "
+        f"Of their CPU time, these spend much in the system: {', '.join(found)}. That is for memory that is "
         "given back and got anew in every step, or for threads that wake each other. If it is the C library "
         "that gives memory back, keep_memory = true makes it faster and steadier."
     ]

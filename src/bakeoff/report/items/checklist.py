@@ -62,8 +62,7 @@ def _checks(contents: Contents) -> Iterator[Check]:
         f"{_range(repeats)} independent processes for each contestant; a pair's own noise is known from "
         f"{stats.MIN_BLOCKS} on.",
     )
-    alternating = "settings.order" in runs.columns and (runs["settings.order"] == "alternating").any()
-    order = "in turns" if alternating else "in random order"
+    order = _order(runs)
     blocks, num = ok.group_by("block").agg(pl.col("trial_id").n_unique())["trial_id"], len(repeats)
     whole = int((blocks == num).sum())
     yield check(
@@ -93,7 +92,7 @@ def _checks(contents: Contents) -> Iterator[Check]:
         yield check(
             "Are all comparisons decided?",
             decided == len(asked),
-            f"{decided} of {len(asked)}; undecided ones are called so.",
+            f"{_decided(asked)}; undecided ones are called so.",
         )
     idle = [str(one.name) for one in contents.contestants if one.learning.is_nothing]
     learnt = f"Not {', '.join(idle)}, which no verdict counts." if idle else "All did, in most of their runs."
@@ -169,12 +168,13 @@ def methods_paragraph(contents: Contents) -> str:
     sets = ", ".join(dict.fromkeys(map(str, ok["dataset"])))
     blocks = _range(ok.group_by("trial_id").len()["len"].to_list())
     epochs = _range(ok["num_epochs"].to_list())
+    unequal = any(unequal_weights(one, contents.frames) for one in contents.sections)
     said = [
         f"We compared {_listed(names)} on {sets}: {len(ok)} training runs of {epochs} epochs, {blocks} for "
         f"each configuration, on {facts.get('Machine', 'one machine')}"
         + (f", {facts['Measured']}." if "Measured" in facts else "."),
         "Each run was a process of its own in an isolated environment. Runs were blocked: one repeat of "
-        "each configuration in a block, in random order, with the same initial weights.",
+        f"each configuration in a block, {_order(ok)}{'' if unequal else ', with the same initial weights'}.",
     ]
     pairs = [one for section in contents.sections for race in section.races for one in race.comparisons]
     if asked := [one for one in pairs if one.is_asked]:
@@ -194,14 +194,24 @@ def methods_paragraph(contents: Contents) -> str:
 
 def _judged(asked: list[Comparison]) -> str:
     rules = asked[0].verdict.rules
-    decided = sum(one.verdict.is_decided for one in asked)
     together = f", simultaneous for {rules.num_comparisons} comparisons" if rules.num_comparisons > 1 else ""
     return (
         "Training times were compared by their ratio within blocks (geometric mean, "
         f"{100 * rules.confidence:g} % intervals{together}), judged at non-inferior final error with margins "
         f"of {100 * rules.margin:g} % in time and {100 * rules.error_margin:g} percentage points in error; "
-        f"{decided} of {len(asked)} comparisons were decided."
+        f"decided: {_decided(asked)}."
     )
+
+
+def _order(runs: pl.DataFrame) -> str:
+    in_turns = "settings.order" in runs.columns and (runs["settings.order"] == "alternating").any()
+    return "in turns" if in_turns else "in random order"
+
+
+def _decided(asked: list[Comparison]) -> str:
+    decided = sum(one.verdict.is_decided for one in asked)
+    on_time = sum(one.verdict.is_decided_on_time for one in asked if not one.verdict.is_decided)
+    return f"{decided} of {len(asked)}" + (f", and {on_time} on time alone" if on_time else "")
 
 
 def _backends(contents: Contents) -> list[str]:
