@@ -137,7 +137,7 @@ def what_ran(sections: Sequence[Section]) -> Table:
         tuple(tuple(row[index] for index in shown) for row in rows),
         grouped=True,
         remark="As each framework said when asked in the run itself, not as it was told. Every fact is "
-        "under Provenance.",
+        "among “Asked, resolved, observed”.",
     )
 
 
