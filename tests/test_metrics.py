@@ -11,7 +11,7 @@ from bakeoff.events import Handler
 from bakeoff.launchers import fake
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, RATIO, Metric, OfPhase
 from bakeoff.report.figures import execution_times
-from bakeoff.report.tables import summary
+from bakeoff.report.items.times import results
 from bakeoff.store.reader import Reader
 from bakeoff.study import load
 
@@ -90,10 +90,9 @@ def shown(frames: races.Frames) -> tuple[dict[str, str], set[str], set[str]]:
     """Measures beside the verdict, headings of the table of results, panels of the figure of times."""
     (section,) = races.compose(frames)
     (race,) = section.races
-    chart = execution_times(section.runs_of(race)).to_dict()
-    panels = {row["metric"] for rows in chart["datasets"].values() for row in rows}
+    panels = {row["metric"] for row in execution_times(section.runs_of(race)).rows}
     words = dict(races.sentences.measure_words(race.comparisons[0]))
-    return words, {row[0] for row in summary(section).rows}, panels
+    return words, {row[0] for row in results(section).rows}, panels
 
 
 def test_a_quantity_more_is_one_entry_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

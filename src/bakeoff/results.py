@@ -17,59 +17,18 @@ from typing import Any
 
 import polars as pl
 
-from bakeoff import races
+from bakeoff import races, report
 from bakeoff.calibration import STUDY as CALIBRATION
-from bakeoff.errors import ReportError, StoreError
+from bakeoff.errors import StoreError
 from bakeoff.races import Comparison, Judgement, Race, Section
-from bakeoff.report import figures
+from bakeoff.report.contents import compose
+from bakeoff.report.formats.figures import with_marks
+from bakeoff.report.items import parts
+from bakeoff.report.vega import Chart
 from bakeoff.store.reader import Reader
 
 # What of a run a record of facts tells; see docs/store.md.
 _STAGES = ("asked", "resolved", "observed")
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A figure of a study. A notebook shows it as SVG, which needs no network and no script.
-
-    name: for file names. altair: the Altair chart, to change it or to show it interactively.
-    """
-
-    name: str
-    altair: figures.Figure
-
-    @property
-    def svg(self) -> str:
-        """The figure as an SVG document."""
-        import vl_convert
-
-        return vl_convert.vegalite_to_svg(figures.standalone(self.altair), format_locale=figures.LOCALE)
-
-    def save(self, path: str | Path) -> Path:
-        """Write it in the format that the file's name ends in: ``.svg``, ``.png`` or ``.html``; its path.
-
-        Raises:
-            ReportError: the name ends in something else.
-        """
-        import vl_convert
-
-        target, spec = Path(path), figures.standalone(self.altair)
-        match target.suffix.lower():
-            case ".svg":
-                target.write_text(self.svg, encoding="utf-8")
-            case ".png":
-                target.write_bytes(vl_convert.vegalite_to_png(spec, scale=2, format_locale=figures.LOCALE))
-            case ".html":  # with all scripts inside
-                target.write_text(vl_convert.vegalite_to_html(spec, bundle=True), encoding="utf-8")
-            case other:
-                raise ReportError(
-                    f"{path}: expected a name that ends in .svg, .png or .html; got {other or 'no ending'}",
-                    "Name the file charts.svg, for instance.",
-                )
-        return target
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"image/svg+xml": self.svg, "text/plain": self.name}
 
 
 @dataclass(frozen=True)
@@ -91,7 +50,9 @@ class Charts(Mapping[str, Chart]):
         return len(self.by_name)
 
     def _repr_html_(self) -> str:
-        return "\n".join(f"<h4>{html.escape(name)}</h4>\n{chart.svg}" for name, chart in self.items())
+        return "\n".join(
+            f"<h4>{html.escape(name)}</h4>\n{chart._repr_svg_()}" for name, chart in self.items()
+        )
 
 
 @dataclass(frozen=True)
@@ -172,13 +133,17 @@ class Results:
         return self.compare(study).frame
 
     def charts(self, study: str | None = None) -> Charts:
-        """Ratios of times, times, and errors over epochs and over time: for each data set, by name."""
-        drawn = {
-            name: chart
-            for section in self.compare(study).judgement.sections
-            for name, chart in _drawn(section, section.races[0])
-        }
-        return Charts({name: Chart(name, chart) for name, chart in drawn.items()})
+        """The figures of the report by name, data set by data set, marks behind the names that have some."""
+        with Reader(self.path) as reader:
+            contents = compose(report.read(reader, study or _last(reader)))
+        return Charts(
+            {
+                f"{part.title}: {item.title}": Chart(with_marks(item.draw(), item.labels))
+                for part in parts(contents)
+                for item in part.items
+                if item.draw
+            }
+        )
 
     def runs(self, study: str | None = None) -> pl.DataFrame:
         """One row per run, with its settings, how it ended, and totals over its epochs."""
@@ -302,24 +267,6 @@ def _last(reader: Reader) -> str:
 
 def _place(section: Section, race: Race) -> str:
     return section.title + (f" ({race.setting})" if race.setting else "")
-
-
-def _drawn(section: Section, race: Race) -> Iterator[tuple[str, figures.Figure]]:
-    """The charts of a section's main race, by name."""
-    runs, epochs = section.runs_of(race), section.epochs_of(race)
-    palette = figures.Palette.of((one.short, one.backend) for one in race.contestants)
-    ratios = [
-        (one.first.short, one.second.short, one.verdict)
-        for one in race.comparisons
-        if one.is_asked and one.verdict.time.ratio is not None
-    ]
-    if ratios:
-        yield f"{section.title}: ratios of times", figures.time_ratios(ratios)
-    if len(runs):
-        yield f"{section.title}: times", figures.execution_times(runs, palette=palette)
-    if len(epochs):
-        yield f"{section.title}: error per epoch", figures.error_per_epoch(epochs, palette)
-        yield f"{section.title}: error against time", figures.error_against_time(epochs, palette)
 
 
 def _leaves(facts: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str | None]]:

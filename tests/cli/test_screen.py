@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from bakeoff.cli.summary import lines
 from bakeoff.races.marks import Label, Mark
-from bakeoff.report.screen import Cell, Grid, Screen, Tone, Words
+from bakeoff.report.formats.terminal import lines
+from bakeoff.report.item import Tone
+from bakeoff.report.items.summary import Cell, Grid, Screen, Words
 from bakeoff.stats import TimeRatio
 
 SCREENS = Path(__file__).parent / "screens"

@@ -118,6 +118,9 @@ def test_every_command_shows_titles_and_file_names_as_they_are(program: Any) -> 
     program("show", "--warnings")
     program("studies")
     program("report", "--tables", "md,tex")
+    checklist = program("report", "--checklist").stdout
+    assert checklist.startswith("- [ ] unknown: **Do the compared programs train the same thing?**")
+    assert TITLE not in checklist and "- [x] **Can it be repeated?** bakeoff run mine.toml" in checklist
     assert program("plan", "[0].toml").stdout.startswith(f"{TITLE} ([0])"), "named by its file"
 
 

@@ -217,17 +217,21 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("pages")
 
 
-DRAWN = "[...document.querySelectorAll('.chart')].every(chart => chart.dataset.state === 'drawn')"
+SHOWN = "[...document.querySelectorAll('.chart')].filter(chart => chart.offsetParent)"
+DRAWN = f"{SHOWN}.every(chart => chart.dataset.state === 'drawn')"
+CHOICES = "[...document.querySelectorAll('[data-choose]')]"
 
 
 def look(browser: Browser, page: Path, width: int, dark: bool) -> None:
     """Read the page as a person does: open, scroll through; nothing may be amiss."""
     browser.open(page, width=width, dark=dark)
-    browser.scroll_through()
-    browser.until(DRAWN)
+    for number in range(max(1, browser.evaluate(f"{CHOICES}.length"))):
+        browser.evaluate(f"{CHOICES}[{number}]?.click()")
+        browser.scroll_through()
+        browser.until(DRAWN)
+        assert browser.evaluate("document.documentElement.scrollWidth") <= width
     assert browser.errors == []
     assert [url for url in browser.requests if not url.startswith(("file:", "data:", "blob:"))] == []
-    assert browser.evaluate("document.documentElement.scrollWidth") <= width
     empty = (
         "[...document.querySelectorAll('.chart')].filter(c => !c.querySelector('svg path[d]')).map(c => c.id)"
     )
@@ -249,7 +253,7 @@ def test_every_figure_is_drawn(
     if not page.exists():
         render(race(datasets=("mnist", "cifar10"), epochs=60, repeats=3), page)
     look(browser, page, width, dark)
-    assert browser.evaluate("document.querySelectorAll('.chart').length") == 19
+    assert browser.evaluate("document.querySelectorAll('.chart').length") == 1 + 2 * 8
     assert browser.evaluate("document.documentElement.dataset.theme") == ("dark" if dark else "light")
 
 
@@ -276,7 +280,7 @@ def test_distributed_runs_are_drawn(browser: Browser, pages: Path, width: int, d
         ]
         render(spread_study.frames(pages / "spread.sqlite", trials), page)
     look(browser, page, width, dark)
-    drawn = browser.evaluate("[...document.querySelectorAll('#section-1-cluster .chart')].length")
+    drawn = browser.evaluate("[...document.querySelectorAll('#section-mnist-cluster .chart')].length")
     assert drawn == 5 + 4  # totals, tasks, budget, speed-up, data scale; and four timelines
 
 
@@ -312,7 +316,7 @@ def test_the_page_can_be_used(browser: Browser, pages: Path, race: Callable[...,
     look(browser, render(race(epochs=20), pages / "used.html"), 1200, False)
 
     # Another scale: the axis gets other numbers.
-    figure = "document.getElementById('figure-4')"
+    figure = "document.getElementById('figure-section-mnist-error')"
     labels = f"{figure}.querySelector('svg').textContent"
     before = browser.evaluate(labels)
     browser.evaluate(f"{figure}.parentElement.querySelector('.scale').click()")
@@ -336,6 +340,40 @@ def test_the_page_can_be_used(browser: Browser, pages: Path, race: Callable[...,
     browser.until("document.documentElement.dataset.theme === 'dark'")
     browser.until(DRAWN)
     assert browser.errors == []
+
+
+@pytest.mark.slow
+def test_a_page_of_three_data_sets_is_short_and_switches(
+    browser: Browser, pages: Path, race: Callable[..., Frames]
+) -> None:
+    frames = race(datasets=("mnist", "fashion_mnist", "cifar10"), epochs=2, repeats=2)
+    look(browser, render(frames, pages / "three.html"), 1440, False)
+    assert browser.evaluate("document.documentElement.scrollHeight") <= 8000
+    assert browser.evaluate("document.querySelector('.chart').getBoundingClientRect().bottom + scrollY") < 900
+    shown = (
+        "[...document.querySelectorAll('section.part[data-section]')].filter(p => !p.hidden).map(p => p.id)"
+    )
+    assert browser.evaluate(shown) == ["section-cifar10"], "the one chosen last"
+    browser.evaluate("location.hash = '#section-mnist-times'")
+    browser.until(f"{shown}[0] === 'section-mnist'")
+
+    # A table as CSV, with what spans rows in each of them.
+    browser.evaluate(
+        "window.made = []; URL.createObjectURL = (blob) => { window.made.push(blob); return '#'; }"
+    )
+    browser.evaluate("document.querySelector('[data-table=\"table-summary-mnist\"]').click()")
+    lines = browser.evaluate("window.made[0].text()").splitlines()
+    assert lines[0].startswith("Metric,Contestant,Repeats,Mean,95 % interval")
+    assert sum(line.startswith("Training time (s),") for line in lines) == 4
+    browser.evaluate("document.querySelector('[data-figure=\"figure-section-mnist-error\"]').click()")
+    lines = browser.evaluate("window.made[1].text()").splitlines()
+    assert "contestant" in lines[0].split(",") and len(lines) == 1 + 4 * 2
+
+    # On paper everything is open.
+    browser.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert browser.evaluate("document.querySelectorAll('details:not([open])').length") == 0
+    browser.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert browser.evaluate("document.querySelectorAll('details.table[open]').length") == 0
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakeoff.report.cluster.budget import PARTS, driver_alone_s, largest_avoidable, spent
+from bakeoff.report.items.cluster.budget import PARTS, driver_alone_s, largest_avoidable, spent
 
 SECONDS = (
     *("run_s", "deserialize_s", "serialize_s", "getting_result_s", "scheduler_delay_s", "gc_s"),

@@ -18,9 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff import stats
-from bakeoff.report import figures as plain_figures
-from bakeoff.report.cluster import figures
-from bakeoff.report.cluster.budget import PARTS, TITLES
+from bakeoff.report import figures, vega
+from bakeoff.report.formats.figures import LOCALE
+from bakeoff.report.items.cluster import kit, time_budget
+from bakeoff.report.items.cluster.budget import PARTS, TITLES
+from bakeoff.report.items.cluster.timelines import lanes
 from bakeoff_worker.records import ExecutorRecord, TaskRecord
 
 # Contrast and colour blindness as for the other figures.
@@ -111,12 +113,11 @@ def epochs_of_tasks(num_executors: int, num_cores: int, num_epochs: int) -> pl.D
 
 def data_of(chart: Any, *columns: str) -> list[dict[str, Any]]:
     """The rows that a chart draws from, of the frame that has all these columns."""
-    rows = [row for rows in chart.to_dict()["datasets"].values() for row in rows]
-    return [row for row in rows if set(columns) <= set(row)]
+    return [row for row in chart.rows if set(columns) <= set(row)]
 
 
 def layers_of(chart: Any, mark: str) -> list[dict[str, Any]]:
-    return [layer for layer in chart.to_dict()["layer"] if layer["mark"]["type"] == mark]
+    return [layer for layer in chart.spec["layer"] if layer["mark"]["type"] == mark]
 
 
 # ---- lanes --------------------------------------------------------------------------------------
@@ -131,7 +132,7 @@ def some_tasks(draw: st.DrawFn) -> list[TaskRecord]:
 
 @given(some_tasks())
 def test_no_two_tasks_of_a_lane_overlap_and_no_lane_is_more_than_needed(found: list[TaskRecord]) -> None:
-    placed = figures.lanes(tasks_of(*found))
+    placed = lanes(tasks_of(*found))
     assert placed["task_id"].to_list() == [one.task_id for one in found]
     for _, lane in placed.group_by("lane"):
         times = sorted(lane.select("launched_s", "finished_s").iter_rows())
@@ -147,7 +148,7 @@ def test_no_two_tasks_of_a_lane_overlap_and_no_lane_is_more_than_needed(found: l
 @given(some_tasks(), st.randoms(use_true_random=False))
 def test_lanes_do_not_depend_on_the_order_of_the_rows(found: list[TaskRecord], random: Any) -> None:
     shuffled = random.sample(found, len(found))
-    first, second = (figures.lanes(tasks_of(*order)).sort("task_id") for order in (found, shuffled))
+    first, second = (lanes(tasks_of(*order)).sort("task_id") for order in (found, shuffled))
     assert first["lane"].to_list() == second["lane"].to_list()
 
 
@@ -158,17 +159,17 @@ def test_a_lane_says_executor_and_core() -> None:
         task(4, 6, executor="3"),
         task(1, 2, executor="driver"),
     ]
-    lanes = figures.lanes(tasks_of(*found))["lane"].to_list()
-    assert sorted(lanes[:2]) == ["executor 3 · core 1", "executor 3 · core 2"]
-    assert lanes[2:] == [lanes[1], "driver · core 1"]
-    assert figures.lanes(tasks_of(*found), task_cpus=2)["lane"][3] == "driver · slot 1"
+    places = lanes(tasks_of(*found))["lane"].to_list()
+    assert sorted(places[:2]) == ["executor 3 · core 1", "executor 3 · core 2"]
+    assert places[2:] == [places[1], "driver · core 1"]
+    assert lanes(tasks_of(*found), task_cpus=2)["lane"][3] == "driver · slot 1"
 
 
 def test_a_task_without_a_time_has_no_lane_and_is_not_drawn() -> None:
     frame = tasks_of(task(1, 2), task(1, 3)).with_columns(
         finished_s=pl.when(pl.col("finished_s") == 3).then(None).otherwise("finished_s")
     )
-    assert figures.lanes(frame)["lane"].to_list() == ["executor 0 · core 1", None]
+    assert lanes(frame)["lane"].to_list() == ["executor 0 · core 1", None]
     assert len(data_of(figures.timeline(frame, cluster()), "task")) == 1
 
 
@@ -193,8 +194,8 @@ def test_parts_that_nobody_measured_are_no_layer_and_no_word_of_the_legend() -> 
     with_it = figures.timeline(tasks_of(split(10, 30, exchange_s=0.25)), cluster())
     assert [row["exchange"] for row in data_of(with_it, "task")] == [44.0]
     assert data_of(without, "exchange") == []
-    assert TITLES["exchange"] in json.dumps(with_it.to_dict())
-    assert TITLES["exchange"] not in json.dumps(without.to_dict())
+    assert TITLES["exchange"] in json.dumps(with_it.spec)
+    assert TITLES["exchange"] not in json.dumps(without.spec)
 
 
 def test_no_part_outlasts_its_task() -> None:
@@ -291,7 +292,7 @@ def test_a_thousand_bars_are_all_there_and_of_a_size_that_a_page_can_hold() -> N
     chart = figures.timeline(epochs_of_tasks(4, 5, 50), cluster(4, 5))
     assert len(data_of(chart, "task")) == 1000
     assert len({row["lane"] for row in data_of(chart, "task")}) == 20
-    assert len(json.dumps(chart.to_dict())) < 400_000
+    assert len(json.dumps(chart.spec)) < 400_000
 
 
 def test_a_readers_frame_with_the_runs_own_status_beside_the_tasks_does_as_well() -> None:
@@ -299,7 +300,7 @@ def test_a_readers_frame_with_the_runs_own_status_beside_the_tasks_does_as_well(
     reader = records.rename({"status": "task_status", "attempt": "task_attempt"}).with_columns(
         status=pl.lit("failed"), attempt=pl.lit(0)
     )
-    first, second = (figures.timeline(frame, cluster()).to_dict() for frame in (records, reader))
+    first, second = (figures.timeline(frame, cluster()).spec for frame in (records, reader))
     assert first["datasets"] == second["datasets"]
 
 
@@ -328,7 +329,7 @@ def test_a_budget_is_stacked_in_its_order_to_a_hundred_percent() -> None:
     ]
     first = next(row for row in rows if row["contestant"] == "b")
     assert (first["shown"], first["core_s"], first["label"]) == ("50.0 %", "500", 50)
-    chart = figures.time_budget(budget).to_dict()
+    chart = figures.time_budget(budget).spec
     assert chart["layer"][0]["encoding"]["y"]["sort"] == ["b", "a"]
 
 
@@ -340,7 +341,7 @@ def test_parts_without_time_are_left_out() -> None:
 
 @pytest.mark.parametrize(("width", "numbers"), [(640, ["60 %", "36 %"]), (90, ["60 %"])])
 def test_a_number_is_written_where_it_fits(width: int, numbers: list[str]) -> None:
-    spec = figures.time_budget(budget_of({"a": {"training": 0.6, "import": 0.36, "gc": 0.04}})).to_dict()
+    spec = figures.time_budget(budget_of({"a": {"training": 0.6, "import": 0.36, "gc": 0.04}})).spec
     svg = vl_convert.vegalite_to_svg({**spec, "width": width}, show_warnings=True)
     assert re.findall(r">(\d+ %)<", svg) == numbers
 
@@ -348,7 +349,7 @@ def test_a_number_is_written_where_it_fits(width: int, numbers: list[str]) -> No
 def test_a_budget_may_name_its_parts_or_title_them_or_have_parts_of_its_own() -> None:
     named = budget_of({"a": {"training": 0.5, "import": 0.3, "lunch": 0.2}})
     titled = named.with_columns(pl.col("part").replace(TITLES))
-    first, second = (figures.time_budget(frame).to_dict() for frame in (named, titled))
+    first, second = (figures.time_budget(frame).spec for frame in (named, titled))
     assert first["datasets"] == second["datasets"]
     scale = first["layer"][0]["encoding"]["fill"]["scale"]
     assert scale["domain"] == ["Training", "Importing the framework", "lunch"]
@@ -473,7 +474,7 @@ def test_speed_up_is_filled_where_its_interval_excludes_one() -> None:
 def axis_of(chart: Any) -> list[float]:
     (domain,) = {
         tuple(layer["encoding"]["x"]["scale"]["domain"])
-        for layer in chart.to_dict()["layer"]
+        for layer in chart.spec["layer"]
         if "scale" in layer["encoding"].get("x", {})
     }
     return list(domain)
@@ -533,18 +534,18 @@ def test_data_scale_has_a_line_per_contestant_and_layout_one_machine_among_them(
 
 
 def test_data_scale_has_two_logarithmic_axes_and_looks_that_tell_lines_apart() -> None:
-    chart = figures.data_scale(SCALES).to_dict()
+    chart = figures.data_scale(SCALES).spec
     (points,) = [layer["encoding"] for layer in chart["layer"] if layer["mark"]["type"] == "point"]
     assert points["x"]["scale"]["type"] == points["y"]["scale"]["type"] == "log"
     assert points["x"]["axis"]["values"] == [1, 4]
     looks = list(zip(points["color"]["scale"]["range"], points["shape"]["scale"]["range"], strict=True))
     assert points["color"]["scale"]["domain"] == points["shape"]["scale"]["domain"]
     assert len(set(looks)) == 3
-    assert looks[0][0] == looks[1][0] == plain_figures.BACKEND_COLOURS["theano"][0]
+    assert looks[0][0] == looks[1][0] == vega.looks()["theano"].colour
 
 
 def test_the_guide_rises_in_proportion() -> None:
-    chart = figures.data_scale(SCALES).to_dict()
+    chart = figures.data_scale(SCALES).spec
     (guide,) = [rows for rows in chart["datasets"].values() if "words" in rows[0]]
     assert [row["train_s"] / row["data_scale"] for row in guide] == pytest.approx([1.4, 1.4, 1.4])
 
@@ -591,9 +592,10 @@ CHARTS = charts()
 def test_charts_obey_the_schema_and_draw_without_a_warning(
     name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    spec = CHARTS[name]().to_dict(validate=True)
+    spec = CHARTS[name]().spec
     json.dumps(spec, allow_nan=False)
-    svg = vl_convert.vegalite_to_svg(spec, show_warnings=True, format_locale=plain_figures.LOCALE)
+    alt.Chart.from_dict({**spec}, validate=True)
+    svg = vl_convert.vegalite_to_svg(spec, show_warnings=True, format_locale=LOCALE)
     assert "NaN" not in svg
     assert "undefined" not in svg
     assert capfd.readouterr().err == ""
@@ -612,7 +614,7 @@ def test_a_warning_would_be_seen(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_tooltip_of_a_task_says_what_is_known_of_it() -> None:
-    spec = figures.timeline(tasks_of(split(10, 30), task(50, 60, purpose="other")), cluster()).to_dict()
+    spec = figures.timeline(tasks_of(split(10, 30), task(50, 60, purpose="other")), cluster()).spec
     svg = vl_convert.vegalite_to_svg(spec)
     assert "of which: worker start 1.00 · import 2.00 · data 0.50 · build 0.25 · training 30.00" in svg
     assert "seconds: 34.25" in svg
@@ -622,20 +624,20 @@ def test_the_tooltip_of_a_task_says_what_is_known_of_it() -> None:
 # ---- colours ------------------------------------------------------------------------------------
 
 DRAWN = ("worker_start", "import", "data", "build", "training", "warm_up", "exchange", "other")
-STACKED = tuple(figures.PART_COLOURS)
+STACKED = tuple(time_budget.PART_COLOURS)
 
 
 def distance(first: str, second: str, theme: int, blindness: str) -> float:
     matrix = np.array(VISION["BLINDNESS"][blindness])
     seen = [
-        VISION["oklab"](matrix @ VISION["linear"](figures.PART_COLOURS[part][theme]))
+        VISION["oklab"](matrix @ VISION["linear"](time_budget.PART_COLOURS[part][theme]))
         for part in (first, second)
     ]
     return float(np.linalg.norm(seen[0] - seen[1]))
 
 
 def test_every_part_of_the_budget_has_a_colour_in_the_same_order() -> None:
-    assert tuple(figures.PART_COLOURS) == tuple(part.name for part in PARTS)
+    assert tuple(time_budget.PART_COLOURS) == tuple(part.name for part in PARTS)
 
 
 @pytest.mark.parametrize("blindness", VISION["BLINDNESS"])
@@ -664,31 +666,32 @@ def test_parts_stand_out_from_their_page_and_numbers_on_them_can_be_read(
     theme: int, page: str, ink: str
 ) -> None:
     contrast = VISION["contrast"]
-    working = {part: pair[theme] for part, pair in figures.PART_COLOURS.items() if part not in figures.IDLE}
-    working["sign"] = figures.WARNING[theme]
+    working = {
+        part: pair[theme] for part, pair in time_budget.PART_COLOURS.items() if part not in time_budget.IDLE
+    }
+    working["sign"] = kit.WARNING[theme]
     low = {part: contrast(colour, page) for part, colour in working.items() if contrast(colour, page) < 3}
     assert low == {}
-    idle = [figures.PART_COLOURS[part][theme] for part in figures.IDLE]
+    idle = [time_budget.PART_COLOURS[part][theme] for part in time_budget.IDLE]
     assert min(contrast(colour, ink) for colour in idle) > 4.5
     # Idle time recedes: paler than any work, and the less the less could be done about it.
     faint = [contrast(colour, page) for colour in idle]
     assert faint == sorted(faint, reverse=True)
     assert faint[0] < min(contrast(colour, page) for colour in working.values())
-    assert (figures.PAGE[theme], plain_figures.INK[theme]) == (page, ink)
+    assert (kit.PAGE[theme], vega.INK[theme]) == (page, ink)
 
 
 def test_a_dark_page_replaces_each_colour_once() -> None:
     """The page replaces one colour after the other: none may bring in a colour that is replaced later."""
-    together = {**plain_figures.DARK, **figures.DARK}
-    assert set(plain_figures.DARK) & set(figures.DARK) == set()
+    together = {**vega.dark(), **time_budget.DARK}
+    assert set(vega.dark()) & set(time_budget.DARK) == set()
     assert set(together) & set(together.values()) == set()
 
 
 @pytest.mark.parametrize("name", CHARTS)
 def test_every_colour_drawn_has_one_for_dark_pages(name: str) -> None:
-    spec = CHARTS[name]().to_dict()
-    del spec["config"], spec["datasets"]
-    text = json.dumps(spec)
+    spec = CHARTS[name]().spec
+    text = json.dumps({key: value for key, value in spec.items() if key not in ("config", "datasets")})
     drawn = {f"#{part[:6]}" for part in text.split('"#')[1:]}
-    assert drawn - {*plain_figures.DARK, *figures.DARK} == set()
+    assert drawn - {*vega.dark(), *time_budget.DARK} == set()
     assert drawn or name.startswith("empty")

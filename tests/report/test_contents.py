@@ -250,7 +250,7 @@ def test_time_in_the_system_is_told_unless_memory_is_kept(
     epochs = frames.epochs.with_columns(user_s=pl.lit(1 - share), system_s=pl.lit(share))
     runs = frames.runs.with_columns(pl.lit(kept).alias("settings.keep_memory"))
     notes = compose(Frames("", runs, epochs, frames.facts)).notes
-    assert any("jax spends 30 % of its CPU time in the system" in note for note in notes) == told
+    assert any("in the system: jax on mnist 30 %" in note for note in notes) == told
 
 
 def test_losses_that_are_no_number_are_told(race: Callable[..., Frames]) -> None:

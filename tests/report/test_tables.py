@@ -10,19 +10,13 @@ from bakeoff import stats
 from bakeoff.races.sentences import sentence
 from bakeoff.report import Frames, Table, tables, to_latex, to_markdown
 from bakeoff.report.contents import compose
-from bakeoff.report.tables import (
-    Column,
-    disturbed,
-    left_out,
-    plateau_table,
-    plateaus,
-    provenance,
-    summary,
-    troubles,
-    verdicts,
-    versions,
-    warnings,
-)
+from bakeoff.report.item import Column
+from bakeoff.report.items import parts
+from bakeoff.report.items.conditions import provenance, versions
+from bakeoff.report.items.errors import plateau_table, plateaus
+from bakeoff.report.items.times import results
+from bakeoff.report.items.troubles import disturbed, failures, left_out, warnings
+from bakeoff.report.items.verdicts import pairs_table
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
@@ -56,7 +50,7 @@ def test_latex(both: Frames) -> None:
 def test_summary_holds_every_statistic(race: Callable[..., Frames]) -> None:
     frames = race(backends=("jax",), repeats=3)
     (section,) = compose(frames).sections
-    table = summary(section)
+    table = results(section)
     titles = [column.title for column in table.columns]
     assert {"Repeats", "Mean", "Variance", "SD", "Min", "Max", "Failed", "Skipped"} <= set(titles)
     row = dict(zip(titles, table.rows[0], strict=True))
@@ -68,29 +62,29 @@ def test_summary_holds_every_statistic(race: Callable[..., Frames]) -> None:
 
 def test_failures_are_counted_and_enter_no_mean(both: Frames) -> None:
     mnist, cifar = compose(both).sections
-    by_name = {row[1]: row for row in summary(mnist).rows if row[0] == "Training time (s)"}
+    by_name = {row[1]: row for row in results(mnist).rows if row[0] == "Training time (s)"}
     assert by_name["theano"][2] == "6" and by_name["theano"][-2:] == ("1", "0")
-    by_name = {row[1]: row for row in summary(cifar).rows if row[0] == "Training time (s)"}
+    by_name = {row[1]: row for row in results(cifar).rows if row[0] == "Training time (s)"}
     assert by_name["tensorflow"][2] == "6" and by_name["tensorflow"][-2:] == ("0", "1")
 
 
 def test_cold_and_warm_first_steps_share_no_mean(race: Callable[..., Frames]) -> None:
     (section,) = compose(race(repeats=3)).sections
-    rows = {row[1]: row for row in summary(section).rows if row[0] == "First step (s)"}
+    rows = {row[1]: row for row in results(section).rows if row[0] == "First step (s)"}
     assert rows["theano, cold cache"][2] == "1" and rows["theano, warm cache"][2] == "2"
     assert rows["jax"][2] == "3"
 
 
 def test_verdicts_name_every_pair(race: Callable[..., Frames]) -> None:
     (section,) = compose(race()).sections
-    rows = verdicts(section).rows
+    rows = pairs_table(section).rows
     assert len(rows) == 6
     assert rows[0][:3] == ("tensorflow", "torch", "faster")
 
 
 def test_two_repeats_are_too_few_to_say(race: Callable[..., Frames]) -> None:
     (section,) = compose(race(repeats=2)).sections
-    assert {row[2] for row in verdicts(section).rows} == {"too few repeats to say"}
+    assert {row[2] for row in pairs_table(section).rows} == {"too few repeats to say"}
 
 
 def test_a_sentence_says_the_numbers(race: Callable[..., Frames]) -> None:
@@ -119,7 +113,7 @@ def test_one_block_has_no_interval(race: Callable[..., Frames]) -> None:
 
 
 def test_troubles_have_reason_and_last_lines(both: Frames) -> None:
-    rows = troubles(compose(both)).rows
+    rows = failures(compose(both)).rows
     assert rows == (
         ("mnist · theano", "0", "killed", "killed by signal 9", "line one\nline | two"),
         ("cifar10 · tensorflow", "1", "skipped", "no compiler", "–"),
@@ -132,7 +126,7 @@ def test_a_failure_that_was_made_good_says_so(
     frames = race(backends=("jax",), repeats=1)
     first = spoil(frames, 0, "interrupted", "stopped").runs.with_columns(run_id=pl.lit("first"))
     again = Frames("", pl.concat([first, frames.runs]), frames.epochs)
-    assert troubles(compose(again)).rows[0][2] == "interrupted, later ok"
+    assert failures(compose(again)).rows[0][2] == "interrupted, later ok"
 
 
 def test_disturbed_runs_are_flagged(race: Callable[..., Frames]) -> None:
@@ -185,6 +179,13 @@ def test_the_plateau_table_says_why_there_is_none(race: Callable[..., Frames]) -
     (section,) = compose(race(backends=("jax",), epochs=3)).sections
     (row,) = plateau_table(section, plateaus(section)).rows
     assert row == ("jax", "–", "–", "too few epochs: 3, at least 10 are needed")
+
+
+def test_nothing_is_said_of_a_plateau_of_a_few_epochs(race: Callable[..., Frames]) -> None:
+    def names(epochs: int) -> list[str]:
+        return [item.name for part in parts(compose(race(epochs=epochs))) for item in part.items]
+
+    assert "plateau" in names(20) and "plateau" not in names(3)
 
 
 @pytest.mark.parametrize("write", [to_markdown, to_latex])

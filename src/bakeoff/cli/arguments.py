@@ -220,6 +220,9 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--tables", default="", metavar="md,tex", help="also write every table in these formats"
     )
+    report.add_argument(
+        "--checklist", action="store_true", help="print a reviewer's checklist, filled in, and write nothing"
+    )
 
     export = _command(
         commands, "export", "export", "write the results as tidy tables, or as a bundle to carry elsewhere"

@@ -15,6 +15,7 @@ from bakeoff.cli.console import console, table
 from bakeoff.cli.stores import chosen_study, store_path
 from bakeoff.races.frames import short_of_samples
 from bakeoff.races.marks import Label, Mark
+from bakeoff.report.formats.marks import marked, note
 from bakeoff.store.reader import Reader
 
 
@@ -38,7 +39,7 @@ def main(arguments: argparse.Namespace) -> int:
         short = set(short_of_samples(runs)["run_id"])
         screen.print(_run_table(runs, short))
         if short:
-            screen.print(Mark.SHORT.note)
+            screen.print(note(Mark.SHORT))
     if arguments.certificates:
         screen.print(_certificate_table(certificates, runs))
     if arguments.warnings:
@@ -55,7 +56,7 @@ def _run_table(runs: pl.DataFrame, short: Collection[str]) -> Table:
     for row in runs.iter_rows(named=True):
         error = row["final_validation_error"]
         listed.add_row(
-            Label(row["label"], [Mark.SHORT] * (row["run_id"] in short)),
+            marked(Label(row["label"], [Mark.SHORT] * (row["run_id"] in short))),
             str(row["repeat"] + 1),
             str(row["attempt"]),
             row["status"],

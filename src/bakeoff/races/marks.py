@@ -1,4 +1,4 @@
-"""What a contestant's or a pair's name is marked with where it is printed; the marks are fields."""
+"""What a contestant's or a pair's name is marked with; how that looks, the formats of a report know."""
 
 from __future__ import annotations
 
@@ -7,20 +7,11 @@ from enum import Enum
 
 
 class Mark(Enum):
-    """A symbol behind a name, and what it means. A warning is shown in red."""
+    """What a reader has to know of a name; its value says it."""
 
-    NOTHING_LEARNT = ("✗", "Learnt nothing, so it is compared with no other contestant.")
-    SHORT = ("†", "Some of its samples were silently left out of its training.")
-    UNCERTIFIED = ("‡", "Not certified that both train the same thing.")
-
-    def __init__(self, symbol: str, meaning: str) -> None:
-        self.symbol: str = symbol
-        self.meaning: str = meaning
-
-    @property
-    def note(self) -> str:
-        """What stands below a table or figure with such a name."""
-        return f"{self.symbol} {self.meaning}"
+    NOTHING_LEARNT = "Learnt nothing, so it is compared with no other contestant."
+    SHORT = "Some of its samples were silently left out of its training."
+    UNCERTIFIED = "Not certified that both train the same thing."
 
     @property
     def is_warning(self) -> bool:
@@ -29,20 +20,16 @@ class Mark(Enum):
 
 
 class Label(str):
-    """A name as it is printed, with the symbols of its marks; ``marks`` says which, in their order.
-
-    A string like others: what needs to know of a mark asks for the field.
-    """
+    """A name with its marks, in their order. A string like others: the name alone."""
 
     __slots__ = ("marks",)
     marks: tuple[Mark, ...]
 
     def __new__(cls, name: str, marks: Iterable[Mark] = ()) -> Label:
-        """`name` without any mark."""
+        """`name` with these marks."""
         asked = set(marks)
-        ordered = tuple(mark for mark in Mark if mark in asked)
-        label = super().__new__(cls, " ".join([name, *(mark.symbol for mark in ordered)]))
-        label.marks = ordered
+        label = super().__new__(cls, name)
+        label.marks = tuple(mark for mark in Mark if mark in asked)
         return label
 
     @property

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, RATIO
 from bakeoff.races.definitions import DIFFERENT, NOT_COMPARED, SAME, Comparison, Race
-from bakeoff.races.marks import Mark
 
 
 def sentence(comparison: Comparison) -> str:
@@ -25,7 +24,8 @@ def claim_and_numbers(comparison: Comparison) -> tuple[str, str]:
         return f"{first} against {second}: {stats.TOO_FEW}", "(no block in which both ended well)"
     claim, numbers = _growth(comparison) if comparison.growth else _compared(comparison)
     if comparison.is_short:
-        numbers += f"; {Mark.SHORT.symbol} not all of its samples were trained"
+        short = [one.plain_short for one in (comparison.first, comparison.second) if one.is_short]
+        numbers += f"; not all samples were trained by {' and '.join(short)}"
     return claim, numbers
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bakeoff import races, stats
 from bakeoff.calibration import percent
 from bakeoff.metrics import METRICS
+from bakeoff.races.definitions import Contestant
 from bakeoff.races.frames import Frames, Selection, distributed, parsed, select
 from bakeoff.races.sections import Section, error_table
 
@@ -31,6 +32,11 @@ class Contents:
     selection: Selection
     sections: tuple[Section, ...]
     notes: tuple[str, ...]
+
+    @property
+    def contestants(self) -> tuple[Contestant, ...]:
+        """Those of all sections."""
+        return tuple(one for section in self.sections for one in section.contestants)
 
     @property
     def title(self) -> str:
@@ -61,8 +67,16 @@ def _notes(sections: Sequence[Section], frames: Frames) -> tuple[str, ...]:
             + (" On a cluster each shard has batches of its own." if any(ran) else "")
         )
     for section in sections:
-        notes += [*_first_images(section), *_weights(section, frames), *_epoch_notes(section)]
-    return tuple(notes)
+        notes += [
+            *_first_images(section),
+            *(
+                f"On {where} contestants started from different weights in repeats "
+                f"{', '.join(map(str, repeats))}: compare their errors with care."
+                for where, repeats in unequal_weights(section, frames)
+            ),
+            *_epoch_notes(section),
+        ]
+    return (*notes, *_system_time(sections))
 
 
 def _first_images(section: Section) -> list[str]:
@@ -81,8 +95,8 @@ def _first_images(section: Section) -> list[str]:
     ]
 
 
-def _weights(section: Section, frames: Frames) -> list[str]:
-    """Repeats in which contestants of one race did not start from the same weights."""
+def unequal_weights(section: Section, frames: Frames) -> list[tuple[str, list[int]]]:
+    """Repeats in which contestants of one race did not start from the same weights, and where."""
     if not len(frames.facts):
         return []
     found = []
@@ -94,11 +108,7 @@ def _weights(section: Section, frames: Frames) -> list[str]:
                 digests.setdefault(repeat, set()).add(str(digest))
         differing = sorted(repeat for repeat, found_digests in digests.items() if len(found_digests) > 1)
         if differing:
-            where = f"{section.title}, {race.setting}" if race.setting else section.title
-            found.append(
-                f"On {where} contestants started from different weights in repeats "
-                f"{', '.join(map(str, differing))}: compare their errors with care."
-            )
+            found.append((f"{section.title}, {race.setting}" if race.setting else section.title, differing))
     return found
 
 
@@ -114,29 +124,36 @@ def _epoch_notes(section: Section) -> list[str]:
         of_fit = contestant.backend == "tensorflow" and contestant.trial_id not in spread
         if of_fit and (levels := stats.two_valued(times)):
             found.append(
-                f"On {section.title} {contestant.name}'s epochs take one of two times, about "
-                f"{levels[0]:.3g} s or {levels[1]:.3g} s, in random order: under fit the end of an epoch "
-                "waits for tf.data's autotuner to wake. Users get this, so it is in the figures."
+                f"On {section.title} {contestant.name}'s epochs take one of two times, about {levels[0]:.3g} "
+                f"s or {levels[1]:.3g} s, in random order: under fit the end of an epoch waits for tf.data's "
+                "autotuner to wake. Users get this, so it is in the figures."
             )
         found += _warm_up(f"On {section.title} {contestant.name}", times)
-        if contestant.trial_id not in spread and not contestant.asked.get("keep_memory"):
-            found += _system_time(f"On {section.title} {contestant.name}", epochs)
         strange = epochs.filter(~pl.col("validation_loss").is_finite())["run_id"].n_unique()
         if strange:
             found.append(
-                f"On {section.title} {contestant.name} has {strange} run{'s' if strange > 1 else ''} "
-                "with a validation loss that is no finite number."
+                f"On {section.title} {contestant.name} has {strange} run{'s' if strange > 1 else ''} with a "
+                "validation loss that is no finite number."
             )
     return found
 
 
-def _system_time(who: str, epochs: pl.DataFrame) -> list[str]:
-    """That the system takes much of the training, and what helps."""
-    user, system = (float(epochs[column].drop_nulls().to_numpy().sum()) for column in ("user_s", "system_s"))
-    if not system or system < _MUCH_SYSTEM_TIME * (user + system):
+def _system_time(sections: Sequence[Section]) -> list[str]:
+    """Who spends much of its training in the system, and what helps."""
+    found = []
+    for section in sections:
+        spread = set(distributed(section.runs)["trial_id"])
+        for one in section.races[0].contestants:
+            if one.trial_id in spread or one.asked.get("keep_memory"):
+                continue
+            epochs = section.epochs.filter(contestant=one.name)
+            user, system = (float(epochs[of].drop_nulls().to_numpy().sum()) for of in ("user_s", "system_s"))
+            if system and system >= _MUCH_SYSTEM_TIME * (user + system):
+                found.append(f"{one.name} on {section.title} {percent(system / (user + system))}")
+    if not found:
         return []
     return [
-        f"{who} spends {percent(system / (user + system))} of its CPU time in the system: for memory that is "
+        f"Of their CPU time, these spend much in the system: {', '.join(found)}. That is for memory that is "
         "given back and got anew in every step, or for threads that wake each other. If it is the C library "
         "that gives memory back, keep_memory = true makes it faster and steadier."
     ]
