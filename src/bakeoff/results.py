@@ -138,7 +138,7 @@ class Results:
             contents = compose(report.read(reader, study or _last(reader)))
         return Charts(
             {
-                f"{part.title}: {item.title}": Chart(with_marks(item.draw(), item.labels))
+                f"{part.title}: {item.name}": Chart(with_marks(item.draw(), item.labels))
                 for part in parts(contents)
                 for item in part.items
                 if item.draw

@@ -67,11 +67,9 @@ def test_the_notebook_runs_and_shows_its_charts_without_network(
     pages = [one._repr_html_() for one in shown if hasattr(one, "_repr_html_")]
     assert len(pages) == 6, "the study, comparisons, charts and frames"
     charts = names["charts"]
-    assert list(charts) == [
-        f"mnist: {name}" for name in ("ratios of times", "times", "error per epoch", "error against time")
-    ]
+    assert {f"mnist: {name}" for name in ("ratios", "times", "error", "error-time")} <= set(charts)
     for chart in charts.values():
-        root = ElementTree.fromstring(chart._repr_mimebundle_()["image/svg+xml"])
+        root = ElementTree.fromstring(chart._repr_svg_())
         assert len([mark for mark in root.iter("{http://www.w3.org/2000/svg}path") if mark.get("d")]) >= 5
     for page in pages:
         assert not re.search(r"<script|(src|href)\s*=", page), "something is loaded"
@@ -85,7 +83,7 @@ def test_a_chart_is_saved_in_the_format_of_its_name(folder: Path) -> None:
     assert chart.save("chart.png").read_bytes().startswith(b"\x89PNG")
     page = chart.save("chart.html").read_text()
     assert "vega" in page and not re.search(r"<script[^>]+src=", page)
-    with pytest.raises(bakeoff.BakeoffError, match=r"expected a name that ends in .svg, .png or .html"):
+    with pytest.raises(bakeoff.BakeoffError, match=r"figures: expected svg, png, html, json; got jpeg"):
         chart.save("chart.jpeg")
 
 

@@ -360,7 +360,7 @@ def test_a_release_that_averages_meets_one_that_was_corrected(tmp_path: Path) ->
     [
         ("same", "theano_spark", "yes: one round is the sum"),
         ("different", "theano_spark", "no: one round is the sum"),
-        ("unknown", "theano_spark", "can't be: one round is the sum"),
+        ("not compared", "theano_spark", "can't be: one round is the sum"),
         ("same", "another environment", "never: bakeoff verify would tell"),
         (None, "", "never: bakeoff verify would tell"),
     ],
@@ -424,7 +424,7 @@ def test_skipped_samples_are_marked_wherever_their_run_is_named(tmp_path: Path) 
         daggers = any("†" in marked(cell) for row in table.rows for cell in row)
         assert daggers == (Mark.SHORT in table.marks)
         assert (note(Mark.SHORT) in to_markdown(table)) == daggers
-        assert (r"$\dagger$ Some of the samples" in to_latex(table)) == daggers
+        assert (r"$\dagger$ Some of its samples" in to_latex(table)) == daggers
     found = cluster(contents.sections[0], contents)
     row = cells(accounts.sample_table(found), "theano · 2x1")
     assert [row[title] for title in ("Asked", "Trained", "Skipped", "Skipped shards")] == [

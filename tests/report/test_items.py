@@ -274,7 +274,7 @@ def test_break_even_is_drawn_where_what_comes_once_was_timed(race: Callable[...,
     frames = race(backends=("jax", "theano"), epochs=4)
     assert list(break_even.items(section_of(frames))) == []
     (found,) = break_even.items(section_of(with_phases(frames)))
-    assert "Break-even on mnist" in found.caption and "takes less time in all" in found.alt
+    assert "Break-even on mnist" in found.caption and "takes less total time" in found.alt
     assert found.draw and {row["pair"] for row in found.draw().rows} == {"jax ÷ theano"}
     assert [one.marks for one in found.labels if isinstance(one, Label)] == [(Mark.UNCERTIFIED,)]
 

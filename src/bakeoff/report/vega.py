@@ -43,8 +43,8 @@ class Chart:
         page: Mapping[str, Any] = self.spec["usermeta"]["bakeoff"]
         return page
 
-    def save(self, path: Path | str) -> None:
-        """Write it as SVG, PNG, HTML (which needs no network) or JSON, as the file's name ends.
+    def save(self, path: Path | str) -> Path:
+        """Write it as SVG, PNG, HTML (which needs no network) or JSON, as the file's name ends; its path.
 
         Raises:
             ReportError: the name ends otherwise.
@@ -53,6 +53,7 @@ class Chart:
 
         target = Path(path)
         target.write_bytes(figures.encode(self, target.suffix.lower().removeprefix(".")))
+        return target
 
     def _repr_svg_(self) -> str:
         from bakeoff.report.formats import figures
