@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
 import pytest
 
 from bakeoff import environments
-from bakeoff.environments import Environment, interpreters
+from bakeoff.environments import Environment, creation
+from bakeoff.errors import EnvironmentFailure
 
 # xdist sets it for its workers; ours is the width of a program whose output goes to a pipe.
 os.environ.pop("COLUMNS", None)
@@ -20,45 +21,83 @@ os.environ.pop("COLUMNS", None)
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
+# Files that take a minute or more, the slowest first. With `--no-loadscope-reorder` they start in this order.
+SLOWEST = (
+    "worker/test_settings.py",
+    "verification/test_frameworks.py",
+    "worker/test_agreement.py",
+    "worker/elephas/test_runs.py",
+    "worker/elephas/test_faults.py",
+    "verification/test_rounds.py",
+    "worker/test_contract.py",
+    "environments/test_catalogue.py",
+    "worker/spark/test_eventlog.py",
+    "worker/spark/test_cluster.py",
+    "report/test_browser.py",
+    "cli/test_interrupted.py",
+    "environments/test_packing.py",
+    "worker/test_models.py",
+    "identity/test_identity.py",
+    "cli/test_until_decided.py",
+    "cli/test_run.py",
+    "worker/spark/test_guardian.py",
+)
 
-@dataclass(frozen=True)
-class Packed:
-    """An environment's archive, and the environment itself in another folder than it was packed from."""
+# Theano's modules compile in half the time without optimization, and compute the same. A process that waits
+# for the compile directory asks again after a second, not after five.
+THEANO_FLAGS = "cmodule.remove_gxx_opt=True,compile.wait=1,compile.timeout=120"
 
-    archive: Path
-    moved: Environment
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files first, so that workers that run side by side end together."""
+    root = Path(__file__).parent
+    places = {root / name: place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Packed]:
-    """The environment of that name, made in a cache of its own, packed, and moved away; once a session.
+def theano_flags() -> str:
+    """Flags with which Theano compiles fast, into the directory of each run."""
+    return THEANO_FLAGS
 
-    Nothing that the archive could have been made to point at is there any more.
+
+@pytest.fixture(scope="session")
+def framework() -> Callable[[str], Environment]:
+    """The environment of that name, made if need be; skips where the oldest Python can't be had.
+
+    All tests share one compile directory, and an environment with Spark that of its twin without: of what
+    the twin has compiled, only what links the BLAS is compiled anew. Theano tells modules apart by all that
+    goes into them.
     """
-    known: dict[str, Packed] = {}
 
-    def of(name: str) -> Packed:
-        if name == "vintage_spark" and interpreters.find("3.7").found is None:
-            pytest.skip("no Python 3.7 to be had here")
-        if name not in known:
-            folder = tmp_path_factory.mktemp(name)
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("BAKEOFF_CACHE", str(folder / "cache"))  # others use the one there is
-                made = environments.ensure(name)
-                archive = environments.pack(name, folder / "packed.tar.gz")
-            known[name] = Packed(archive, _move(made, folder / "moved"))
-        return known[name]
+    def ensure(name: str) -> Environment:
+        try:
+            made = environments.ensure(name)
+        except EnvironmentFailure as failure:
+            if not name.startswith("vintage"):
+                raise
+            pytest.skip(failure.message)
+        twin = name.removesuffix("_spark")
+        scratch = made.scratch if twin == name else ensure(twin).scratch
+        flags = f"{THEANO_FLAGS},base_compiledir={scratch / 'tests'}"
+        return replace(made, scratch=scratch, variables={**made.variables, "THEANO_FLAGS": flags})
 
-    return of
+    return ensure
 
 
-def _move(made: Environment, target: Path) -> Environment:
-    home = made.scratch.parent
-    home.rename(target)
-    return replace(
-        made,
-        python=target / made.python.relative_to(home),
-        scratch=target / made.scratch.relative_to(home),
-        blas_library=made.blas_library and target / made.blas_library.relative_to(home),
-        variables={name: value.replace(str(home), str(target)) for name, value in made.variables.items()},
-    )
+@pytest.fixture(scope="session")
+def archive_of(
+    framework: Callable[[str], Environment], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """The archive of the environment of that name, packed once for all workers that run side by side."""
+
+    def pack(name: str) -> Path:
+        framework(name)
+        folder = tmp_path_factory.getbasetemp()
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            folder = folder.parent
+        archive = folder / f"{name}.tar.gz"
+        with creation.exclusive(archive, lambda: None):
+            return archive if archive.exists() else environments.pack(name, archive)
+
+    return pack

@@ -177,7 +177,9 @@ with SparkContext(conf=local.set("spark.driver.bindAddress", "127.0.0.1")) as sp
 """
 
 
+# The same through our own driver, with each of them: tests/worker/elephas/test_runs.py.
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("name", "backend"),
     [(name, backend) for name in CLUSTER_ENVIRONMENTS for backend in ENVIRONMENTS[name]],

@@ -21,9 +21,9 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize(("backend", "home"), cases)
 
 
-def test_the_contract_holds(backend, home, environment, scratch, tmp_path):
+def test_the_contract_holds(backend, home, environment, tmp_path):
     found = environment(home)
-    command = [found.python, Path(__file__).with_name("contract.py"), WORKER_ROOT, backend, scratch(home)]
+    command = [found.python, Path(__file__).with_name("contract.py"), WORKER_ROOT, backend, found.scratch]
     variables = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(tmp_path), **found.variables}
     child = subprocess.run(command, env=variables, capture_output=True, text=True, cwd=tmp_path)
     assert child.returncode == 0, child.stderr[-3000:]
