@@ -59,7 +59,7 @@ def test_the_own_study_is_right(folder: Path) -> None:
 @pytest.mark.slow
 def test_the_own_study_runs(folder: Path) -> None:
     runpy.run_path("make_data.py", run_name="__main__")
-    changes = ["repeats=1", "epochs=5", "model_options.width=16", 'matrix.backend=["tensorflow", "theano"]']
+    changes = ["repeats=1", "epochs=5", "model_options.width=16", 'matrix.backend=["tensorflow", "torch"]']
     study = bakeoff.load("my-study.toml", changes)
     assert bakeoff.run(study).counts == {"ok": 2}
     runs = bakeoff.open_results("bakeoff.sqlite").runs(study.name)
