@@ -48,11 +48,15 @@ SLOWEST = (
 THEANO_FLAGS = "cmodule.remove_gxx_opt=True,compile.wait=1,compile.timeout=120"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow files first, so that workers that run side by side end together."""
+    """Slow files first, so that workers that run side by side end together; `program` is slow by itself."""
     root = Path(__file__).parent
     places = {root / name: place for place, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
+    for item in items:
+        if "program" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
