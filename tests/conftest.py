@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +13,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+import bakeoff_worker
 from bakeoff import environments
 from bakeoff.environments import Environment, creation
 from bakeoff.errors import EnvironmentFailure
@@ -61,7 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def theano_flags() -> str:
-    """Flags with which Theano compiles fast, into the directory of each run."""
+    """Flags with which Theano compiles fast, with the environment's own headers, where the run says."""
     return THEANO_FLAGS
 
 
@@ -69,11 +73,12 @@ def theano_flags() -> str:
 def framework() -> Callable[[str], Environment]:
     """The environment of that name, made if need be; skips where the oldest Python can't be had.
 
-    All tests share one compile directory, and an environment with Spark that of its twin without: of what
-    the twin has compiled, only what links the BLAS is compiled anew. Theano tells modules apart by all that
-    goes into them.
+    Theano's share one compile directory, and an environment with Spark that of its twin without: of what the
+    twin has compiled, only what links the BLAS is compiled anew. Theano tells modules apart by all that goes
+    into them.
     """
 
+    @functools.cache
     def ensure(name: str) -> Environment:
         try:
             made = environments.ensure(name)
@@ -81,12 +86,38 @@ def framework() -> Callable[[str], Environment]:
             if not name.startswith("vintage"):
                 raise
             pytest.skip(failure.message)
-        twin = name.removesuffix("_spark")
-        scratch = made.scratch if twin == name else ensure(twin).scratch
-        flags = f"{THEANO_FLAGS},base_compiledir={scratch / 'tests'}"
+        if made.blas_library is None:  # no Theano
+            return made
+        if name.endswith("_spark"):
+            twin = ensure(name.removesuffix("_spark"))
+            scratch, flags = twin.scratch, twin.variables["THEANO_FLAGS"]
+        else:
+            scratch, header = made.scratch, _precompiled(made)
+            folder = scratch / "tests"
+            flags = f"{THEANO_FLAGS},gcc.cxxflags=-include {header},base_compiledir={folder}"
         return replace(made, scratch=scratch, variables={**made.variables, "THEANO_FLAGS": flags})
 
     return ensure
+
+
+def _precompiled(made: Environment) -> Path:
+    """A header with all that Theano's modules include: to parse it takes most of the time of each."""
+    folder = made.scratch / "headers"
+    with creation.exclusive(folder, lambda: None):
+        if not folder.exists():
+            part = made.scratch / "headers.part"
+            shutil.rmtree(part, ignore_errors=True)
+            script = Path(__file__).with_name("theano_headers.py")
+            variables = {
+                **os.environ,
+                **made.variables,
+                "THEANO_FLAGS": f"base_compiledir={made.scratch}/tests",
+            }
+            command = [made.python, script, Path(bakeoff_worker.__file__).parents[1], part]
+            done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            part.rename(folder)
+    return folder / "all.h"
 
 
 @pytest.fixture(scope="session")

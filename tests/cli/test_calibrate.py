@@ -48,7 +48,7 @@ def test_a_calibration_says_what_it_found_and_another_measures_anew(done, calibr
     with Reader(done.store) as reader:
         studies = reader.studies()
         seeds = reader.runs().filter(study="calibration")["seed"].n_unique()
-    assert studies["study"].to_list() == ["tiny", "calibration", "calibration"]
+    assert studies["study"].to_list() == ["calibration", "calibration", "tiny"]
     assert seeds == 12, "two calibrations of six blocks share no run"
     # Other commands mean the study.
     assert "tiny" in done("show", "--json").stdout

@@ -46,7 +46,7 @@ def test_the_contract_holds(backend, home, environment, tmp_path):
 
 
 def test_a_run_is_recorded_whole(backend, home, run):
-    options = {} if backend != "fake" else {"epoch_s": 0.01}
+    options = {"filters": [8, 4]} if backend != "fake" else {"epoch_s": 0.01}
     found = run(backend, home=home, epochs=3, global_batch_size=100, model_options=options)
     assert found.ended.status == "ok", found.ended
     assert list(found.phases) == [

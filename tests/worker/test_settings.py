@@ -122,7 +122,7 @@ def test_kept_memory_spares_the_system_its_work(run, single_threaded, backend, h
 
 
 @pytest.fixture(scope="module")
-def in_double(run, small_model, tmp_path_factory, theano_flags):
+def in_double(run, environment, small_model, tmp_path_factory):
     """A run of a small network in double precision, by three threads, deterministic; `again` repeats it.
 
     Theano compiles into an empty directory of the contestant's.
@@ -132,9 +132,11 @@ def in_double(run, small_model, tmp_path_factory, theano_flags):
     def of(backend, home, again=False):
         if again or backend not in known:
             folder = folders.setdefault(backend, tmp_path_factory.mktemp("scratch"))
+            flags = environment(home).variables.get("THEANO_FLAGS", "")
             known[backend] = run(
-                backend, home=home, threads=3, precision="float64", deterministic=True, scratch_folder=folder,
-                model="small.py", model_file=small_model, variables={"THEANO_FLAGS": theano_flags},
+                backend, home=home, threads=3, precision="float64", deterministic=True,
+                model="small.py", model_file=small_model, scratch_folder=folder,
+                variables={"THEANO_FLAGS": f"{flags},base_compiledir={folder / 'theano'}"},
             )  # fmt: skip
         assert known[backend].ended.status == "ok", known[backend].ended
         return known[backend]
