@@ -155,6 +155,8 @@ def test_the_studys_pair_asynchronously(spread):
         assert found.epochs[0].user_s > 0
 
 
+# That either is what it is said to be, and on this Python: tests/verification/test_rounds.py.
+@pytest.mark.exhaustive
 def test_theano_on_one_python_as_released_and_corrected(spread):
     errors = {}
     for merge in ("as_released", "averaged"):
@@ -202,7 +204,7 @@ def test_executors_read_parquet_files(spread, tmp_path, dataset):
     prepared = datasets.ensure("mnist")
     found = spread(
         "tensorflow",
-        options={"mode": "synchronous", "data_source": "parquet"},
+        options={"mode": "synchronous", "layout": "1x2", "data_source": "parquet"},
         data=prepared.path,
         parquet=datasets.parquet_files(prepared),
         train_images=1000,
