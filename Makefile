@@ -3,7 +3,7 @@
 #   make quick-distributed   two backends on a small Spark cluster and on one machine, a report
 #   make test             style, types, layering, tests with real frameworks: each thing once
 #   make test-all         the same with every crossing of frameworks, releases and settings
-#   make test-fast        without frameworks, downloads, a browser, and the program started anew
+#   make test-fast        without frameworks, downloads, a browser, starts of the program, whole reports
 #   make results          reports and tables under results/, and outputs in the docs, as of today's program
 #   make bench-NAME       one figure, its goal on the last line, non-zero exit where missed
 PYTHON ?= python3

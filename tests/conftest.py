@@ -57,12 +57,12 @@ ARCHITECTURE = "-march=x86-64" if platform.machine() == "x86_64" else ""
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow files first, so that workers that run side by side end together; `program` is slow by itself."""
+    """Slow files first, so that workers that run side by side end together; to start the program is slow."""
     root = Path(__file__).parent
     places = {root / name: place for place, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
     for item in items:
-        if "program" in getattr(item, "fixturenames", ()):
+        if {"program", "finished"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
 
 

@@ -19,6 +19,8 @@ from bakeoff.launchers.base import Launch
 from bakeoff.store.reader import Reader
 from bakeoff_worker.records import EpochRecord, Record, RunEnded, RunSpec
 
+pytestmark = pytest.mark.slow
+
 RACE = """
 name = "race"
 repeats = 2

@@ -144,7 +144,6 @@ def test_what_bakeoff_did_not_make_is_not_packed(tmp_path: Path, monkeypatch: py
     assert "conda-pack" in raised.value.hint
 
 
-@pytest.mark.slow
 def test_a_debian_python_looks_for_its_packages_elsewhere(make_wheel, request_for, tmp_path: Path) -> None:
     """Its site folders are not where virtual environments have theirs, and its headers lie in two places."""
     system = Path("/usr/bin/python3")
@@ -181,7 +180,6 @@ print(theano.config.cxx != "", f(numpy.ones((3, 4), "float32")))
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["theano_spark", pytest.param("vintage_spark", marks=pytest.mark.exhaustive)]
 )
@@ -209,6 +207,8 @@ def test_theano_compiles_where_only_the_archive_is(
 SPARK = """
 import sys
 from pyspark import SparkConf, SparkContext
+
+pytestmark = pytest.mark.slow
 conf = SparkConf().setMaster("local-cluster[2,1,512]").set("spark.executor.memory", "512m")
 for key in ("spark.driver.host", "spark.driver.bindAddress"):
     conf.set(key, "127.0.0.1")
@@ -222,7 +222,6 @@ with SparkContext(conf=conf) as spark:
 """
 
 
-@pytest.mark.slow
 @pytest.mark.exhaustive
 def test_spark_unpacks_it_and_its_executors_run_it(archive_of, framework) -> None:
     made = framework("theano_spark")

@@ -11,6 +11,8 @@ import pytest
 import bakeoff
 from bakeoff.cli import main
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -56,7 +58,6 @@ def test_the_own_study_is_right(folder: Path) -> None:
     assert main(["plan", "my-study.toml"]) == 0
 
 
-@pytest.mark.slow
 def test_the_own_study_runs(folder: Path) -> None:
     runpy.run_path("make_data.py", run_name="__main__")
     changes = ["repeats=1", "epochs=5", "model_options.width=16", 'matrix.backend=["tensorflow", "torch"]']

@@ -12,6 +12,8 @@ import pytest
 
 from bakeoff.report import Frames
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 HINT = "`make results` draws and writes everything anew; see what changed before you commit it"
 

@@ -14,6 +14,8 @@ from bakeoff.report import Frames, figures
 from bakeoff.report.contents import compose, error_table
 from bakeoff.report.page import Part, _parts
 
+pytestmark = pytest.mark.slow
+
 
 def data_of(chart: Any) -> list[dict[str, Any]]:
     """All rows that a chart draws from."""

@@ -138,7 +138,9 @@ def test_a_driver_that_dies_leaves_nothing(spread):
         folder.append(Path(psutil.Process(driver).cwd()))
         psutil.Process(driver).kill()
 
-    found = spread("tensorflow", options={"mode": "synchronous", "layout": "1x1"}, watch=Once(strike))
+    found = spread(
+        "tensorflow", options={"mode": "synchronous", "layout": "1x1"}, epochs=2, watch=Once(strike)
+    )
     assert found.ended.status == "killed", found.ended
     deadline = time.monotonic() + 10
     while folder[0].exists() and time.monotonic() < deadline:
