@@ -15,13 +15,16 @@ import numpy
 
 from bakeoff_worker.backends.theano import compat
 
+# Theano tries flags on programs that are compiled without its own folders of headers.
 NAMES = """
+#if __has_include(<Python.h>)
 #include <Python.h>
 #include <iostream>
 #include "theano_mod_helper.h"
 #include <math.h>
 #include <numpy/arrayobject.h>
 #include <numpy/arrayscalars.h>
+#endif
 """
 
 
