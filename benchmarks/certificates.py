@@ -24,7 +24,7 @@ from bakeoff import datasets, environments
 from bakeoff.environments import Environment
 from bakeoff.errors import EnvironmentFailure
 from bakeoff.launchers import local
-from bakeoff.verification import Verdict, Verified, compare
+from bakeoff.verification import Agreement, Verified, compare
 from bakeoff.verification.collection import Collected, Needs, collect
 from bakeoff.verification.contestants import Contestant, Group, groups
 from bakeoff_worker.records import TrialSettings
@@ -77,9 +77,9 @@ def main() -> int:
             folder = Path(name) / model
             folder.mkdir()
             for one in sorted(group.contestants, key=_compiles_last):
-                jobs[one.subject] = pool.submit(_collected, one, made[one.label], folder)
+                jobs[one.verified_id] = pool.submit(_collected, one, made[one.label], folder)
         for model, group in found:
-            judged = _compared(group, [jobs[one.subject].result() for one in group.contestants])
+            judged = _compared(group, [jobs[one.verified_id].result() for one in group.contestants])
             verified.append(judged)
             _show(model, judged, time.perf_counter() - began)
     built_in = [one for (model, _), one in zip(found, verified, strict=True) if model in DATA]
@@ -143,7 +143,7 @@ def _environments(names: list[str]) -> dict[str, Environment | EnvironmentFailur
 
 def _show(model: str, verified: Verified, took_s: float) -> None:
     print(f"\n{model} on {DATA.get(model, 'mnist')} (after {took_s:.0f} s)")
-    for one in verified.examined:
+    for one in verified.contestants:
         judgement = one.judgement
         if judgement is None:
             print(f"  {one.label:17} not verified: {one.reason}")
@@ -180,9 +180,9 @@ def _figures_of_published(verified: list[Verified]) -> list[Figure]:
     certified = blamed = 0
     for group in verified:
         today = [one for one in group.certificates if one.one in TODAY and one.other in TODAY]
-        certified += bool(today) and all(one.verdict is Verdict.SAME for one in today)
+        certified += bool(today) and all(one.verdict is Agreement.SAME for one in today)
         blamed += sum(
-            len(one.judgement.findings) for one in group.examined if one.label in TODAY and one.judgement
+            len(one.judgement.findings) for one in group.contestants if one.label in TODAY and one.judgement
         )
     of = f"{certified} of {len(verified)} published kinds certified"
     return [
@@ -197,7 +197,7 @@ def _figures(verified: list[Verified]) -> list[Figure]:
     judgements = [
         (f"{one.label} on {group.title.partition(' ')[0]}", one.judgement)
         for group in verified
-        for one in group.examined
+        for one in group.contestants
         if one.judgement is not None
     ]
     figures = []
@@ -214,7 +214,7 @@ def _figures(verified: list[Verified]) -> list[Figure]:
         figures.append(Figure(text, f"≤ {goal:g}", worst <= goal) if goal else Figure(text))
     num_unexplained = sum(not judgement.is_explained for _, judgement in judgements)
     num_certified = sum(not judgement.findings for _, judgement in judgements)
-    missing = sum(one.judgement is None for group in verified for one in group.examined)
+    missing = sum(one.judgement is None for group in verified for one in group.contestants)
     figures.append(Figure(f"{num_certified} of {len(judgements)} contestants without a difference"))
     figures.append(Figure(f"unexplained differences {num_unexplained}", "0", num_unexplained == 0))
     figures.append(Figure(f"not verified {missing}", "0", missing == 0))

@@ -555,11 +555,11 @@ def main() -> int:
             shown = job.result()
             beside = ["jax"] if case.network == NETWORK else ["jax", "tensorflow"]
             verified = compare(case.name, [*(unchanged[case.network, one] for one in beside), shown])
-            judgement = verified.examined[-1].judgement
+            judgement = verified.contestants[-1].judgement
             findings = judgement.findings if judgement else ()
             found = not verified.all_same
             named = bool(findings) and _is_named(case, findings)
-            blamed = sum(len(one.judgement.findings) for one in verified.examined[:-1] if one.judgement)
+            blamed = sum(len(one.judgement.findings) for one in verified.contestants[:-1] if one.judgement)
             num_found, num_named, num_blamed = num_found + found, num_named + named, num_blamed + blamed
             print(f"{case.name}: {'named' if named else 'found' if found else 'MISSED'}")
             _show_findings(verified)
@@ -581,7 +581,7 @@ def main() -> int:
 
 
 def _show_findings(verified: Verified) -> None:
-    for one in verified.examined:
+    for one in verified.contestants:
         for finding in one.judgement.findings if one.judgement else ():
             print(f"    {one.label}: {finding.cause}: {finding.sentence()}")
 

@@ -1,8 +1,19 @@
+import dataclasses
 import math
+from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 
-from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, RATIO
+from bakeoff import races, session
+from bakeoff.execute import Listener
+from bakeoff.launchers import fake
+from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, RATIO, Metric, OfPhase
+from bakeoff.report.figures import execution_times
+from bakeoff.report.tables import summary
+from bakeoff.store.reader import Reader
+from bakeoff.study import load
 
 
 @pytest.mark.parametrize(
@@ -52,3 +63,64 @@ def test_every_metric_names_its_unit_and_direction() -> None:
         assert math.isfinite(metric.shown(1.0))
     assert METRICS["throughput_images_per_s"].lower_is_better is False
     assert METRICS["train_s"].heading == "Training time (s)"
+
+
+def frames_of(folder: Path) -> races.Frames:
+    """Two trials of the fake launcher's, read from a store."""
+    images = np.zeros((20, 4, 4, 1), np.uint8)
+    labels = np.arange(20) % 2
+    np.savez(folder / "data.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    (folder / "two.toml").write_text(
+        'defaults = { backend = "fake", dataset = "data.npz", epochs = 2 }\n'
+        "matrix.global_batch_size = [5, 10]\n"
+    )
+    study = load(folder / "two.toml")
+    session.complete(
+        study,
+        folder / "two.sqlite",
+        listener=Listener(),
+        tell=lambda line: None,
+        launcher=fake.launch,
+        verify=False,
+    )
+    with Reader(folder / "two.sqlite") as reader:
+        return races.read(reader)
+
+
+def shown(frames: races.Frames) -> tuple[dict[str, str], set[str], set[str]]:
+    """Measures beside the verdict, headings of the table of results, panels of the figure of times."""
+    (section,) = races.compose(frames)
+    (race,) = section.races
+    chart = execution_times(section.runs_of(race)).to_dict()
+    panels = {row["metric"] for rows in chart["datasets"].values() for row in rows}
+    words = dict(races.sentences.measure_words(race.comparisons[0]))
+    return words, {row[0] for row in summary(section).rows}, panels
+
+
+def test_a_quantity_more_is_one_entry_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
+    building = Metric(
+        *("build_s", "Building", "s"),
+        source=OfPhase("build"),
+        compared="time to build",
+        in_summary=True,
+        in_figure=True,
+    )
+    monkeypatch.setitem(METRICS, "build_s", building)
+    frames = frames_of(tmp_path)
+    assert (frames.runs["build_s"] > 1).all()
+    words, headings, panels = shown(frames)
+    assert words["time to build"].startswith("1.00")
+    assert "Building (s)" in headings & panels
+
+
+def test_energy_is_compared_tabulated_and_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
+    frames = frames_of(tmp_path)
+    assert frames.runs["energy_j"].is_null().all()
+    _, headings, panels = shown(frames)
+    assert not [name for name in headings | panels if "Energy" in name], "nobody counted any"
+    counted = frames.runs.with_columns(energy_j=20.0 * pl.col("train_s"))
+    words, headings, panels = shown(dataclasses.replace(frames, runs=counted))
+    assert words["energy of the processors while training"]
+    assert "Energy of the processors (J)" in headings & panels

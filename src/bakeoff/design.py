@@ -110,6 +110,8 @@ def outlook(
     field = _field(races, trials)
     num_blocks = study.budget.max_blocks if rules.is_sequential else study.repeats
     num_epochs = lengths.pop() if len(lengths) == 1 else None
+    images = trials[0].settings.train_images
+    conditions = _Conditions(noise, cost, rules, field, choice, may_vary, len(trials), images)
     return Outlook(
         noise=noise,
         is_calibrated=is_calibrated,
@@ -117,39 +119,43 @@ def outlook(
         num_blocks=num_blocks,
         num_epochs=num_epochs,
         resolution=stats.resolution(num_blocks, num_epochs or noise.num_epochs, noise, rules, field),
-        projections=tuple(
-            _projection(one, noise, cost, rules, choice, trials, may_vary, field)
-            for one in sorted({*USUAL, *differences})
-        ),
+        projections=tuple(conditions.projection(one) for one in sorted({*USUAL, *differences})),
     )
 
 
-def _projection(
-    difference: float,
-    noise: stats.Components,
-    cost: stats.Cost,
-    rules: stats.Rules,
-    choice: Sequence[float],
-    trials: Sequence[Trial],
-    may_vary: bool,
-    field: stats.Field,
-) -> Projection:
-    found = stats.cheapest(difference, noise, cost, rules, choice, field)
-    if found is None:
-        return Projection(difference)
-    block_s = cost.of(found.num_epochs)
-    is_part = found.num_epochs < 1
-    images = trials[0].settings.train_images
-    return Projection(
-        difference,
-        found.num_blocks,
-        max(1, int(found.num_epochs)) if may_vary else None,
-        round(found.num_epochs * images) if is_part and images else None,
-        found.num_blocks * len(trials),
-        found.time_s,
-        found.low * block_s,
-        None if found.high is None else found.high * block_s,
-    )
+@dataclass(frozen=True)
+class _Conditions:
+    """What designs are chosen from. num_epochs: of a run, to choose from; they may vary, or there is one.
+
+    num_trials: of a block. images: of an epoch, where they may be fewer.
+    """
+
+    noise: stats.Components
+    cost: stats.Cost
+    rules: stats.Rules
+    field: stats.Field
+    num_epochs: Sequence[float]
+    may_vary: bool
+    num_trials: int
+    images: int | None
+
+    def projection(self, difference: float) -> Projection:
+        """What shows a difference in the least time."""
+        found = stats.cheapest(difference, self.noise, self.cost, self.rules, self.num_epochs, self.field)
+        if found is None:
+            return Projection(difference)
+        block_s = self.cost.of(found.num_epochs)
+        is_part = found.num_epochs < 1
+        return Projection(
+            difference,
+            found.num_blocks,
+            max(1, int(found.num_epochs)) if self.may_vary else None,
+            round(found.num_epochs * self.images) if is_part and self.images else None,
+            found.num_blocks * self.num_trials,
+            found.time_s,
+            found.low * block_s,
+            None if found.high is None else found.high * block_s,
+        )
 
 
 def _races(study: Study) -> list[list[str]]:

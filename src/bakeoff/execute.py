@@ -9,7 +9,7 @@ import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -104,8 +104,9 @@ def execute(
 ) -> Tally:
     """Run the specs in their order, each record stored before the next is asked for.
 
-    Where a block's contestants alternate, all of them are started one after the other, each to its first
-    turn; then they train a slice each in turn, round by round, until the last one is over.
+    Where contestants alternate, those of a race (a block's, with one data set and model) are started one
+    after the other, each to its first turn; then they train a slice each in turn, round by round, until the
+    last one is over.
 
     provisions: by trial_id; an error there makes the trial's runs fail with that reason, and the others
     go on.
@@ -134,11 +135,14 @@ def execute(
 
 
 def _together(specs: Sequence[RunSpec]) -> Iterator[list[tuple[int, RunSpec]]]:
-    """Specs, with their places in the plan, that live at the same time: a block's, where they alternate."""
+    """Specs, with their places in the plan, that live at the same time.
 
-    def group(numbered: tuple[int, RunSpec]) -> tuple[bool, int]:
+    Where they alternate, those of a block with the same data set and model, which the plan has side by side.
+    """
+
+    def group(numbered: tuple[int, RunSpec]) -> Hashable:
         index, spec = numbered
-        return spec.settings.alternates, spec.block if spec.settings.alternates else index
+        return (spec.block, spec.settings.problem) if spec.settings.alternates else index
 
     for _, members in itertools.groupby(enumerate(specs), group):
         yield list(members)
@@ -171,7 +175,7 @@ def check_memory(specs: Sequence[RunSpec], peak_bytes: Mapping[str, int]) -> Non
         needed = sum(peak_bytes.get(spec.trial_id, 0) for _, spec in together)
         if len(together) > 1 and needed > free:
             raise MachineError(
-                f"the {len(together)} contestants of a block would live at the same time and need "
+                f"the {len(together)} contestants of a race would live at the same time and need "
                 f"{needed / 2**30:.1f} GiB, by their earlier runs; {free / 2**30:.1f} GiB are free",
                 'Close other programs, or run one after the other: `order = "sequential"`.',
             )

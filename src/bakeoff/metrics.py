@@ -1,12 +1,39 @@
-"""What each measured quantity is called, and how it is written: the only place where units convert."""
+"""The table of measured quantities: where each comes from, how it is written, where it is shown.
+
+The store's reader, races, tables and figures are made from it, so that a quantity more is one entry more. The
+only place where units convert.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 NO_VALUE = "–"
+
+
+@dataclass(frozen=True)
+class OfEpochs:
+    """Over a run's epochs, of the quantity's own column. ``sum`` is null unless every epoch has a value."""
+
+    how: Literal["sum", "max"]
+
+
+@dataclass(frozen=True)
+class OfPhase:
+    """Wall seconds of a phase."""
+
+    phase: str
+
+
+@dataclass(frozen=True)
+class OfRecord:
+    """A field of a run's last record of a kind."""
+
+    kind: str
+    field: str
 
 
 @dataclass(frozen=True)
@@ -17,6 +44,11 @@ class Metric:
     factor: shown value = stored value x factor. lower_is_better: None where neither is.
     max_decimals: digits after the point, at most. ratio: each value by its own size, since they may
     span powers of ten. bounds: between what it lies, as stored: no interval goes beyond.
+    source: where the reader takes a run's value from; None where it is no column of `runs`, or made from
+    others. compared: what it is called beside a verdict, where its ratio of two contestants is given; empty
+    where it is not. parts: columns of `runs` that it is the sum of, if not its own. includes_compilation: so
+    that cold and warm compile caches never share a mean. in_summary: whether the table of results has it.
+    in_figure: whether the figure of execution times has it.
     """
 
     name: str
@@ -27,6 +59,17 @@ class Metric:
     max_decimals: int = 3
     ratio: bool = False
     bounds: tuple[float, float] = (0.0, math.inf)
+    source: OfEpochs | OfPhase | OfRecord | None = None
+    compared: str = ""
+    parts: tuple[str, ...] = ()
+    includes_compilation: bool = False
+    in_summary: bool = False
+    in_figure: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of `runs` that it is the sum of."""
+        return self.parts or (self.name,)
 
     @property
     def heading(self) -> str:
@@ -98,30 +141,81 @@ def _share(name: str, label: str, max_decimals: int, *, lower_is_better: bool | 
     return Metric(name, label, "%", 100, lower_is_better, max_decimals, bounds=(0.0, 1.0))
 
 
+_MIB, _SUM, _MAX = 1 / 2**20, OfEpochs("sum"), OfEpochs("max")
 _ALL = (
-    Metric("train_s", "Training time", "s"),
-    Metric("wall_s", "Wall time", "s"),
-    Metric("evaluation_s", "Evaluation time", "s"),
-    Metric("first_step_s", "First step", "s"),
-    Metric("user_s", "User CPU time", "s"),
-    Metric("system_s", "System CPU time", "s"),
-    Metric("device_s", "GPU time", "s"),
-    Metric("throughput_images_per_s", "Throughput", "images/s", lower_is_better=False, max_decimals=1),
-    Metric("peak_memory_bytes", "Peak memory", "MiB", factor=1 / 2**20, max_decimals=0),
-    Metric("device_peak_memory_bytes", "Peak GPU memory", "MiB", factor=1 / 2**20, max_decimals=0),
-    _share("final_validation_error", "Final validation error", 2),
+    Metric("epoch_s", "Time per epoch", "s", compared="time per epoch after the warm-up"),
+    Metric("train_s", "Training time", "s", source=_SUM, in_summary=True, in_figure=True),
+    Metric("wall_s", "Wall time", "s", includes_compilation=True, in_summary=True, in_figure=True),
+    Metric("evaluation_s", "Evaluation time", "s", source=_SUM, in_summary=True),
+    Metric(
+        "first_step_s",
+        "First step",
+        "s",
+        source=OfPhase("first_step"),
+        compared="first step, compilation included",
+        includes_compilation=True,
+        in_summary=True,
+    ),
+    Metric("user_s", "User CPU time", "s", source=_SUM, in_summary=True, in_figure=True),
+    Metric("system_s", "System CPU time", "s", source=_SUM, in_summary=True, in_figure=True),
+    Metric("device_s", "GPU time", "s", source=_SUM, in_summary=True, in_figure=True),
+    Metric(
+        "throughput_images_per_s",
+        "Throughput",
+        "images/s",
+        lower_is_better=False,
+        max_decimals=1,
+        compared="throughput",
+        in_summary=True,
+    ),
+    replace(_share("final_validation_error", "Final validation error", 2), in_summary=True),
+    Metric("peak_memory_bytes", "Peak memory", "MiB", _MIB, max_decimals=0, source=_MAX, in_summary=True),
+    Metric(
+        "device_peak_memory_bytes",
+        "Peak GPU memory",
+        "MiB",
+        _MIB,
+        max_decimals=0,
+        source=_MAX,
+        in_summary=True,
+    ),
+    Metric(
+        "total_s",  # of a cluster's runs a column of its own, since the launch
+        "Total since launch",
+        "s",
+        compared="total time, start-up and evaluation included",
+        parts=("wall_s",),
+        includes_compilation=True,
+    ),
+    Metric("cpu_s", "CPU time", "s", compared="CPU time", parts=("user_s", "system_s")),
+    Metric(
+        "energy_j",
+        "Energy of the processors",
+        "J",
+        source=OfRecord("energy", "packages_j"),
+        compared="energy of the processors while training",
+        in_summary=True,
+        in_figure=True,
+    ),
+    Metric(
+        "device_energy_j",
+        "Energy of the GPU",
+        "J",
+        source=OfRecord("energy", "device_j"),
+        compared="energy of the GPU while training",
+        in_summary=True,
+        in_figure=True,
+    ),
     _share("validation_error", "Validation error", 2),
     Metric("validation_loss", "Validation loss", "", max_decimals=4),
     Metric("train_loss", "Training loss", "", max_decimals=4),
     # Of runs on a cluster.
-    Metric("total_s", "Total since launch", "s"),
     Metric("median_task_s", "Median task", "s"),
     Metric("task_s", "Task time", "s"),
     Metric("gc_s", "Garbage collection per task", "ms", factor=1000, max_decimals=1),
     Metric("core_s", "Core time", "core-s"),
-    Metric("cpu_s", "CPU time", "s"),
     _share("share", "Share", 1, lower_is_better=None),
-    Metric("bytes", "Size", "MiB", factor=1 / 2**20, max_decimals=1),
+    Metric("bytes", "Size", "MiB", _MIB, max_decimals=1),
     _share("train_accuracy", "Training accuracy", 2, lower_is_better=False),
 )
 

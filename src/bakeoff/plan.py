@@ -113,8 +113,17 @@ def expand_follow_up(study: Study) -> tuple[tuple[RunSpec, ...], ...]:
 
 
 def block(study: Study, trials: Iterable[Trial], repeat: int) -> tuple[RunSpec, ...]:
-    """One block: a repeat of each of these trials, in the order that the block of all trials has."""
-    shuffled = sorted(trials, key=lambda trial: _digest(study.seed, repeat, _asked(trial)))
+    """One block: a repeat of each of these trials, in the order that the block of all trials has.
+
+    Contestants that take turns are together with those of their data set and model: who meets whom does so in
+    the same minutes, and no more of them live at the same time.
+    """
+
+    def place(trial: Trial) -> tuple[str, str]:
+        problem = trial.settings.problem if trial.settings.alternates else ""
+        return _digest(study.seed, repeat, problem), _digest(study.seed, repeat, _asked(trial))
+
+    shuffled = sorted(trials, key=place)
     return tuple(
         RunSpec(
             settings=trial.settings,

@@ -51,13 +51,15 @@ def prepare(
         # No room for the set itself stops everything; no room for copies of it, what needs them.
         failures = (DatasetError,) if key.scale == 1 else (DatasetError, MachineError)
         try:
-            data_of[key] = datasets.ensure(
+            ready = data_of[key] = datasets.ensure(
                 key.name,
                 image_size=key.image_size,
                 scale=key.scale,
                 directory=data_directory,
                 on_progress=on_download,
             )
+            for note in ready.notes:
+                tell(f"{key.name}: {note}")
         except failures as failure:
             tell(f"{failure.message}\n{failure.hint}")
             data_of[key] = failure

@@ -23,6 +23,7 @@ from bakeoff.prepare import prepare
 from bakeoff.races import evaluations, learnings, verdicts
 from bakeoff.races.choice import Choice, choose_fastest
 from bakeoff.races.compose import answered
+from bakeoff.races.evidence import Evidence
 from bakeoff.races.learning import nothing_learnt
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import StudyRow, Writer
@@ -98,15 +99,17 @@ def complete(
         beforehand = Beforehand(
             study, writer, provisions, launcher=launcher, tell=tell, data_directory=data_directory
         )
-        now = _Now(study, writer, provisions, conditions, launcher, tell, beforehand if verify else None)
-        tally = now.run(study.trials, specs, study.title, listener)
+        execution = _Execution(
+            study, writer, provisions, conditions, launcher, tell, beforehand if verify else None
+        )
+        tally = execution.run(study.trials, specs, study.title, listener)
         if study.follow_up is None:
             return tally
         branch = _chosen_before(study.follow_up, planned)
         if branch is not None:
             tell(f"{_with_value(study.follow_up, branch)} was chosen before, and stays")
         else:
-            evidence = now.evidence()
+            evidence = execution.evidence()
             for words in _idle(study, evidence):
                 tell(words)
             times = _times(study.follow_up, evidence)
@@ -118,7 +121,7 @@ def complete(
             writer.begin_study(study_row(study, (*specs, *branches[branch])))
         counted_on = _CountedOn(listener, sum(tally.counts.values()))
         then, title = study.follow_up.branches[branch].trials, f"then {_changes(study.follow_up)}"
-        return tally + now.run(then, branches[branch], title, counted_on)
+        return tally + execution.run(then, branches[branch], title, counted_on)
 
 
 def study_row(study: Study, specs: tuple[RunSpec, ...]) -> StudyRow:
@@ -172,7 +175,7 @@ def _tell_of_unknown_contents(specs: Sequence[RunSpec], store: Path, tell: Calla
 
 
 @dataclass(frozen=True)
-class _Now:
+class _Execution:
     """A study as it can be run here and now: on these provisions, by trial_id, under these conditions."""
 
     study: Study
@@ -209,12 +212,14 @@ class _Now:
             look = stopping.look(pairs, number, evidence, rules)
             block = self._after(look, trials)
             left = self._missing(block)
-            is_over = not block or evidence.exceeds(budget.max_hours, (spec.trial_id for spec in left))
+            is_over = not block or stopping.exceeds(
+                evidence, budget.max_hours, (spec.trial_id for spec in left)
+            )
             if (left or is_over) and number >= stats.MIN_BLOCKS:
                 self.tell(stopping.report(look, told, labels))
                 told = look
             if is_over:
-                self.tell(stopping.conclusion(look, budget, evidence.hours))
+                self.tell(stopping.conclusion(look, budget, stopping.hours(evidence)))
                 return replace(tally, num_undecided=len(look.undecided))
             self.writer.begin_study(study_row(self.study, block))
             tally += self._execute(left, _CountedOn(listener, sum(tally.counts.values())))
@@ -228,7 +233,7 @@ class _Now:
         going_on = asked | (others if number < study.repeats else frozenset())
         return plan.block(study, [trial for trial in trials if trial.trial_id in going_on], number)
 
-    def evidence(self) -> stopping.Evidence:
+    def evidence(self) -> Evidence:
         """What the store has of the study under present conditions."""
         with Reader(self.writer.path) as reader:
             runs, facts = reader.runs(self.study.digest), reader.facts(self.study.digest)
@@ -240,7 +245,7 @@ class _Now:
         good = runs.filter(status="ok")
         learnt = learnings(good, epochs, evaluated)
         certified = answered(certificates, good) if self.study.rules.errors is Errors.CERTIFIED else ()
-        return stopping.Evidence(runs, outcomes, evaluated, learnt, certified)
+        return Evidence(runs, outcomes, evaluated, learnt, certified)
 
     def _missing(self, specs: Sequence[RunSpec]) -> tuple[RunSpec, ...]:
         """What is to be done of these; where contestants alternate, it is said if some of a block are not."""
@@ -283,22 +288,21 @@ def _chosen_before(follow_up: FollowUp, planned: Collection[str]) -> int | None:
     return None
 
 
-def _idle(study: Study, evidence: stopping.Evidence) -> Iterator[str]:
+def _idle(study: Study, evidence: Evidence) -> Iterator[str]:
     """A line for each contestant that learnt nothing: the fastest way to do so is no reason to choose it."""
     for trial in study.trials:
-        learning = evidence.learnings.get(trial.trial_id)
-        if learning is not None and learning.is_nothing:
+        if learning := evidence.idle.get(trial.trial_id):
             yield f"{trial.label} learnt nothing, so that its times don't count: {nothing_learnt(learning)}"
 
 
-def _times(follow_up: FollowUp, evidence: stopping.Evidence) -> list[dict[tuple[str, int], float]]:
+def _times(follow_up: FollowUp, evidence: Evidence) -> list[dict[tuple[str, int], float]]:
     """For each branch, the training seconds of the study's good runs that have its value.
 
     By contestant and block. Those of contestants that learnt nothing do not count.
     """
     good = evidence.runs.filter(pl.col("status") == "ok", pl.col("train_s").is_not_null())
     rows = list(good.select("trial_id", "block", "train_s").iter_rows())
-    idle = {trial_id for trial_id, learning in evidence.learnings.items() if learning.is_nothing}
+    idle = evidence.idle
     return [
         {
             (branch.compared[trial_id], block): train_s

@@ -7,7 +7,7 @@ had not been.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -15,7 +15,7 @@ import polars as pl
 from bakeoff import stats
 from bakeoff.races import sentences, verdicts
 from bakeoff.races.definitions import Comparison, Contestant, refusal
-from bakeoff.races.evaluations import Evaluations
+from bakeoff.races.evidence import Evidence
 from bakeoff.races.learning import Learning, nothing_learnt
 from bakeoff.study import FEWEST_BLOCKS, Budget, Study
 
@@ -25,36 +25,6 @@ Pair = tuple[str, str]
 # cost the whole budget, and one that came and went costs three runs at most.
 FAILURES = 3
 _SHOWN = 6  # undecided comparisons listed after a block
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What a study's runs so far left in the store, one frame each; columns as in ``docs/store.md``.
-
-    runs: those under the conditions that a run started now would have, however they ended. outcomes: what
-    each got wrong. evaluated: by run_id, on what images errors were measured. learnings: by trial_id, whether
-    it learnt anything. certified: pairs of trial_ids whose errors a certificate answers for.
-    """
-
-    runs: pl.DataFrame
-    outcomes: pl.DataFrame
-    evaluated: Evaluations
-    learnings: Mapping[str, Learning] = field(default_factory=dict)
-    certified: Collection[frozenset[str]] = ()
-
-    @property
-    def hours(self) -> float:
-        """Wall hours of all these runs together."""
-        return float(self.runs["wall_s"].sum() or 0.0) / 3600
-
-    def exceeds(self, max_hours: float | None, trial_ids: Iterable[str]) -> bool:
-        """Whether one more run of each trial would go beyond so many hours; each takes the mean of its runs.
-
-        Of trials without a run nothing is known, so that the first block is always begun.
-        """
-        means = dict(self.runs.group_by("trial_id").agg(pl.col("wall_s").mean()).iter_rows())
-        expected = sum(means.get(trial_id) or 0.0 for trial_id in trial_ids) / 3600
-        return max_hours is not None and expected > 0 and self.hours + expected > max_hours
 
 
 @dataclass(frozen=True)
@@ -120,25 +90,18 @@ def rules_of(study: Study) -> stats.Rules:
 def look(pairs: Sequence[Pair], num_blocks: int, evidence: Evidence, rules: stats.Rules) -> Look:
     """Judge each pair from the first `num_blocks` blocks.
 
+    evidence: its runs are those under the conditions that a run started now would have, however they ended.
+
     No more blocks are asked for where the test set is too small for the error margin, or where a contestant
     keeps failing. To give up so leaves the chance of a wrong verdict as it is: it can only come to fewer.
     """
     runs = evidence.runs.filter(pl.col("block") < num_blocks)
     good = runs.filter(status="ok")
     found = {
-        (a, b): verdicts.verdict(
-            a,
-            b,
-            good,
-            evidence.outcomes,
-            evidence.evaluated,
-            rules,
-            is_certified=frozenset((a, b)) in evidence.certified,
-        )
-        for a, b in pairs
+        (a, b): verdicts.verdict(a, b, dataclasses.replace(evidence, runs=good), rules) for a, b in pairs
     }
-    failing: dict[str, Failing | Idle] = {**_failing(runs), **_idle(good, evidence.learnings)}
-    idle = {trial_id: one for trial_id, one in evidence.learnings.items() if one.is_nothing}
+    idle = evidence.idle
+    failing: dict[str, Failing | Idle] = {**_failing(runs), **_lastingly_idle(good, idle)}
     hopeless = {}
     for pair, verdict in found.items():
         if verdict.is_decided and not idle.keys() & set(pair):
@@ -161,15 +124,27 @@ def _failing(runs: pl.DataFrame) -> dict[str, Failing]:
     return found
 
 
-def _idle(good: pl.DataFrame, learnings: Mapping[str, Learning]) -> dict[str, Idle]:
+def _lastingly_idle(good: pl.DataFrame, idle: Mapping[str, Learning]) -> dict[str, Idle]:
     """By trial_id, the contestants that learnt nothing, where as many blocks show it as a fault takes."""
     blocks = dict(good.group_by("trial_id").agg(pl.col("block").n_unique()).iter_rows())
     labels = dict(good.select("trial_id", "label").iter_rows())
-    return {
-        trial_id: Idle(labels[trial_id], one)
-        for trial_id, one in learnings.items()
-        if one.is_nothing and blocks.get(trial_id, 0) >= FAILURES
-    }
+    lasting = (trial_id for trial_id in idle if blocks.get(trial_id, 0) >= FAILURES)
+    return {trial_id: Idle(labels[trial_id], idle[trial_id]) for trial_id in lasting}
+
+
+def hours(evidence: Evidence) -> float:
+    """Wall hours of all runs together."""
+    return float(evidence.runs["wall_s"].sum() or 0.0) / 3600
+
+
+def exceeds(evidence: Evidence, max_hours: float | None, trial_ids: Iterable[str]) -> bool:
+    """Whether one more run of each trial would go beyond so many hours; each takes the mean of its runs.
+
+    Of trials without a run nothing is known, so that the first block is always begun.
+    """
+    means = dict(evidence.runs.group_by("trial_id").agg(pl.col("wall_s").mean()).iter_rows())
+    expected = sum(means.get(trial_id) or 0.0 for trial_id in trial_ids) / 3600
+    return max_hours is not None and expected > 0 and hours(evidence) + expected > max_hours
 
 
 def _asked(look: Look) -> set[str]:

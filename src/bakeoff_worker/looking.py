@@ -1,8 +1,10 @@
-"""Builds the user's model once, to see what it reads: nothing is trained, no time is taken."""
+"""Builds the user's model once, to see what it reads and gives: nothing is trained, no time is taken."""
 
 import json
 import os
-from typing import Tuple
+from typing import Any, Tuple
+
+import numpy as np
 
 from bakeoff_worker import backends, loop
 from bakeoff_worker.backends.base import BackendBase, Skip
@@ -16,7 +18,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     """Import the framework, then build and compile the model under observation, and emit what was read.
 
     Raises:
-        ModelError: the model can't be made, or is of the wrong form.
+        ModelError: the model can't be made, is of the wrong form, or gives no probabilities.
         Skip: the backend declines the settings.
     """
     settings = job.spec.settings
@@ -30,7 +32,13 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     with Reading(leave_out=[job.paths.scratch, job.paths.folder or "", job.paths.dataset]) as reading:
         backend.build(loop.model_builder(job), input_shape, num_classes, job.spec.seed)
     found = reading.found()
+    backend.check_outputs(_images(input_shape, job.spec.seed))
     channel.emit(ModelRead(found["paths"], found["folders"], found["absent"]))
+
+
+def _images(input_shape: Tuple[int, ...], seed: int) -> Any:
+    """A few images of random pixels, scaled as most are."""
+    return np.random.RandomState(seed % 2**32).random_sample((8,) + input_shape).astype("float32")
 
 
 def _form(job: Job) -> Tuple[Tuple[int, ...], int]:

@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Type, Union
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Type, Union
 
 # What is timed, and how. Results of different versions never share a mean.
 #   1  first version: fit per epoch on pre-permuted arrays, clock paused for evaluation, device
@@ -24,7 +24,7 @@ from typing import Any, Dict, List, Mapping, Optional, Type, Union
 #      that are too short for the driver's samples have no device seconds.
 MEASUREMENT_VERSION = 2
 
-# How the contestants of a block share a machine.
+# How the contestants of a race share a machine.
 ORDERS = ("sequential", "alternating")
 
 # What neither the network nor a single step of it depends on: see `TrialSettings.reduced`.
@@ -101,7 +101,7 @@ class TrialSettings:
     keep_memory: have the C library's allocator keep what is freed, instead of giving it back to the system.
     tf32: let a GPU round float32 factors to TF32's 10 bits (True) or not (False); None leaves what the
         framework does by itself, which differs between frameworks.
-    order: ``sequential`` (one run after the other) or ``alternating`` (all contestants of a block live at the
+    order: ``sequential`` (one run after the other) or ``alternating`` (all contestants of a race live at the
         same time and train a slice each in turn, while the others are stopped).
     turn_steps: training steps that make a slice, where contestants alternate; None: an epoch.
     keep_event_logs: folder that takes Spark's event log of each run on a cluster; empty keeps none.
@@ -174,6 +174,11 @@ class TrialSettings:
         """Whether its runs take turns with the others of their block."""
         return self.order == "alternating"
 
+    @property
+    def problem(self) -> Tuple[str, str]:
+        """Data set and model: who solves another problem races in another race."""
+        return self.dataset, self.model
+
     def reduced(self) -> "TrialSettings":
         """These settings as they are verified: whatever doesn't matter for that at its default."""
         plain = TrialSettings(self.backend, self.environment)
@@ -183,7 +188,7 @@ class TrialSettings:
         return dataclasses.replace(self, **defaults)
 
     @property
-    def subject(self) -> str:
+    def verified_id(self) -> str:
         """16 hex digits that trials share if one verification of their network and steps serves them."""
         return self.reduced().trial_id
 
@@ -200,7 +205,7 @@ class TrialSettings:
         )
 
     @property
-    def round_subject(self) -> str:
+    def verified_round_id(self) -> str:
         """16 hex digits that trials share if one verified round serves them; empty on one machine."""
         return "" if self.distribution == "single" else self.one_round().trial_id
 

@@ -54,6 +54,7 @@ class Program:
     folder: Path
     cache: Path
     started: list[subprocess.Popen[str]] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
 
     @property
     def store(self) -> Path:
@@ -65,7 +66,7 @@ class Program:
         process: subprocess.Popen[str] = subprocess.Popen(
             [sys.executable, "-m", "bakeoff", *map(str, arguments)],
             cwd=self.folder,
-            env=environ | {"BAKEOFF_CACHE": str(self.cache), "PYTHONWARNINGS": "error"},
+            env=environ | {"BAKEOFF_CACHE": str(self.cache), "PYTHONWARNINGS": "error", **self.variables},
             start_new_session=True,
             preexec_fn=_heed_signals,
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options,  # type: ignore[call-overload]

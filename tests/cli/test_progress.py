@@ -338,5 +338,5 @@ def test_runs_that_take_turns_are_told_apart(
         assert "[1/2] tensorflow on mnist, repeat 1: epoch 20/20" in shown
         assert "[2/2] theano on mnist, repeat 1: killed: told to" in shown
     else:
-        assert "in turns with 1 other of its block" in shown and "run 1 of 2 done" in shown
+        assert "in turns with 1 other of its race" in shown and "run 1 of 2 done" in shown
         assert "killed" in shown

@@ -1,4 +1,4 @@
-"""The user's own data in their four forms, right and wrong."""
+"""The user's own data as arrays, image folders, Parquet and programs, right and wrong."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bakeoff.datasets import own, prepare
+from bakeoff.datasets import prepare
+from bakeoff.datasets.own.checks import checked
+from bakeoff.datasets.own.program import read_program
+from bakeoff.datasets.own.raw import Raw
 from bakeoff.datasets.sources import Surroundings
 from bakeoff.errors import DatasetError
 
@@ -128,16 +131,16 @@ def test_wrong_arrays(tmp_path: Path, around: Surroundings, changes: dict[str, A
 
 def test_missing_array_and_files_that_are_no_npz(tmp_path: Path, around: Surroundings) -> None:
     np.savez(tmp_path / "few.npz", x_train=np.zeros((1, 2, 2)), y=1)
-    with pytest.raises(DatasetError, match="got arrays x_train; missing y_train, x_test, y_test"):
+    with pytest.raises(DatasetError, match="got arrays x_train, y; missing y_train, x_test, y_test"):
         prepare.prepare(str(tmp_path / "few.npz"), around)
     whole = npz(tmp_path).read_bytes()
     for content in (b"", b"no zip", whole[: len(whole) // 2]):
         (tmp_path / "bad.npz").write_bytes(content)
         with pytest.raises(DatasetError, match=r"bad\.npz: can't be read as \.npz"):
             prepare.prepare(str(tmp_path / "bad.npz"), around)
-    (tmp_path / "mine.csv").write_text("1,2")
-    with pytest.raises(DatasetError, match=r"ending in \.csv, expected a \.npz"):
-        prepare.prepare(str(tmp_path / "mine.csv"), around)
+    (tmp_path / "mine.mat").write_text("1,2")
+    with pytest.raises(DatasetError, match=r"ending in \.mat, expected a \.npz"):
+        prepare.prepare(str(tmp_path / "mine.mat"), around)
 
 
 @given(
@@ -154,7 +157,7 @@ def test_labels_are_taken_just_when_they_number_the_classes(labels: list[int], t
     classes = set(labels)
     right = len(classes) > 1 and classes == set(range(len(classes))) and test and set(test) <= classes
     try:
-        assert own.checked("mine", raw).num_classes == len(classes) and right
+        assert checked("mine", Raw(raw)).num_classes == len(classes) and right
     except DatasetError:
         assert not right
 
@@ -190,7 +193,7 @@ def test_image_folder(pictures: Path, around: Surroundings) -> None:
 def test_images_of_many_sizes_need_image_size(pictures: Path, around: Surroundings) -> None:
     picture(pictures / "train" / "dog" / "wide.png", (9, 5))
     with pytest.raises(
-        DatasetError, match=r"wide\.png: got 9 x 5 pixels, expected 4 x 5 as in .*1\.png"
+        DatasetError, match=r"several sizes, expected 4 x 5 as in .*1\.png; .*wide\.png: 9 x 5"
     ) as caught:
         prepare.prepare(str(pictures), around)
     assert "image_size" in caught.value.hint
@@ -205,24 +208,21 @@ def test_grey_among_colour_becomes_colour(pictures: Path, around: Surroundings) 
 
 def test_wrong_folders(pictures: Path, around: Surroundings, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DatasetError, match="no train/<class>/ folders"):
+    with pytest.raises(DatasetError, match="got no class folders, expected train/<class>/"):
         prepare.prepare(str(tmp_path / "empty"), around)
     (pictures / "train" / "dog" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     with pytest.raises(DatasetError, match=r"bad\.png: can't be read as an image"):
         prepare.prepare(str(pictures), around)
     (pictures / "train" / "dog" / "bad.png").unlink()
-    picture(pictures / "train" / "dog" / "deep.png", mode="I;16", value=300)
-    with pytest.raises(DatasetError, match=r"deep\.png: got pixels of mode I;16, expected 8 bits"):
+    Image.new("F", (4, 5)).save(pictures / "train" / "dog" / "deep.tif")
+    with pytest.raises(DatasetError, match=r"deep\.tif: got pixels of mode F, expected 8 or 16 bits"):
         prepare.prepare(str(pictures), around)
-    (pictures / "train" / "dog" / "deep.png").rename(pictures / "train" / "dog" / "notes.txt")
-    with pytest.raises(DatasetError, match=r"notes\.txt: got a \.txt file"):
-        prepare.prepare(str(pictures), around)
-    picture(pictures / "test" / "horse" / "1.png")
-    with pytest.raises(DatasetError, match="got classes horse, which train doesn't have"):
+    (pictures / "train" / "dog" / "deep.tif").rename(pictures / "train" / "dog" / "notes.txt")
+    with pytest.raises(DatasetError, match=r"no images, but in class folders: .*notes\.txt"):
         prepare.prepare(str(pictures), around)
     (pictures / "train" / "dog" / "notes.txt").unlink()
-    (pictures / "test").rename(pictures / "validation")
-    with pytest.raises(DatasetError, match="test: got no images"):
+    picture(pictures / "test" / "horse" / "1.png")
+    with pytest.raises(DatasetError, match="got classes horse, which train doesn't have"):
         prepare.prepare(str(pictures), around)
 
 
@@ -272,8 +272,8 @@ def test_parquet(tmp_path: Path, around: Surroundings, frame: pl.DataFrame) -> N
 
 
 WRONG_TABLES = {
-    "no split": (table().drop("split"), "missing split"),
-    "another split": (table(split=["train", "test", "dev", "test"]), "column split: got dev, test, train"),
+    "no image": (table().drop("image"), "got columns label; split; missing image"),
+    "another split": (table(split=["train", "test", "dev", "test"]), "column split: got dev, expected train"),
     "empty cells": (table(label=[0, None, 1, 0]), "column label: got 1 empty cells"),
     "fractional labels": (table(label=[0.5, 1, 1, 0]), "column label: got Float64"),
     "text images": (table(image=["a", "b", "c", "d"]), "column image: got String"),
@@ -418,7 +418,7 @@ def test_program_out_of_time_is_ended_with_all_that_it_started(tmp_path: Path) -
         "    time.sleep(600)\n",
     )
     with pytest.raises(DatasetError, match=r"load\(\) had not returned after 4 s"):
-        own.read_program(path, time_limit_s=4)
+        read_program(path, time_limit_s=4)
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     assert len(pids) == 2
     deadline = time.monotonic() + 5

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bakeoff import environments
+from bakeoff import environments, registry
 from bakeoff.environments import interpreters, java
 from bakeoff.environments.java import Java
 from bakeoff.errors import EnvironmentFailure
-from bakeoff.study.definitions import CLUSTER_ENVIRONMENTS
 
 
 def fake_java(home: Path, version: str) -> Path:
@@ -61,10 +60,14 @@ def path_without_java(tmp_path: Path) -> str:
 
 
 def test_the_versions_of_spark_are_those_of_the_locks() -> None:
-    found = {name: java.spark_version(name) for name in CLUSTER_ENVIRONMENTS}
+    found = {
+        name: java.spark_version(name)
+        for name, one in registry.environments().items()
+        if one.environment.has_spark
+    }
     assert found == {"tensorflow_spark": "3.5.9", "theano_spark": "3.5.9", "vintage_spark": "3.4.4"}
     assert java.spark_version("4.0.0") == "4.0.0"
-    assert java.sparks() == {"3.5.9": ("tensorflow_spark", "theano_spark"), "3.4.4": ("vintage_spark",)}
+    assert java.sparks() == {"3.5.9": ("theano_spark", "tensorflow_spark"), "3.4.4": ("vintage_spark",)}
 
 
 def test_an_environment_without_spark_or_a_spark_of_another_age_is_told() -> None:

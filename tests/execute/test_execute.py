@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bakeoff import machine, plan
 from bakeoff.environments import Environment
 from bakeoff.environments.java import Java
 from bakeoff.errors import BakeoffError, EnvironmentFailure, MachineError, StoreError
@@ -17,6 +18,7 @@ from bakeoff.launchers import fake
 from bakeoff.launchers.base import Launch, Launcher, TurnAwaited
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import StudyRow, Writer
+from bakeoff.study import load
 from bakeoff_worker.records import (
     EpochRecord,
     PhaseEnded,
@@ -308,11 +310,12 @@ class Turns(Listener):
 
 def alternate(store: Path, folder: Path, launcher: Launcher = fake.launch, specs=BLOCKS) -> Turns:
     turns = Turns()
+    planned = (*BLOCKS, *(spec for spec in specs if spec not in BLOCKS))
     with Writer(store) as writer:
-        writer.begin_study(StudyRow("digest", "turns", "Turns", {}, BLOCKS))
+        writer.begin_study(StudyRow("digest", "turns", "Turns", {}, planned))
         execute(
             specs,
-            {spec.trial_id: provision(folder) for spec in BLOCKS},
+            {spec.trial_id: provision(folder) for spec in planned},
             study_digest="digest",
             writer=writer,
             launcher=launcher,
@@ -337,6 +340,33 @@ def test_contestants_take_turns_in_an_order_that_is_random_and_balanced(store: P
         runs = reader.runs()
     assert set(runs["num_alternating"]) == {3} and set(runs["num_turns"]) == {4}
     assert set(runs["settings.order"]) == {"alternating"} and set(runs["num_epochs"]) == {4}
+
+
+def test_who_solves_another_problem_takes_no_turns_with_them(store: Path, tmp_path: Path) -> None:
+    """Two races of a block: one begins when the other is over."""
+    study = load(str(write_study(tmp_path)))
+    specs = plan.block(study, study.trials, 0)
+    turns = alternate(store, tmp_path, specs=specs)
+    trained = [label.split(" · ")[0] for label in turns.epochs[0]]
+    assert sorted(trained) in (trained, trained[::-1]) and set(trained) == {"mnist", "fashion_mnist"}
+    assert [status for *_, status in turns.ended] == ["ok"] * 4
+    with Reader(store) as reader:
+        assert set(reader.runs()["num_alternating"]) == {2}
+    check_memory(specs, dict.fromkeys((spec.trial_id for spec in specs), free_bytes() // 3))
+
+
+def free_bytes() -> int:
+    return machine.snapshot().available_memory_bytes
+
+
+def write_study(folder: Path) -> Path:
+    """Two data sets and two contestants, in turns."""
+    file = folder / "turns.toml"
+    file.write_text(
+        'order = "alternating"\ndefaults = { backend = "fake", epochs = 4 }\n'
+        '[matrix]\ndataset = ["mnist", "fashion_mnist"]\nentrant = [{ entry = "A" }, { entry = "B" }]\n'
+    )
+    return file
 
 
 def test_what_is_missing_of_a_block_runs_together(store: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import grimp
 import pytest
 
+from bakeoff import registry
 from bakeoff.environments import interpreters
 
 ROOT = Path(__file__).parents[2]
@@ -20,14 +21,6 @@ WORKER = ROOT / "src" / "bakeoff_worker"
 # Of the worker's packages, all that bakeoff may import; in the table without `bakeoff_worker.`.
 OF_THE_WORKER = ("records", "reading", "models.catalogue", "distribution.catalogue", "backends")
 SINCE_37 = {"graphlib", "tomllib", "zoneinfo"}  # top-level modules that Python 3.7 does not have
-FRAMEWORKS = {
-    "fake": set(),
-    "jax": {"jax", "keras"},
-    "tensorflow": {"tensorflow", "keras"},
-    "tensorflow1": {"tensorflow", "keras"},
-    "theano": {"theano", "keras"},
-    "torch": {"torch", "keras"},
-}
 
 
 def allowed() -> dict[str, set[str]]:
@@ -112,7 +105,7 @@ def test_the_worker_is_python_37_and_lives_on_the_standard_library_and_numpy(pat
     if parts[0] == "models":
         foreign -= {"keras"}
     elif parts[0] == "backends" and len(parts) > 2:
-        foreign -= FRAMEWORKS[parts[1]]
+        foreign -= set(registry.backends()[parts[1]].record.modules)
     elif parts == ("backends", "keras_model.py"):
         foreign -= {"keras"}
     elif parts[:2] == ("distribution", "elephas"):

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from bakeoff import races, stats
-from bakeoff.races import Comparison, Frames
+from bakeoff.races import Comparison, Evidence, Frames
 from bakeoff.races.sentences import remarks
 
 SLOW = (20.0, 22.0, 24.0, 21.0, 23.0, 20.4)
@@ -335,10 +335,10 @@ def test_one_function_says_it_everywhere(pair: Frames) -> None:
     evaluated = races.evaluations(pair.facts, pair.runs)
     assert {one.num_images for one in evaluated.values()} == {10_000}
     ids = found.first.trial_id, found.second.trial_id
-    said = races.verdict(*ids, pair.runs, pair.outcomes, evaluated)
+    said = races.verdict(*ids, Evidence(pair.runs, pair.outcomes, evaluated))
     assert (said.kind, said.error) == (found.verdict.kind, found.verdict.error)
     assert said.time.ratio == pytest.approx(found.verdict.time.ratio)
-    other = races.verdict(*reversed(ids), pair.runs, pair.outcomes, evaluated)
+    other = races.verdict(*reversed(ids), Evidence(pair.runs, pair.outcomes, evaluated))
     assert other.inverse.kind == found.verdict.kind
     assert other.inverse.time.ratio == pytest.approx(found.verdict.time.ratio)
 

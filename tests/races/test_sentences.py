@@ -133,9 +133,9 @@ def test_what_blocks_show_beside_the_verdict_is_said() -> None:
     ("certificate", "words"),
     [
         (Certified(), "not certified: nobody verified that they train the same thing"),
-        (Certified("same", "ignored"), "certified: both train the same thing"),
-        (Certified("different", "b: loss"), "they do not train the same thing: b: loss"),
-        (Certified("not compared", "b crashed"), "not certified: b crashed"),
+        (Certified(races.SAME, "ignored"), "certified: both train the same thing"),
+        (Certified(races.DIFFERENT, "b: loss"), "they do not train the same thing: b: loss"),
+        (Certified(races.NOT_COMPARED, "b crashed"), "not certified: b crashed"),
     ],
 )
 def test_certificates(certificate: Certified, words: str) -> None:

@@ -381,7 +381,7 @@ def test_whether_a_round_was_verified_is_told(
     if verdict is not None:
         words = {"words": "one round is the sum"}
         with Writer(path) as writer:
-            row = CertificateRow(trial.settings.round_subject, digest, "", "", "m", 1, verdict, words)
+            row = CertificateRow(trial.settings.verified_round_id, digest, "", "", "m", 1, verdict, words)
             writer.add_certificates([row])
     with Reader(path) as reader:
         contents = compose(read(reader))

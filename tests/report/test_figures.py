@@ -195,12 +195,13 @@ def test_a_notebook_may_hand_over_a_readers_frame_as_it_is(race: Callable[..., F
 def test_a_backend_has_its_colour_wherever_it_appears() -> None:
     alone = figures.Palette.of([("torch", "torch")])
     among = figures.Palette.of([("x", "jax"), ("torch", "torch"), ("y", "theano")])
-    assert alone.colours[0] == among.colours[among.names.index("torch")]
+    place = among.names.index("torch")
+    assert (alone.colours[0], alone.symbols[0]) == (among.colours[place], among.symbols[place])
 
 
 def test_two_contestants_of_one_backend_differ() -> None:
     palette = figures.Palette.of([("a", "jax"), ("b", "jax"), ("c", "jax")])
-    assert len(set(palette.colours)) == 3
+    assert len(set(palette.colours)) == len(set(palette.symbols)) == 3
 
 
 def test_lines_and_symbols_differ_too() -> None:

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from bakeoff import stats, stopping
+from bakeoff.races import Evidence
 from bakeoff.races.evaluations import Evaluated
 from bakeoff.study import Budget, load
 
@@ -20,7 +21,7 @@ LABELS = {name: name.upper() for name in "abc"}
 
 def evidence(
     times: Mapping[str, Sequence[float | None]], errors: Mapping[str, float] | None = None
-) -> stopping.Evidence:
+) -> Evidence:
     """Runs with these seconds, block after block; None: it failed. Their errors are 0.1 unless told."""
     rows = [
         {
@@ -37,7 +38,7 @@ def evidence(
         for block, train_s in enumerate(seconds)
     ]
     frame = pl.DataFrame(rows, schema_overrides={"train_s": pl.Float64, "final_validation_error": pl.Float64})
-    return stopping.Evidence(frame, pl.DataFrame(), {})
+    return Evidence(frame, pl.DataFrame(), {})
 
 
 def around(seconds: float, num: int = 8, noise: float = 0.01, seed: int = 0) -> list[float]:
@@ -136,12 +137,12 @@ def test_undecided_on_time_goes_on_whatever_the_test_set() -> None:
 def test_hours() -> None:
     """Six blocks of two contestants, six minutes a run: 1.2 hours."""
     found = evidence({"a": around(1.0, 6), "b": around(1.0, 6)})
-    assert found.hours == pytest.approx(1.2)
-    assert not found.exceeds(None, ["a", "b"])
-    assert not found.exceeds(1.4, ["a", "b"]) and found.exceeds(1.39, ["a", "b"])
-    assert not found.exceeds(1.0, []), "blocks that are there cost nothing"
+    assert stopping.hours(found) == pytest.approx(1.2)
+    assert not stopping.exceeds(found, None, ["a", "b"])
+    assert not stopping.exceeds(found, 1.4, ["a", "b"]) and stopping.exceeds(found, 1.39, ["a", "b"])
+    assert not stopping.exceeds(found, 1.0, []), "blocks that are there cost nothing"
     nothing = evidence({"a": []} | {"b": around(1.0, 1)})
-    assert not nothing.exceeds(0.01, ["a"]), "of a trial that never ran nothing is known"
+    assert not stopping.exceeds(nothing, 0.01, ["a"]), "of a trial that never ran nothing is known"
 
 
 def test_a_report_says_each_verdict_once() -> None:

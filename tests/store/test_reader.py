@@ -301,14 +301,16 @@ def test_trials_find_their_certificates_whichever_study_they_were_verified_for(t
     longer = dataclasses.replace(alpha, epochs=9)  # another trial that alpha's verification serves
     trials = [RunSpec(one, name, 0, 0, 0, 1) for one, name in ((longer, "longer"), (alpha, "a"), (beta, "b"))]
     first = CertificateRow(
-        alpha.subject, "e1", beta.subject, "e2", "here", 1, "different", {"words": "another loss"}
+        alpha.verified_id, "e1", beta.verified_id, "e2", "here", 1, "different", {"words": "another loss"}
     )
     path, ticks = tmp_path / "store.sqlite", itertools.count(1)
     with Writer(path, now=lambda: float(next(ticks))) as writer:
         writer.begin_study(study(tuple(trials)))
         writer.add_certificates([first])
         # The other way round, and of another environment: the former replaces, the latter adds.
-        again = CertificateRow(beta.subject, "e2", alpha.subject, "e1", "here", 1, "same", {"words": "agree"})
+        again = CertificateRow(
+            beta.verified_id, "e2", alpha.verified_id, "e1", "here", 1, "same", {"words": "agree"}
+        )
         elsewhere = dataclasses.replace(first, one_environment_digest="e3", document={})
         writer.add_certificates([again, elsewhere])
     with Reader(path) as reader:
@@ -338,7 +340,11 @@ def test_a_round_s_certificate_is_that_of_one_trial(tmp_path: Path) -> None:
     with Writer(path) as writer:
         writer.begin_study(study(tuple(trials)))
         writer.add_certificates(
-            [CertificateRow(spread[0].round_subject, "e1", "", "", "here", 1, "same", {"words": "the mean"})]
+            [
+                CertificateRow(
+                    spread[0].verified_round_id, "e1", "", "", "here", 1, "same", {"words": "the mean"}
+                )
+            ]
         )
     with Reader(path) as reader:
         found = reader.certificates("pair").filter(kind="round")
@@ -346,7 +352,7 @@ def test_a_round_s_certificate_is_that_of_one_trial(tmp_path: Path) -> None:
         (spread[0].trial_id, None, "same", "the mean"),
         (spread[1].trial_id, None, "same", "the mean"),
     ]
-    assert beta.round_subject == "" and len({one.round_subject for one in spread}) == 2
+    assert beta.verified_round_id == "" and len({one.verified_round_id for one in spread}) == 2
 
 
 def test_every_column_is_documented(full: Path) -> None:

@@ -7,9 +7,10 @@ import json
 
 import pytest
 
-from bakeoff.study import ENVIRONMENTS, builtin_names, load
+from bakeoff import registry
+from bakeoff.study import builtin_names, load
+from bakeoff.study.definitions import default_environment
 from bakeoff.study.schema import SETTINGS
-from bakeoff_worker.backends import NAMES
 from bakeoff_worker.distribution.catalogue import slots
 from bakeoff_worker.records import TrialSettings
 
@@ -156,4 +157,4 @@ def test_every_setting_can_be_written() -> None:
 
 
 def test_every_backend_has_an_environment() -> None:
-    assert {backend for backends in ENVIRONMENTS.values() for backend in backends} == set(NAMES)
+    assert all(default_environment(name) for name in registry.backends())

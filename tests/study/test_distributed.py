@@ -178,7 +178,7 @@ def test_zero_means_no_limit_and_empty_means_the_usual_place(load_text: Load) ->
         (
             'backend = "jax"',
             "$.defaults.backend: distribution `elephas`: no release of Elephas runs with `jax`: expected one "
-            "of `tensorflow`, `theano`, `tensorflow1`",
+            "of `theano`, `tensorflow1`, `tensorflow`",
         ),
         (
             'backend = "theano"\nenvironment = "theano"',

@@ -27,7 +27,7 @@ def test_each_entry_is_a_trial_with_a_name_of_its_own(load_text: Load) -> None:
 
 def test_what_is_trained_is_the_same(load_text: Load) -> None:
     study = load_text(SEVERAL)
-    assert len({trial.settings.subject for trial in study.trials}) == 1
+    assert len({trial.settings.verified_id for trial in study.trials}) == 1
 
 
 def test_without_them_a_trial_keeps_the_name_that_it_always_had() -> None:

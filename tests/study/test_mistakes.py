@@ -16,7 +16,7 @@ from bakeoff.study import Study, load
 from bakeoff.study.schema import SECTIONS, SETTINGS
 
 Mistakes = Callable[..., list[str]]
-BACKENDS = "`tensorflow`, `jax`, `torch`, `theano`, `tensorflow1`, `fake`"
+BACKENDS = "`theano`, `tensorflow`, `jax`, `torch`, `tensorflow1`, `fake`"
 
 
 def test_all_mistakes_of_a_file_at_once(mistakes: Mistakes) -> None:
@@ -79,7 +79,7 @@ def test_all_mistakes_of_a_file_at_once(mistakes: Mistakes) -> None:
         "study.toml: $.defaults.precision: expected one of `float32`, `float64`, `mixed_float16`, "
         "`mixed_bfloat16`; got `float16`; did you mean `mixed_float16`?",
         "study.toml: $.defaults.seed: unknown key `seed`: it belongs at the top of the file",
-        "study.toml: $.matrix.backend[1]: expected one of `tensorflow`, `jax`, `torch`, `theano`, "
+        "study.toml: $.matrix.backend[1]: expected one of `theano`, `tensorflow`, `jax`, `torch`, "
         "`tensorflow1`, `fake`; got `pytorch2`; did you mean `torch`?",
         "study.toml: $.matrix.backend[3]: repeats $.matrix.backend[2]",
         'study.toml: $.matrix.dataset: expected a list of values; got `"mnist"`: write `[...]`',
@@ -124,8 +124,8 @@ def test_all_mistakes_of_a_file_at_once(mistakes: Mistakes) -> None:
         ),
         (
             '[defaults]\nbackend = "jax"\nenvironment = "jaxx"',
-            "$.defaults.environment: expected one of `tensorflow`, `jax`, `torch`, `theano`, `vintage`, "
-            "`fake`, `tensorflow_spark`, `theano_spark`, `vintage_spark`; got `jaxx`; did you mean `jax`?",
+            "$.defaults.environment: expected one of `theano`, `vintage`, `tensorflow`, `jax`, `torch`, "
+            "`fake`, `theano_spark`, `vintage_spark`, `tensorflow_spark`; got `jaxx`; did you mean `jax`?",
         ),
         (
             '[defaults]\nbackend = "jax"\ntrain_images = 100',
@@ -262,7 +262,7 @@ def test_an_option_that_the_own_model_lacks(mistakes: Mistakes, tmp_path: Path) 
         ("batch_size=1", "--set batch_size: unknown key `batch_size`; did you mean `global_batch_size`?"),
         (
             'matrix.backend=["jax", "keras"]',
-            "--set matrix.backend[1]: expected one of `tensorflow`, `jax`, `torch`, `theano`, `tensorflow1`, "
+            "--set matrix.backend[1]: expected one of `theano`, `tensorflow`, `jax`, `torch`, `tensorflow1`, "
             "`fake`; got `keras`; did you mean `tensorflow`?",
         ),
         ("matrix.epochs=3", "--set matrix.epochs: expected a list of values; got `3`: write `[...]`"),

@@ -29,7 +29,7 @@ def test_runs_in_turns_are_other_trials_that_are_verified_alike(load_text: Load)
     assert len({study.digest for study in forms}) == 3
     firsts = [study.trials[0] for study in forms]
     assert len({trial.trial_id for trial in firsts}) == 3
-    assert len({trial.settings.subject for trial in firsts}) == 1
+    assert len({trial.settings.verified_id for trial in firsts}) == 1
     assert {trial.label for trial in firsts} == {firsts[0].label}
     assert [one.settings.alternates for one in firsts] == [False, True, True]
     assert [one.settings.turn_steps for one in firsts] == [None, None, 20]

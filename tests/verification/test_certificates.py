@@ -8,7 +8,7 @@ import json
 import pytest
 from invented import CONV, PLAIN, Contestant
 
-from bakeoff.verification import Verdict, Why, compare
+from bakeoff.verification import Agreement, Why, compare
 from bakeoff.verification.certificates import certify
 from bakeoff.verification.collection import Collected
 from bakeoff.verification.contestants import Contestant as Who
@@ -42,7 +42,10 @@ def test_contestants_that_differ_from_the_reference_alike_are_alike(group):
     assert verified.alike == (("a", "c"), ("b", "d"))
     assert not verified.all_same
     verdicts = {(one.one, one.other): one.verdict for one in verified.certificates}
-    assert [pair for pair, verdict in verdicts.items() if verdict == Verdict.SAME] == [("a", "c"), ("b", "d")]
+    assert [pair for pair, verdict in verdicts.items() if verdict == Agreement.SAME] == [
+        ("a", "c"),
+        ("b", "d"),
+    ]
     apart = next(one for one in verified.certificates if (one.one, one.other) == ("a", "b"))
     ((label, finding),) = apart.findings
     assert (label, finding.cause) == ("b", "kernel_flipped")
@@ -64,16 +67,16 @@ def test_all_the_same(group):
 def test_one_that_failed_is_compared_with_nobody(group):
     verified = group(a=Contestant(), b=None)
     (certificate,) = verified.certificates
-    assert certificate.verdict == Verdict.NOT_COMPARED
+    assert certificate.verdict == Agreement.NOT_COMPARED
     assert certificate.reason == "b: failed: no memory"
-    assert verified.examined[1].judgement is None
+    assert verified.contestants[1].judgement is None
     assert not verified.all_same
 
 
 def test_the_usual_one_is_the_measure_whoever_comes_first(group):
     odd = Contestant((("Conv2D", {**CONV, "use_bias": False}), *PLAIN[1:]))
     verified = group(odd=odd, a=Contestant(), b=Contestant())
-    findings = {one.label: one.judgement.findings for one in verified.examined}
+    findings = {one.label: one.judgement.findings for one in verified.contestants}
     assert findings["odd"][0].text == "use_bias is False, not True"
     assert findings["a"] == findings["b"] == ()
 
@@ -88,7 +91,7 @@ def test_own_draws_are_nobody_elses(shown):
     meanings = [{finding.meaning for finding in each.findings} for each in judgements]
     assert meanings[0] == meanings[1]
     certificate = certify(("one", "other"), tuple(judgements), (one, other))
-    assert certificate.verdict == Verdict.DIFFERENT
+    assert certificate.verdict == Agreement.DIFFERENT
     assert {finding.cause for _, finding in certificate.findings} == {"own_draw"}
 
 
@@ -115,13 +118,13 @@ def test_what_draws_at_random_is_not_compared(group):
     random = Contestant(layers=layers, random=(0,))
     verified = group(a=random, b=dataclasses.replace(random, backend="b"), c=Contestant(layers=layers))
     for one in verified.certificates:
-        assert (one.verdict, one.why, one.findings) == (Verdict.NOT_COMPARED, Why.RANDOM, ())
+        assert (one.verdict, one.why, one.findings) == (Agreement.NOT_COMPARED, Why.RANDOM, ())
         assert "gaussiannoise_0 draws random numbers while it trains" in one.reason
     # What is known to differ all the same is a difference.
     verified = group(
         a=random, b=dataclasses.replace(random, says=(("GaussianNoise", {"stddev": 0.2}), *PLAIN))
     )
-    assert verified.certificates[0].verdict is Verdict.DIFFERENT
+    assert verified.certificates[0].verdict is Agreement.DIFFERENT
     assert {finding.cause for _, finding in verified.certificates[0].findings} == {"declared_stddev"}
 
 
@@ -134,17 +137,17 @@ def test_a_layer_that_the_reference_lacks(group):
     verified = group(**by, d=dataclasses.replace(other, backend="d"))
     assert verified.alike == (("a", "b", "c"), ("d",))
     assert {one.verdict for one in verified.certificates if "d" in (one.one, one.other)} == {
-        Verdict.DIFFERENT
+        Agreement.DIFFERENT
     }
     two = {"c": dataclasses.replace(other, backend="c"), "d": dataclasses.replace(other, backend="d")}
     verified = group(a=by["a"], b=by["b"], **two)
     assert verified.alike == (("a", "b"), ("c", "d")), "no majority, but each pair agrees"
-    assert {one.verdict for one in verified.certificates} == {Verdict.SAME, Verdict.DIFFERENT}
+    assert {one.verdict for one in verified.certificates} == {Agreement.SAME, Agreement.DIFFERENT}
 
 
 def test_certificates_of_what_nobody_else_has(group):
     own = Contestant(unknown=("Conv2D",))
     unlike = dataclasses.replace(own, layers=(*PLAIN[:1], ("AveragePooling2D", PLAIN[1][1]), *PLAIN[2:]))
     (certificate,) = group(a=own, b=dataclasses.replace(unlike, backend="b")).certificates
-    assert certificate.verdict is Verdict.DIFFERENT
+    assert certificate.verdict is Agreement.DIFFERENT
     assert {finding.cause for _, finding in certificate.findings} == {"declared_layers"}

@@ -22,8 +22,8 @@ def test_trials_that_differ_in_how_long_they_train_are_one_contestant():
     first = group.contestants[0]
     assert first.trial_ids == tuple(settings.trial_id for _, settings in trials[:3])
     assert first.settings.distribution == "single" and first.settings.global_batch_size == 8
-    assert len({settings.subject for _, settings in trials[:3]}) == 1
-    assert trials[3][1].subject != first.subject
+    assert len({settings.verified_id for _, settings in trials[:3]}) == 1
+    assert trials[3][1].verified_id != first.verified_id
 
 
 def test_another_network_data_set_or_recipe_is_another_group():

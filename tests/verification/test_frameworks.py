@@ -54,9 +54,10 @@ def verified(dataset, framework):
         for one in group.contestants:
             model = one.settings.model
             file = Path(model) if model.endswith(".py") else None
-            provisions[one.subject] = Provision(framework(one.settings.environment), dataset, file)
-        found = verification.judge(group, provisions, seed=5)
-        assert {one.label: one.reason for one in found.examined if one.judgement is None} == {}
+            provisions[one.verified_id] = Provision(framework(one.settings.environment), dataset, file)
+        with verification.computing([group], provisions, seed=5) as judged:
+            found = judged(group)
+        assert {one.label: one.reason for one in found.contestants if one.judgement is None} == {}
         return found
 
     return judge
@@ -66,13 +67,13 @@ def sentences(verified):
     """For whoever reads why a test failed."""
     return [
         f"{one.label}: {finding.sentence()}"
-        for one in verified.examined
+        for one in verified.contestants
         for finding in one.judgement.findings
     ]
 
 
 def findings(verified):
-    return {one.label: [finding.cause for finding in one.judgement.findings] for one in verified.examined}
+    return {one.label: [finding.cause for finding in one.judgement.findings] for one in verified.contestants}
 
 
 def test_the_studys_network_on_every_backend(verified):
@@ -85,12 +86,12 @@ def test_the_studys_network_on_every_backend(verified):
         "tensorflow1": ["step_counter"],
     }
     assert found.alike == (("tensorflow", "jax", "torch"), ("theano",), ("tensorflow1",))
-    for one in found.examined:
+    for one in found.contestants:
         assert one.judgement.is_explained
         assert one.judgement.worst["forward"].difference < 1e-5, one.label
         assert one.judgement.worst["gradients"].difference < 1e-4, one.label
         assert one.judgement.worst["weights"].difference < 1e-4, one.label
-    ties = found.examined[3].judgement.findings[0]
+    ties = found.contestants[3].judgement.findings[0]
     assert ties.only_at_kinks and ties.scene == "as_trained"
     certificate = next(one for one in found.certificates if (one.one, one.other) == ("jax", "torch"))
     assert certificate.direct["forward"].difference < 1e-5
@@ -108,8 +109,8 @@ def test_layouts_and_compile_modes_of_one_backend(verified):
 def test_double_precision_shows_what_is_computed_in_single(verified):
     found = verified(*((backend, {}) for backend in ("jax", "torch", "tensorflow")), precision="float64")
     assert findings(found) == {"jax": [], "torch": ["single_precision"], "tensorflow": ["single_constants"]}
-    assert found.examined[0].judgement.worst["weights"].difference < 1e-13
-    torch = found.examined[1].judgement.findings[0]
+    assert found.contestants[0].judgement.worst["weights"].difference < 1e-13
+    torch = found.contestants[1].judgement.findings[0]
     assert torch.where == "dense", (
         "Keras 3 on PyTorch multiplies matrices in single precision whatever floatx says"
     )
@@ -137,8 +138,8 @@ def test_a_network_of_the_users_with_layers_that_the_reference_lacks(verified, t
     assert found.alike == (("jax", "tensorflow"), ("tensorflow1",)), sentences(found)
     assert findings(found)["tensorflow1"] == ["moving_variance"]
     reference = "NumPy in float64 and, as it has no layer Lambda, the vote of all contestants"
-    assert {one.judgement.reference for one in found.examined} == {reference}
-    assert all(one.judgement.is_explained for one in found.examined)
+    assert {one.judgement.reference for one in found.contestants} == {reference}
+    assert all(one.judgement.is_explained for one in found.contestants)
 
 
 NESTED = """
@@ -183,9 +184,9 @@ def test_a_fault_upstream_and_what_the_reference_lacks_after_it(verified, tmp_pa
     file.write_text(NESTED)
     found = verified(("tensorflow", {}), ("torch", {}), model=str(file), content={"model": "nested"})
     assert findings(found) == {"tensorflow": [], "torch": ["unknown"]}, sentences(found)
-    (finding,) = found.examined[1].judgement.findings
+    (finding,) = found.contestants[1].judgement.findings
     assert (finding.stage, finding.where) == ("forward", "pool")
-    assert found.certificates[0].verdict == verification.Verdict.DIFFERENT
+    assert found.certificates[0].verdict == verification.Agreement.DIFFERENT
 
 
 def test_what_is_nested_recurrent_or_draws_is_certified(verified, tmp_path):
@@ -193,4 +194,4 @@ def test_what_is_nested_recurrent_or_draws_is_certified(verified, tmp_path):
     file.write_text(NESTED.replace("AveragePooling2D(3, strides", "MaxPooling2D(3, strides"))
     found = verified(("tensorflow", {}), ("torch", {}), model=str(file), content={"model": "same"})
     assert found.all_same, sentences(found)
-    assert all(one.judgement.is_explained for one in found.examined)
+    assert all(one.judgement.is_explained for one in found.contestants)

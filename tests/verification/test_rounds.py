@@ -16,7 +16,7 @@ from bakeoff.execute import Provision
 from bakeoff.launchers.local import launch
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import StudyRow, Writer
-from bakeoff.verification import Verdict, judge_round
+from bakeoff.verification import Agreement, judge_round
 from bakeoff.verification.rounds import VerifiedRound, rounds, verify_round
 from bakeoff.verification.words import lines_of_round
 from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
@@ -82,7 +82,7 @@ def shown(merge="mean", stated="mean", alter=lambda arrays: None):
 @pytest.mark.parametrize("way", ["sum", "mean"])
 def test_a_round_that_does_as_stated(way):
     judged = judge_round(shown(way, way))
-    assert (judged.verdict, judged.skipped, judged.sizes, judged.findings) == (Verdict.SAME, 1, SIZES, ())
+    assert (judged.verdict, judged.skipped, judged.sizes, judged.findings) == (Agreement.SAME, 1, SIZES, ())
     assert 0 <= judged.merged < 1e-5 and judged.shards == 0
     assert judged.words.startswith(f"one round is the {way} of its 4 shards' changes, 1 of them skipped")
 
@@ -100,7 +100,7 @@ def test_a_round_that_does_as_stated(way):
 )
 def test_how_it_is_merged_instead_is_named(merge, stated, words):
     judged = judge_round(shown(merge, stated))
-    assert judged.verdict == Verdict.DIFFERENT
+    assert judged.verdict == Agreement.DIFFERENT
     (finding,) = judged.findings
     assert words in finding and ("but" in finding) == (merge != "otherwise")
 
@@ -128,7 +128,7 @@ def set_to(name, value):
 )
 def test_whatever_else_is_amiss(alter, words):
     judged = judge_round(shown(alter=alter))
-    assert judged.verdict == Verdict.DIFFERENT
+    assert judged.verdict == Agreement.DIFFERENT
     assert any(words in finding for finding in judged.findings), judged.findings
 
 
@@ -167,11 +167,11 @@ def test_a_round_that_fails_is_not_compared(tmp_path):
     found = verify_round(one, provision, seed=1, launcher=fails)
     assert not found.all_same and found.judged.declined and found.environment_digest == "digest"
     assert (found.judged.verdict, found.judged.words) == (
-        Verdict.NOT_COMPARED,
+        Agreement.NOT_COMPARED,
         "skipped: an asynchronous round has no one result",
     )
     unmade = verify_round(one, EnvironmentFailure("no index", ""), seed=1, launcher=fails)
-    assert (unmade.judged.verdict, unmade.judged.words) == (Verdict.NOT_COMPARED, "no index")
+    assert (unmade.judged.verdict, unmade.judged.words) == (Agreement.NOT_COMPARED, "no index")
 
 
 @pytest.mark.slow

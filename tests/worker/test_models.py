@@ -30,6 +30,10 @@ def written(folder, name, body):
             "import no_such_package",
             "own.py can't be imported: ModuleNotFoundError: No module named 'no_such_package'",
         ),
+        (
+            "from tensorflow.keras import layers",
+            r"No module named 'tensorflow'.* write `from keras import layers, models`",
+        ),
         ("def build(:", "own.py can't be imported: SyntaxError"),
         (
             "def build(a, b): return 1 / 0",
@@ -84,6 +88,10 @@ REFUSED = {
         "def build(s, n): return chain(s, layers.Dense(n, activation='softmax'))",
         "expected (None, 10): one probability per class",
     ),
+    "logits": (
+        "def build(s, n): return chain(s, layers.Flatten(), layers.Dense(n))",
+        "the model's outputs are no probabilities",
+    ),
     "other_images": (
         "def build(s, n): return chain((9, 9, 1), layers.Flatten(), layers.Dense(n, activation='softmax'))",
         "the model takes inputs of shape (None, 9, 9, 1), the data have (None, 8, 8, 1)",
@@ -137,6 +145,23 @@ class Block(layers.Layer):
 
 def build(s, n):
     return chain(s, layers.Flatten(), layers.Dense(6), Block(), layers.Dense(n, activation='softmax'))
+""",
+    "subclass": """
+class Net(models.Model):
+    def __init__(self, n, **options):
+        super().__init__(**options)
+        self.flat, self.hidden = layers.Flatten(), layers.Dense(6, activation='tanh')
+        self.last = layers.Dense(n, activation='softmax')
+    def call(self, x):
+        return self.last(self.hidden(self.flat(x)))
+
+def build(s, n):
+    return Net(n)
+""",
+    "any_size": """
+def build(s, n):
+    return chain((None, None, 1), layers.Conv2D(4, 3), layers.GlobalAveragePooling2D(),
+                 layers.Dense(n, activation='softmax'))
 """,
     "own_initializer": """
 class Mine(initializers.Initializer):

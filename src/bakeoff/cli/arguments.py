@@ -21,7 +21,7 @@ Start here:
   bakeoff run quick           TensorFlow, JAX, PyTorch and Theano in a few minutes
   bakeoff compare             who may be called faster, by how much and at what error
 
-Then your own model, data and machine: bakeoff run my-study.toml
+Then your own model, data and machine: bakeoff init my_net.py my_images/
 All commands: bakeoff --help. Their options: bakeoff COMMAND --help."""
 
 EXIT_CODES = """\
@@ -103,6 +103,31 @@ def parser() -> argparse.ArgumentParser:
     )
     plan.add_argument("--json", action="store_true", help="print the plan as JSON")
     plan.add_argument("--all", action="store_true", help="list every run instead of the first and last few")
+
+    init = _command(
+        commands, "init", "init", "write a commented study file for your model and data, after a look at them"
+    )
+    init.add_argument(
+        "model", metavar="MODEL", help="a Python file with build(), or a built-in network's name"
+    )
+    init.add_argument(
+        "data", metavar="DATA", help="a folder of images, a data file, or mnist, fashion_mnist, cifar10"
+    )
+    init.add_argument(
+        "--image-size",
+        type=int,
+        metavar="N",
+        help="resize all images to N x N pixels (needed if sizes differ)",
+    )
+    init.add_argument(
+        "--output",
+        "-o",
+        type=Path,
+        default=Path("study.toml"),
+        metavar="FILE",
+        help="the study file (default: study.toml)",
+    )
+    init.add_argument("--force", action="store_true", help="overwrite the file if it exists")
 
     verify = _command(
         commands, "verify", "verify", "show that contestants train the same thing, or name what differs"

@@ -31,6 +31,8 @@ def _fetch(arguments: argparse.Namespace) -> int:
                 name, source=arguments.source, directory=arguments.data_dir, on_progress=on_download
             )
             say(f"{name}: {made.num_train:,} training and {made.num_test:,} test images in {made.path}")
+            for note in made.notes:
+                say(f"{name}: {note}")
     return 0
 
 

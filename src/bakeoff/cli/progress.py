@@ -240,7 +240,7 @@ class LiveTable(Listener):
                 words += f", {run.phase}"
             grid.add_row(spec.label, _bar(done, epochs), f"repeat {spec.repeat + 1}: {words}")
             if others := len(self._runs) - 1:
-                grid.add_row("", "", f"in turns with {others} other{'s' * (others > 1)} of its block")
+                grid.add_row("", "", f"in turns with {others} other{'s' * (others > 1)} of its race")
             if run.stage is not None:
                 failed = f", {run.stage.num_failed} failed" if run.stage.num_failed else ""
                 tasks = Text.assemble(_tasks_words(run.stage, with_failed=False), (failed, "red"))

@@ -58,7 +58,7 @@ def _table(verified: Verified) -> Table:
         table.add_column(name, justify="right")
     for name in ("differs", "reference"):
         table.add_column(name)
-    for one in verified.examined:
+    for one in verified.contestants:
         judgement = one.judgement
         if judgement is None:
             table.add_row(one.label, one.contestant.settings.precision, *[""] * 6, "not verified", "")

@@ -40,7 +40,8 @@ class Prepared:
     ``x_test.npy``, ``y_test.npy`` and ``about.json``. image_shape: (height, width, channels).
     num_train: N, the changed copies of a scaled set included. digest: SHA-256 over the names, forms and
     hashes of the four arrays and, of the user's own, the classes' names. base_digest: the same
-    without the changed copies.
+    without the changed copies. notes: for
+    people, what was decided or passed over when the user's own were read.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class Prepared:
     num_test: int
     digest: str
     base_digest: str
+    notes: tuple[str, ...] = ()
 
 
 def folder(root: Path) -> Path:

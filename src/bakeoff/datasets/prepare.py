@@ -54,7 +54,7 @@ def ensure(
 ) -> Prepared:
     """The data set called `name`, hashed and in the cache; fetched, decoded and resized if it must be.
 
-    name: a catalogue name, or the path of a ``.npz``, ``.parquet`` or ``.py`` file or of an image folder.
+    name: a catalogue name, or the path of a ``.npz``, ``.parquet``, ``.csv`` or ``.py`` file or of a folder.
     image_size: side in pixels of the square that images are resized to; None keeps them.
     scale: how many times the training set is had: once as it is, then in changed copies (`augment`).
     directory: a folder that is searched before any other source.
@@ -119,10 +119,10 @@ def prepare_scaled(base: Prepared, around: Surroundings, scale: int) -> Prepared
     entry_key = entries.scaled_key(base.path.name, scale, augment.RECIPE_VERSION)
     path = entries.folder(around.root) / entry_key
     if kept := _sound(path, made_from=base.digest):
-        return replace(kept, name=base.name)
+        return replace(kept, name=base.name, notes=base.notes)
     with entries.lock(around.root, entry_key, _waiting(base.name, around)):
         if kept := _sound(path, made_from=base.digest):
-            return replace(kept, name=base.name)  # another process made it while we waited
+            return replace(kept, name=base.name, notes=base.notes)  # another process made it while we waited
         arrays = {
             name: np.load(base.path / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS
         }
@@ -138,7 +138,7 @@ def prepare_scaled(base: Prepared, around: Surroundings, scale: int) -> Prepared
             entries.save(fresh, "y_train", np.tile(arrays["y_train"], scale))
             for name in ("x_test", "y_test"):
                 entries.save(fresh, name, arrays[name])
-    return replace(_made(path), name=base.name)
+    return replace(_made(path), name=base.name, notes=base.notes)
 
 
 def prepare_entry(
@@ -252,16 +252,16 @@ def known(name: str, image_size: int | None = None, scale: int = 1) -> Prepared 
 
 def known_in(around: Surroundings, name: str, image_size: int | None, scale: int) -> Prepared | None:
     """`known` in a given cache."""
-    entry_key: str | None = entries.key(name, image_size)
+    kept: provenance.Kept | None = provenance.Kept(entries.key(name, image_size))
     if name not in catalogue():
-        entry_key = provenance.entry_of(around.root, _existing(name), image_size)
-    if entry_key is None:
+        kept = provenance.kept_of(around.root, _existing(name), image_size)
+    if kept is None:
         return None
-    base = entries.read(entries.folder(around.root) / entry_key)
-    if base is None or scale == 1:
-        return base
-    key = entries.scaled_key(entry_key, scale, augment.RECIPE_VERSION)
-    return _sound(entries.folder(around.root) / key, made_from=base.digest)
+    base = entries.read(entries.folder(around.root) / kept.entry)
+    if base is not None and scale > 1:
+        key = entries.scaled_key(kept.entry, scale, augment.RECIPE_VERSION)
+        base = _sound(entries.folder(around.root) / key, made_from=base.digest)
+    return replace(base, notes=kept.notes) if base else None
 
 
 def _prepare_own(source: Path, around: Surroundings, image_size: int | None, anew: bool) -> Prepared:
@@ -295,15 +295,16 @@ def _prepare_own(source: Path, around: Surroundings, image_size: int | None, ane
                     step = f"resizing the {split} images to {image_size} x {image_size}"
                     resize.resize(images, image_size, target, _reporting(source.name, step, around))
                 entries.save(fresh.path, f"y_{split}", data.arrays[f"y_{split}"])
-        provenance.keep(around.root, source, image_size, data.inputs, fresh.key)
-    return replace(_made(entries.folder(around.root) / fresh.key), name=source.name)
+        came_to = provenance.Kept(fresh.key, data.notes)
+        provenance.keep(around.root, source, image_size, data.inputs, came_to)
+    return replace(_made(entries.folder(around.root) / fresh.key), name=source.name, notes=data.notes)
 
 
 def _unchanged(source: Path, around: Surroundings, image_size: int | None) -> Prepared | None:
     """The entry that a source came to, if it is there, undamaged, and all that was read for it as it was."""
-    entry_key = provenance.entry_of(around.root, source, image_size)
-    kept = _sound(entries.folder(around.root) / entry_key) if entry_key else None
-    return replace(kept, name=source.name) if kept else None
+    kept = provenance.kept_of(around.root, source, image_size)
+    sound = _sound(entries.folder(around.root) / kept.entry) if kept else None
+    return replace(sound, name=source.name, notes=kept.notes) if sound and kept else None
 
 
 def _sound(
@@ -325,8 +326,7 @@ def _existing(name: str) -> Path:
         return path
     close = difflib.get_close_matches(name, catalogue(), n=1)
     raise DatasetError(
-        f"data set: got {name}, expected one of {', '.join(catalogue())}, or an existing .npz, .parquet or "
-        ".py file or image folder",
+        f"data set: got {name}, expected one of {', '.join(catalogue())}, or {own.EXPECTED} that exists",
         f"did you mean {close[0]}?" if close else "check the name; paths are relative to the current folder",
     )
 

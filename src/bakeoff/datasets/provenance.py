@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,26 @@ from bakeoff.datasets import disk, entries, own
 from bakeoff.inputs import Inputs
 
 
-def entry_of(root: Path, source: Path, image_size: int | None) -> str | None:
-    """The key of the entry that a source gives now; None where only reading it can tell.
+@dataclass(frozen=True)
+class Kept:
+    """What a source came to: the key of its entry, and what was said when it was read."""
+
+    entry: str
+    notes: tuple[str, ...] = ()
+
+
+def kept_of(root: Path, source: Path, image_size: int | None) -> Kept | None:
+    """What a source gives now; None where only reading it can tell.
 
     Raises:
         DatasetError: a folder has a link that leads nowhere or in a circle.
     """
-    kept = _read(_file(root, source, image_size))
-    if kept is None or kept["readers"] != own.readers():
+    document = _read(_file(root, source, image_size))
+    if document is None or document["readers"] != own.readers():
         return None
+    kept = Kept(str(document["entry"]), tuple(document["notes"]))
     try:
-        before = inputs.from_document(kept["inputs"])
+        before = inputs.from_document(document["inputs"])
     except (KeyError, TypeError):
         return None
     files = [str(file.absolute()) for file in own.files_of(source)]
@@ -37,11 +47,11 @@ def entry_of(root: Path, source: Path, image_size: int | None) -> str | None:
     if now is None:
         return None
     if now != before:
-        keep(root, source, image_size, now, kept["entry"])  # so that the next look is a cheap one
-    return str(kept["entry"])
+        keep(root, source, image_size, now, kept)  # so that the next look is a cheap one
+    return kept
 
 
-def keep(root: Path, source: Path, image_size: int | None, made_from: Inputs | None, entry_key: str) -> None:
+def keep(root: Path, source: Path, image_size: int | None, made_from: Inputs | None, kept: Kept) -> None:
     """Remember what a source came to. made_from: None where that is not known in full, and never trusted."""
     file = _file(root, source, image_size)
     document = {
@@ -49,7 +59,8 @@ def keep(root: Path, source: Path, image_size: int | None, made_from: Inputs | N
         "image_size": image_size,
         "readers": own.readers(),
         "inputs": None if made_from is None else made_from.document(),
-        "entry": entry_key,
+        "entry": kept.entry,
+        "notes": kept.notes,
     }
     with disk.writing(file.parent):
         entries.write_text(file, json.dumps(document))
@@ -75,6 +86,6 @@ def _file(root: Path, source: Path, image_size: int | None) -> Path:
 def _read(file: Path) -> Mapping[str, Any] | None:
     try:
         kept = json.loads(file.read_text(encoding="utf-8"))
-        return kept if kept.keys() >= {"source", "readers", "inputs", "entry"} else None
+        return kept if kept.keys() >= {"source", "readers", "inputs", "entry", "notes"} else None
     except (OSError, ValueError, AttributeError):
         return None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from bakeoff.datasets import disk
 from bakeoff.errors import DatasetError
@@ -63,24 +64,55 @@ def one(image: Array, side: int) -> Array:
     return np.stack([np.asarray(_scaled(channel, side)) for channel in channels], axis=-1)
 
 
-def decoded(content: Any, label: str, side: int | None) -> Array:
-    """An encoded image (a path or an open file) as (H, W, 1) or (H, W, 3) uint8, resized if `side` is given.
+def shape_of(content: Any, label: str, side: int | None) -> tuple[int, int, int]:
+    """(H, W, C) of an encoded image as `decoded` would give it, from the file's header.
 
-    Greyscale stays greyscale; all else becomes RGB, transparency dropped.
+    A damaged one counts nothing: decoding it will tell.
+    """
+    try:
+        with _opened(content, label) as image:
+            channels = 1 if image.mode in _GREY else 3
+            width, height = (side, side) if side is not None else image.size
+    except DatasetError:
+        return (0, 0, 0)
+    return (height, width, channels)
+
+
+def decoded(content: Any, label: str, side: int | None) -> Array:
+    """An encoded image (a path or an open file) as (H, W, 1) or (H, W, 3), resized if `side` is given.
+
+    Its first frame, turned upright as its EXIF entry says. Greyscale stays greyscale; all else becomes RGB,
+    transparency dropped. uint8; where a grey image has 16 bits, float32 in [0, 1].
 
     Raises:
-        DatasetError: damaged, no image, absurdly large, or of more than 8 bits.
+        DatasetError: damaged, no image, absurdly large, or of more than 16 bits.
     """
+    with _opened(content, label) as image:
+        if image.mode.startswith("I;16"):
+            deep = np.asarray(ImageOps.exif_transpose(image)).astype(np.float32) / 65535
+            plain = Image.fromarray(deep)
+        elif image.mode.startswith(("I", "F")):
+            raise DatasetError(
+                f"{label}: got pixels of mode {image.mode}, expected 8 or 16 bits a channel",
+                "save the images with 8 bits, or give floating-point arrays in a .npz file",
+            )
+        else:
+            plain = ImageOps.exif_transpose(image).convert("L" if image.mode in _GREY else "RGB")
+    pixels = np.asarray(plain if side is None else _scaled(plain, side))
+    return pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
+
+
+_GREY = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+@contextmanager
+def _opened(content: Any, label: str) -> Iterator[Image.Image]:
+    """An image for the length of a block; whatever Pillow finds wrong in it is one kind of error."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(content) as image:
-                if image.mode.startswith(("I", "F")):
-                    raise DatasetError(
-                        f"{label}: got pixels of mode {image.mode}, expected 8 bits a channel",
-                        "save the images with 8 bits, or give floating-point arrays in a .npz file",
-                    )
-                plain = image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
+                yield image
     except (
         OSError,
         ValueError,
@@ -88,9 +120,10 @@ def decoded(content: Any, label: str, side: int | None) -> Array:
         Image.DecompressionBombError,
         Image.DecompressionBombWarning,
     ) as error:
-        raise DatasetError(f"{label}: can't be read as an image ({error})", "replace or remove it") from error
-    pixels = np.asarray(plain if side is None else _scaled(plain, side))
-    return pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
+        reason = "no image" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise DatasetError(
+            f"{label}: can't be read as an image ({reason})", "replace or remove it"
+        ) from error
 
 
 def _scaled(image: Image.Image, side: int) -> Image.Image:

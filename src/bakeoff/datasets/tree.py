@@ -1,4 +1,4 @@
-"""What lies in a folder of images: links are followed, hidden names passed over."""
+"""What lies in a folder of images or tables: links are followed, hidden names passed over."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 from bakeoff.errors import DatasetError
+
+# Of files that are taken for images, and for tables of them.
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+TABLES = (".parquet", ".csv")
 
 
 def visible_files(folder: Path) -> list[Path]:
@@ -23,6 +27,18 @@ def visible_folders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def table_files(folder: Path) -> list[Path]:
+    """The tables that a folder consists of: Parquet files at any depth, else CSV files directly in it.
+
+    None of a folder of images, whatever tables lie beside them.
+    """
+    files = visible_files(folder)
+    if any(file.suffix.lower() in PICTURES for file in files):
+        return []
+    parquet = [file for file in files if file.suffix == ".parquet"]
+    return parquet or [file for file in files if file.suffix == ".csv" and file.parent == folder]
 
 
 def _below(folder: Path, above: tuple[tuple[int, int], ...]) -> list[Path]:

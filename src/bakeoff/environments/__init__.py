@@ -24,11 +24,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from bakeoff import cache
+from bakeoff import cache, registry
 from bakeoff.environments import blas, creation, foreign, interpreters, java, packing
 from bakeoff.environments.catalogue import (
     JAVA,
-    MODULES,
     Environment,
     EnvironmentRequest,
     EnvironmentSpec,
@@ -57,12 +56,6 @@ __all__ = [
 
 
 State = Literal["absent", "ready", "broken", "outdated"]
-
-# What comes nearest to the study's own stacks: two environments on today's Python, and their study.
-_ALTERNATIVES = {
-    "vintage": ("theano", "tensorflow", "paper-today"),
-    "vintage_spark": ("theano_spark", "tensorflow_spark", "paper-distributed-today"),
-}
 
 
 @dataclass(frozen=True)
@@ -235,10 +228,10 @@ def _spec(name: str, request: EnvironmentRequest | None, backend: str | None) ->
         return EnvironmentSpec(
             name=name,
             summary=f"{name}, from {request.lock.name}",
-            backends=tuple(MODULES),
+            backends=tuple(registry.backends()),
             python=".".join(python.split(".")[:2]),
             lock=request.lock.absolute(),
-            needs_compiler=creation.locks_theano(request.lock),
+            needs_compiler=creation.locks_compiling(request.lock),
         )
     spec = _managed_specs().get(name)
     if spec is None:
@@ -267,10 +260,11 @@ def _check_modules(name: str, request: EnvironmentRequest, backend: str, site_pa
         EnvironmentFailure: with what the lock lacks.
     """
     there = {path.stem for path in site_packages.iterdir()}
-    if lacking := [module for module in MODULES[backend] if module not in there]:
+    modules = registry.backends()[backend].record.modules
+    if lacking := [module for module in modules if module not in there]:
         raise EnvironmentFailure(
             f"environment {name}: {request.lock} has no {', '.join(lacking)}; backend {backend} needs "
-            f"{', '.join(MODULES[backend])}",
+            f"{', '.join(modules)}",
             "Add it to the lock, or run another backend there.",
         )
 
@@ -291,12 +285,13 @@ def _managed(spec: EnvironmentSpec, home: Path) -> Environment:
 def _external(name: str, python: Path, backend: str | None) -> Environment:
     python = python.expanduser().absolute()
     facts = _examined(name, python, backend)
-    library = blas.bundled_openblas(facts.site_packages) if "theano" in facts.packages else None
+    compiles = creation.holds_compiling(facts.packages)
+    library = blas.bundled_openblas(facts.site_packages) if compiles else None
     return Environment(
         name=name,
         python=python,
         variables=blas.variables(library, os.environ.get("LD_LIBRARY_PATH", "")),
-        digest=digest_with(facts.digest, blas.compiler() if "theano" in facts.packages else {}),
+        digest=digest_with(facts.digest, blas.compiler() if compiles else {}),
         kind="external",
         scratch=_existing(cache.root() / "scratch" / f"{name}-{facts.digest[:12]}"),
         blas_library=library,
@@ -305,8 +300,9 @@ def _external(name: str, python: Path, backend: str | None) -> Environment:
 
 def _examined(name: str, python: Path, backend: str | None) -> foreign.ExternalFacts:
     """What the user's own interpreter holds, which is enough for the backend."""
-    facts = foreign.examine(name, python, MODULES[backend] if backend else ("numpy",))
-    if backend == "theano" and "theano" in facts.packages:
+    record = registry.backends()[backend].record if backend else None
+    facts = foreign.examine(name, python, record.modules if record else ("numpy",))
+    if record and record.needs_compiler:
         creation.check_compiler(name)
     return facts
 
@@ -330,15 +326,8 @@ def _own(spec: EnvironmentSpec) -> Environment:
 
 
 def _with_alternative(spec: EnvironmentSpec, error: EnvironmentFailure) -> EnvironmentFailure:
-    """Where the study's own stack can't be had, say what comes nearest."""
-    if spec.name not in _ALTERNATIVES:
-        return error
-    theano, tensorflow, study = _ALTERNATIVES[spec.name]
-    return EnvironmentFailure(
-        error.message,
-        f"{error.hint} Or race Theano on today's Python (environment {theano}) against TensorFlow behind "
-        f"Keras 3 (environment {tensorflow}): `bakeoff run {study}`.",
-    )
+    """Where an environment can't be had, say what comes nearest."""
+    return EnvironmentFailure(error.message, f"{error.hint} {spec.instead}") if spec.instead else error
 
 
 def _state(

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-LOCKS = Path(__file__).parent / "locks"
+from bakeoff import registry
 
-# What must be importable before a backend can run; looked for, not imported (TensorFlow alone takes seconds).
-MODULES: Mapping[str, tuple[str, ...]] = {
-    "tensorflow": ("numpy", "keras", "tensorflow"),
-    "jax": ("numpy", "keras", "jax"),
-    "torch": ("numpy", "keras", "torch"),
-    "theano": ("numpy", "keras", "theano"),
-    "tensorflow1": ("numpy", "keras", "tensorflow"),
-    "fake": ("numpy",),
-}
+LOCKS = Path(__file__).parent / "locks"
 
 OLDEST_PYTHON = (3, 7)  # the worker's
 
@@ -27,11 +20,8 @@ OLDEST_PYTHON = (3, 7)  # the worker's
 class EnvironmentSpec:
     """One environment of the catalogue.
 
-    backends: names of ``bakeoff_worker.backends`` that it serves, its own first.
-    python: the minor version that its lock was made for. lock: pinned and hashed requirements; None
-    for our own interpreter, where nothing is made.
-    needs_compiler: g++ and the interpreter's headers, which Theano calls while it runs.
-    disk_bytes: free space asked for before making it: what it took, measured, and a fifth more.
+    backends: names of those that it serves, its own first. lock: pinned and hashed requirements; None for our
+    own interpreter, where nothing is made.    The rest is as in `bakeoff_worker.backends.Environment`.
     """
 
     name: str
@@ -41,6 +31,7 @@ class EnvironmentSpec:
     lock: Path | None = None
     needs_compiler: bool = False
     disk_bytes: int = 0
+    instead: str = ""
 
 
 class EnvironmentRequest(Protocol):
@@ -92,80 +83,25 @@ JAVA = EnvironmentSpec(
 )
 
 
+@functools.cache
 def catalogue() -> Mapping[str, EnvironmentSpec]:
-    """All environments that Bakeoff knows, by name, in the order in which people meet them."""
-    return _CATALOGUE
+    """All environments that Bakeoff knows, by name, in the order of their backends."""
+    return {
+        name: EnvironmentSpec(
+            name=name,
+            summary=one.summary,
+            backends=backends,
+            python=one.python,
+            lock=_lock(one.lock, folder) if one.lock else None,
+            needs_compiler=one.needs_compiler,
+            disk_bytes=one.disk_bytes,
+            instead=one.instead,
+        )
+        for name, (one, backends, folder) in registry.environments().items()
+    }
 
 
-_CATALOGUE: Mapping[str, EnvironmentSpec] = {
-    spec.name: spec
-    for spec in (
-        EnvironmentSpec(
-            name="tensorflow",
-            summary="Keras 3.15.1 on TensorFlow 2.21.0 (CPU)",
-            backends=("tensorflow",),
-            lock=LOCKS / "tensorflow.txt",
-            disk_bytes=1_850_000_000,
-        ),
-        EnvironmentSpec(
-            name="jax",
-            summary="Keras 3.15.1 on JAX 0.10.2 (CPU)",
-            backends=("jax",),
-            lock=LOCKS / "jax.txt",
-            disk_bytes=800_000_000,
-        ),
-        EnvironmentSpec(
-            name="torch",
-            summary="Keras 3.15.1 on PyTorch 2.13.0 (CPU build)",
-            backends=("torch",),
-            lock=LOCKS / "torch.txt",
-            disk_bytes=1_200_000_000,
-        ),
-        EnvironmentSpec(
-            name="theano",
-            summary="Keras 2.3.1 on Theano 1.0.5, on today's Python",
-            backends=("theano",),
-            lock=LOCKS / "theano.txt",
-            needs_compiler=True,
-            disk_bytes=350_000_000,
-        ),
-        EnvironmentSpec(
-            name="vintage",
-            summary="Keras 2.3.1 on Theano 1.0.5 and on TensorFlow 1.15.5, the study's own stack",
-            backends=("theano", "tensorflow1"),
-            python="3.7",
-            lock=LOCKS / "vintage.txt",
-            needs_compiler=True,
-            disk_bytes=850_000_000,
-        ),
-        EnvironmentSpec(
-            name="tensorflow_spark",
-            summary="Keras 3.15.1 on TensorFlow 2.19.1 (CPU); Elephas 7.3.0, Spark 3.5.9",
-            backends=("tensorflow",),
-            lock=LOCKS / "tensorflow_spark.txt",
-            disk_bytes=2_75_000_000,
-        ),
-        EnvironmentSpec(
-            name="theano_spark",
-            summary="Keras 2.3.1 on Theano 1.0.5, on today's Python; Elephas 0.4.5, Spark 3.5.9",
-            backends=("theano",),
-            lock=LOCKS / "theano_spark.txt",
-            needs_compiler=True,
-            disk_bytes=800_000_000,
-        ),
-        EnvironmentSpec(
-            name="vintage_spark",
-            summary="as vintage, with Elephas 0.4.5 and Spark 3.4.4",
-            backends=("theano", "tensorflow1"),
-            python="3.7",
-            lock=LOCKS / "vintage_spark.txt",
-            needs_compiler=True,
-            disk_bytes=1_250_000_000,
-        ),
-        EnvironmentSpec(
-            name="fake",
-            summary="invented results, for trying Bakeoff itself: its own interpreter",
-            backends=("fake",),
-        ),
-    )
-}
+def _lock(name: str, folder: Path) -> Path:
+    """A lock that a backend brings in its folder, or one of Bakeoff's own."""
+    brought = folder / name
+    return brought if brought.exists() else LOCKS / name

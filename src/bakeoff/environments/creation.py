@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -24,7 +24,7 @@ from pathlib import Path
 
 import uv
 
-from bakeoff import cache
+from bakeoff import cache, registry
 from bakeoff.environments import interpreters, pip_settings
 from bakeoff.environments.catalogue import EnvironmentSpec
 from bakeoff.environments.uv_messages import explain
@@ -202,10 +202,16 @@ def check_compiler(name: str) -> None:
         )
 
 
-def locks_theano(lock: Path) -> bool:
-    """Whether a lock has Theano in it; False where it can't be read, which `digest` tells."""
+def holds_compiling(packages: Collection[str]) -> bool:
+    """Whether one of these packages, by their names in lower case, is a framework that calls g++."""
+    records = (brought.record for brought in registry.backends().values())
+    return any(one.packages[0] in packages for one in records if one.needs_compiler)
+
+
+def locks_compiling(lock: Path) -> bool:
+    """The same of a lock; False where it can't be read, which `digest` tells."""
     try:
-        return re.search(r"^theano==", lock.read_text(), re.MULTILINE | re.IGNORECASE) is not None
+        return holds_compiling(re.findall(r"^([\w.-]+)==", lock.read_text().lower(), re.MULTILINE))
     except (OSError, UnicodeDecodeError):
         return False
 

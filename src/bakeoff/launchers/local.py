@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from bakeoff import cache
+from bakeoff import cache, registry
 from bakeoff.environments.variables import STEERING
 from bakeoff.launchers.base import Launch, TurnAwaited
 from bakeoff.launchers.scratch import GROUP, scratch
@@ -246,18 +246,23 @@ def _stage_worker() -> Path:
 
     The package's own folder would do were it not that its neighbours (our whole site-packages) would then
     be importable inside the contestants' environments. A study that runs for days keeps the worker that it
-    started with, whatever is upgraded meanwhile.
+    started with, whatever is upgraded meanwhile. Backends that the user brings lie among the others.
     """
     source = Path(str(resources.files("bakeoff_worker")))
-    files = sorted(path for path in source.rglob("*.py"))
+    brought = [folder for _, folder in registry.backends().values() if not folder.is_relative_to(source)]
+    places = {source: Path(), **{folder: Path("backends", folder.name) for folder in brought}}
     digest = sha256()
-    for path in files:
-        digest.update(str(path.relative_to(source)).encode() + b"\0" + path.read_bytes() + b"\0")
+    for folder, place in places.items():
+        for path in sorted(folder.rglob("*.py")):
+            name = place / path.relative_to(folder)
+            digest.update(str(name).encode() + b"\0" + path.read_bytes() + b"\0")
     staged = cache.root() / "worker" / digest.hexdigest()[:16]
     if not staged.exists():
         staged.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=staged.parent))
-        shutil.copytree(source, temporary / "bakeoff_worker", ignore=shutil.ignore_patterns("__pycache__"))
+        ignored = shutil.ignore_patterns("__pycache__")
+        for folder, place in places.items():
+            shutil.copytree(folder, temporary / "bakeoff_worker" / place, ignore=ignored)
         try:
             temporary.rename(staged)
         except OSError:  # another process was faster; its copy is the same

@@ -24,6 +24,7 @@ from bakeoff.races.definitions import (
     Race,
 )
 from bakeoff.races.evaluations import evaluations
+from bakeoff.races.evidence import Evidence
 from bakeoff.races.frames import Frames, read, select
 from bakeoff.races.learning import learnings
 from bakeoff.races.sections import Section, error_table
@@ -44,6 +45,7 @@ __all__ = [
     "Choice",
     "Comparison",
     "Contestant",
+    "Evidence",
     "Exclusion",
     "Frames",
     "Race",

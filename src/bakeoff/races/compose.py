@@ -19,13 +19,14 @@ from bakeoff.races import contestants as entering
 from bakeoff.races import courses as timed
 from bakeoff.races import exclusions, tracks
 from bakeoff.races.definitions import Certified, Comparison, Contestant, Race, refusal
-from bakeoff.races.evaluations import Evaluations, evaluations
+from bakeoff.races.evaluations import evaluations
+from bakeoff.races.evidence import Evidence
 from bakeoff.races.frames import Frames, Selection, observed_of, parsed, select
 from bakeoff.races.learning import learnings
 from bakeoff.races.sections import Section
 from bakeoff.races.targets import Target, target_of
 from bakeoff.races.verdicts import rules_of, verdict
-from bakeoff.study import Errors, racing
+from bakeoff.study import Agreement, Errors, racing
 
 
 def compose(
@@ -95,7 +96,7 @@ class _Rows:
     by_trial: Mapping[str, pl.DataFrame]
     attempts: pl.DataFrame
     courses: timed.Courses
-    evaluated: Evaluations
+    evidence: Evidence
     target: Target | None
 
 
@@ -133,7 +134,7 @@ def _rows(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _Shar
         by_trial={one.trial_id: ok.filter(trial_id=one.trial_id) for one in contestants},
         attempts=attempts.join(naming, on="trial_id", maintain_order="left"),
         courses=timed.courses(ok, epochs, frames.phases),
-        evaluated=evaluated,
+        evidence=Evidence(ok, frames.outcomes, evaluated, learnt, shared.certified),
         target=target_of(
             of[0],
             shared.targets,
@@ -241,13 +242,10 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows, lent: _Lent) -> Comparis
         return verdict(
             first.trial_id,
             second.trial_id,
-            others,
-            shared.frames.outcomes,
-            rows.evaluated,
+            replace(rows.evidence, runs=others),
             shared.rules,
             is_finished=_is_finished((first, second), rows.attempts),
             lent=of_pair,
-            is_certified=frozenset((first.trial_id, second.trial_id)) in shared.certified,
         )
 
     found = judge(a, b, runs)
@@ -255,7 +253,7 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows, lent: _Lent) -> Comparis
     if found.time.ratio is not None and found.time.ratio > 1:
         a, b, found = b, a, found.inverse
     track, differing = tracks.track(a, b)
-    refused, growth = refusal(a, b), racing.growth(a.entrant, b.entrant)
+    refused, growth = refusal(a, b), racing.growth(a, b)
     of_a, of_b = (rows.courses.get(one.trial_id, {}) for one in (a, b))
     target = rows.target
     reached = timed.to_target(of_a, of_b, target.error, rules) if target else None
@@ -323,7 +321,7 @@ def _certificates(frame: pl.DataFrame, runs: pl.DataFrame) -> dict[frozenset[str
         # Two trials that are verified as one are the same by themselves, in any environment.
         if all(digest is None or digest in ran_in.get(trial, ()) for trial, digest in sides):
             pair = frozenset(trial for trial, _ in sides)
-            found.setdefault(pair, Certified(row["verdict"], row["words"] or ""))
+            found.setdefault(pair, Certified(Agreement(row["verdict"]), row["words"] or ""))
     return found
 
 
@@ -371,7 +369,7 @@ def certified_rounds(frame: pl.DataFrame, runs: pl.DataFrame) -> dict[str, Certi
     ran_in = _ran_in(runs)
     for row in frame.filter(kind="round").iter_rows(named=True) if len(frame) else ():
         if row["one_environment_digest"] in ran_in.get(row["one_trial"], ()):
-            found.setdefault(row["one_trial"], Certified(row["verdict"], row["words"] or ""))
+            found.setdefault(row["one_trial"], Certified(Agreement(row["verdict"]), row["words"] or ""))
     return found
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import polars as pl
 
 from bakeoff.races.definitions import Contestant
-from bakeoff.races.frames import backend_rank, plain, short_of_samples
+from bakeoff.races.frames import plain, short_of_samples
 from bakeoff.races.learning import Learning
+from bakeoff.registry import backend_rank
 from bakeoff.study import racing
 from bakeoff.study.schema import OPTION_TABLES
 
@@ -94,7 +95,7 @@ def as_computed(row: Mapping[str, Any], observed: Mapping[str, Any]) -> dict[str
 def _axes(contestants: Sequence[Contestant]) -> dict[str, tuple[Any, ...]]:
     """What is swept, and all its values, in order."""
     found = {}
-    for key in racing.axes([one.entrant for one in contestants]):
+    for key in racing.axes(contestants):
         values = {json.dumps(one.settings.get(key)): one.settings.get(key) for one in contestants}
         found[key] = tuple(sorted(values.values(), key=_rank))
     return found
@@ -128,11 +129,7 @@ def groups(
 
     The race with the most common settings comes first.
     """
-    by_id = {one.trial_id: one for one in contestants}
-    found = [
-        [by_id[one.trial_id] for one in race]
-        for race in racing.races([one.entrant for one in contestants], list(axes))
-    ]
+    found = [list(race) for race in racing.races(contestants, list(axes))]
     if len(found) > 1:
         common = {key: _commonest([c.axes.get(key) for c in contestants]) for key in axes}
 

@@ -10,14 +10,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bakeoff import stats
+from bakeoff.metrics import METRICS
 from bakeoff.races.verdicts import paired
 
 Array = NDArray[np.float64]
 
 # Phases that a run on one machine goes through once, whatever its number of epochs.
 ONCE = ("interpreter", "import", "data", "build", "first_step")
-# Measures that include compilation, where there is any.
-COMPILING = frozenset({"total_s", "first_step_s"})
 # The study's own number of epochs, up to which break-even is followed.
 MAX_EPOCHS = 200
 
@@ -90,19 +89,11 @@ def measures(
     time is that of the whole process. A throughput is a rate: above 1, a is faster.
     """
     found = {"epoch_s": _ratio(of_a, of_b, lambda course: course.steady_s, rules)}
-    columns = {
-        "throughput_images_per_s": ("throughput_images_per_s",),
-        "total_s": ("wall_s",),
-        "first_step_s": ("first_step_s",),
-        "cpu_s": ("user_s", "system_s"),
-        "energy_j": ("energy_j",),
-        "device_energy_j": ("device_energy_j",),
-    }
-    for name, parts in columns.items():
-        if set(parts) <= set(a.columns):
-            value = pl.sum_horizontal(parts, ignore_nulls=False).alias("value")
+    for name, metric in METRICS.items():
+        if metric.compared and set(metric.columns) <= set(a.columns):
+            value = pl.sum_horizontal(metric.columns, ignore_nulls=False).alias("value")
             sides = [side.with_columns(value) for side in (a, b)]
-            if name in COMPILING:
+            if metric.includes_compilation:
                 sides = [side.filter(pl.col("block").is_in(list(alike))) for side in sides]
             times = paired(sides[0], sides[1], "value")
             found[name] = stats.time_ratio(*times, rules)

@@ -10,8 +10,7 @@ from typing import Any
 from bakeoff import stats
 from bakeoff.races.learning import Learning, nothing_learnt
 from bakeoff.races.marks import Label, Mark
-from bakeoff.study import racing
-from bakeoff.study.racing import Entrant
+from bakeoff.study import Agreement, racing
 
 # Tracks of a comparison; what they mean is said in docs/compare.md, and decided in `races.tracks`.
 OUT_OF_THE_BOX = "out-of-the-box"
@@ -19,8 +18,7 @@ MATCHED = "matched"
 TUNED = "tuned"
 SETTINGS = "settings"
 
-# What verification says of a pair; empty where it was never asked.
-SAME, DIFFERENT, NOT_COMPARED, UNCERTIFIED = "same", "different", "not compared", ""
+SAME, DIFFERENT, NOT_COMPARED, UNCERTIFIED = Agreement
 
 
 @dataclass(frozen=True)
@@ -61,14 +59,9 @@ class Contestant:
         return self.label(self.plain_short)
 
     @property
-    def entrant(self) -> Entrant:
-        """What the rules of racing look at."""
-        return Entrant(self.trial_id, self.short, self.backend, self.environment, self.settings)
-
-    @property
     def asked(self) -> Mapping[str, Any]:
         """Settings of how its backend is to run that are other than by default; empty out of the box."""
-        return self.entrant.asked
+        return racing.asked(self)
 
     @property
     def track(self) -> str:
@@ -80,16 +73,16 @@ class Contestant:
 class Certified:
     """Whether two contestants were shown to train the same thing.
 
-    verdict: `SAME`, `DIFFERENT`, `NOT_COMPARED`, or `UNCERTIFIED`. words: what differs, or why it is unknown.
+    words: what differs, or why it is unknown.
     """
 
-    verdict: str = UNCERTIFIED
+    verdict: Agreement = UNCERTIFIED
     words: str = ""
 
     @property
     def is_same(self) -> bool:
         """Whether they were."""
-        return self.verdict == SAME
+        return self.verdict is SAME
 
 
 @dataclass(frozen=True)
@@ -131,7 +124,7 @@ class Refusal:
 
 def refusal(first: Contestant, second: Contestant) -> Refusal | None:
     """Why these two may not be compared; None if they may."""
-    if difference := racing.refusal(first.entrant, second.entrant):
+    if difference := racing.refusal(first, second):
         return Refusal(Unfit.UNLIKE, difference)
     idle = tuple(one for one in (first, second) if one.learning.is_nothing)
     return Refusal(Unfit.NOTHING_LEARNT, who=idle) if idle else None

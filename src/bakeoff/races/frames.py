@@ -10,14 +10,6 @@ import polars as pl
 
 from bakeoff.errors import ReportError
 
-# The order in which a report names backends.
-BACKENDS = ("theano", "tensorflow", "jax", "torch", "tensorflow1", "fake")
-
-
-def backend_rank(backend: str) -> int:
-    """Place of a backend in a report; unknown ones come last."""
-    return BACKENDS.index(backend) if backend in BACKENDS else len(BACKENDS)
-
 
 class Source(Protocol):
     """What `bakeoff.store.Reader` offers a report."""

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, RATIO
 from bakeoff.races.definitions import DIFFERENT, NOT_COMPARED, SAME, Comparison, Race
 from bakeoff.races.marks import Mark
-
-# Other measures of a pair, in the order in which they are shown, and what they are called.
-MEASURES: Mapping[str, str] = {
-    "epoch_s": "time per epoch after the warm-up",
-    "throughput_images_per_s": "throughput",
-    "total_s": "total time, start-up and evaluation included",
-    "first_step_s": "first step, compilation included",
-    "cpu_s": "CPU time",
-    "energy_j": "energy of the processors while training",
-    "device_energy_j": "energy of the GPU while training",
-}
 
 
 def sentence(comparison: Comparison) -> str:
@@ -234,16 +223,16 @@ def certified(comparison: Comparison) -> str:
     """Whether the two were shown to train the same thing, in words."""
     certificate = comparison.certificate
     why = f": {certificate.words}" if certificate.words else ""
-    if certificate.verdict == SAME:
+    if certificate.verdict is SAME:
         answers = comparison.verdict.on_error is stats.OnError.CERTIFIED
         limits = (
             ", which answers for the error where the runs don't (verdicts.errors); its limits: some steps of "
             "few images, to within rounding, without dropout and evaluation"
         )
         return f"certified: both train the same thing{limits if answers else ''}"
-    if certificate.verdict == DIFFERENT:
+    if certificate.verdict is DIFFERENT:
         return f"they do not train the same thing{why}"
-    if certificate.verdict == NOT_COMPARED:
+    if certificate.verdict is NOT_COMPARED:
         return f"not certified{why}"
     return "not certified: nobody verified that they train the same thing"
 
@@ -315,10 +304,10 @@ def ranking_words(race: Race) -> str:
 
 def measure_words(comparison: Comparison) -> Iterator[tuple[str, str]]:
     """Each other measure of a pair and its ratio, first to second, with the interval."""
-    for name, words in MEASURES.items():
+    for name, metric in METRICS.items():
         ratio = comparison.measures.get(name)
         if ratio is not None and ratio.ratio is not None:
-            yield words, f"{_times(ratio)} ({interval(ratio, comparison.verdict.rules)})"
+            yield metric.compared, f"{_times(ratio)} ({interval(ratio, comparison.verdict.rules)})"
 
 
 def interval(ratio: stats.TimeRatio, rules: stats.Rules) -> str:

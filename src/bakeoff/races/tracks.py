@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bakeoff import registry
 from bakeoff.races.definitions import MATCHED, OUT_OF_THE_BOX, SETTINGS, TUNED, Contestant
 from bakeoff.races.frames import plain
 from bakeoff.study import racing
-
-# Backends whose users have no choice of compiling or not.
-_ONE_WAY = frozenset({"theano", "tensorflow1", "fake"})
 
 
 def track(first: Contestant, second: Contestant) -> tuple[str, tuple[str, ...]]:
@@ -45,12 +43,18 @@ def ran(contestant: Contestant) -> dict[str, Any]:
         "threads": threads,
         "precision": seen.get("precision"),
         "data_layout": seen.get("data_layout"),
-        "jit": None if contestant.backend in _ONE_WAY else seen.get("jit"),
+        "jit": seen.get("jit") if _has_jit(contestant) else None,
         "deterministic": seen.get("deterministic"),
         "keep_memory": seen.get("keep_memory"),
         "tf32": rounding(seen.get("tf32")),
     }
     return {key: value for key, value in found.items() if value is not None}
+
+
+def _has_jit(contestant: Contestant) -> bool:
+    """Whether its backend's users choose to compile or not; of an unknown backend, that they do."""
+    brought = registry.backends().get(contestant.backend)
+    return brought is None or brought.record.has_jit
 
 
 def rounding(seen: Mapping[str, bool] | None) -> str | None:
@@ -61,9 +65,9 @@ def rounding(seen: Mapping[str, bool] | None) -> str | None:
 def _differing(first: Contestant, second: Contestant) -> Iterator[str]:
     """What differs, in words: as seen where both were seen, else as asked."""
     seen = ran(first), ran(second)
-    one_way = first.backend in _ONE_WAY or second.backend in _ONE_WAY
+    has_jit = _has_jit(first) and _has_jit(second)
     for key in ("device", *racing.USUAL):
-        if key == "jit" and one_way:
+        if key == "jit" and not has_jit:
             continue
         if key in seen[0] and key in seen[1]:
             values = seen[0][key], seen[1][key]

@@ -12,7 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bakeoff import stats
-from bakeoff.races.evaluations import Evaluated, Evaluations
+from bakeoff.races.evaluations import Evaluated
+from bakeoff.races.evidence import Evidence
 
 Array = NDArray[np.float64]
 
@@ -20,40 +21,34 @@ Array = NDArray[np.float64]
 def verdict(
     a: str,
     b: str,
-    runs: pl.DataFrame,
-    outcomes: pl.DataFrame | None = None,
-    evaluated: Evaluations | None = None,
+    evidence: Evidence,
     rules: stats.Rules | None = None,
     *,
     is_finished: bool = True,
     lent: stats.Lent | None = None,
-    is_certified: bool = False,
 ) -> stats.Verdict:
     """The verdict on trial `a` against trial `b`, from the blocks in which both ended well.
 
-    runs: good runs that may share a mean, of these trials or more: `trial_id`, `block`, `run_id`, `train_s`,
-    `final_validation_error`, and `planned_blocks` and `begun_for_blocks` if they are known; the last one
-    counts where a block was run again. outcomes: what each run got wrong (`run_id`, `num_images`, `wrong`),
-    as the store has it; errors are compared image by image where all runs that are paired have theirs, on the
-    same images. evaluated: by run_id, on what errors were measured; where it is unknown, the test set's share
-    of chance is left out. is_finished: whether all blocks that the study planned have run.
-    lent: what other runs of the study show of the noise. is_certified: whether a certificate answers for the
-    errors where the runs don't.
+    evidence: its runs are good ones, of these trials or more; the last one counts where a block was run
+    again. Errors are compared image by image where all runs that are paired have their outcomes, on the same
+    images. Where it is unknown on what errors were measured, the test set's share of chance is left out. A
+    certificate answers for the errors where the runs don't. is_finished: whether all blocks that the study
+    planned have run. lent: what other runs of the study show of the noise.
 
     A number of blocks is fixed beforehand only if every run was begun for as many as the study plans now, and
     all have run. If not, somebody may have looked at the runs before settling how many there are, and the
     intervals are those that hold at every look (`stats.Schedule`).
     """
-    mine = {trial: runs.filter(trial_id=trial) for trial in (a, b)}
+    mine = {trial: evidence.runs.filter(trial_id=trial) for trial in (a, b)}
     rules = rules or stats.Rules()
     schedule = _schedule(pl.concat([mine[a], mine[b]]), rules, is_finished)
     if schedule is not stats.Schedule.FIXED:
         rules = dataclasses.replace(rules, is_sequential=True)
     times = paired(mine[a], mine[b], "train_s")
-    error = _error(mine[a], mine[b], outcomes, evaluated or {}, rules)
-    return dataclasses.replace(
-        stats.judge(*times, error, rules, lent, is_certified=is_certified), schedule=schedule
-    )
+    error = _error(mine[a], mine[b], evidence, rules)
+    is_certified = frozenset((a, b)) in evidence.certified
+    judged = stats.judge(*times, error, rules, lent, is_certified=is_certified)
+    return dataclasses.replace(judged, schedule=schedule)
 
 
 def _schedule(runs: pl.DataFrame, rules: stats.Rules, is_finished: bool) -> stats.Schedule:
@@ -89,26 +84,21 @@ def rules_of(document: str | Mapping[str, Any]) -> stats.Rules:
     return stats.Rules(**known)
 
 
-def _error(
-    a: pl.DataFrame,
-    b: pl.DataFrame,
-    outcomes: pl.DataFrame | None,
-    evaluated: Evaluations,
-    rules: stats.Rules,
-) -> stats.ErrorDifference:
+def _error(a: pl.DataFrame, b: pl.DataFrame, evidence: Evidence, rules: stats.Rules) -> stats.ErrorDifference:
     """The difference of final errors, image by image where these are known to be the same ones.
 
     Where all blocks have the same images, the test set's share of chance is one and the same in all of them.
     Where each block has images of its own, as a validation split that is drawn anew, their draw is in the
     blocks' spread already, and only the pool that all are drawn from is left.
     """
+    evaluated = evidence.evaluated
     of_a, of_b = (dict(side.select("block", "run_id").iter_rows()) for side in (a, b))
     pairs = [(of_a[block], of_b[block]) for block in sorted(of_a.keys() & of_b.keys())]
     sides = [(evaluated.get(one, Evaluated()), evaluated.get(other, Evaluated())) for one, other in pairs]
     images = {one.images if one.images == other.images else None for one, other in sides}
     is_drawn_anew = None not in images and 1 < len(images) == len(pairs)
     is_shared = None not in images and len(images) == 1
-    wrong = _wrong(pairs, outcomes) if is_shared or is_drawn_anew else None
+    wrong = _wrong(pairs, evidence.outcomes) if is_shared or is_drawn_anew else None
     if is_shared and wrong is not None and len({len(one) for one in wrong[0]}) == 1:
         return stats.error_difference_by_image(np.array(wrong[0]), np.array(wrong[1]), rules)
     nums = [one.num_pool if is_drawn_anew else one.num_images for pair in sides for one in pair]
@@ -121,10 +111,10 @@ def _error(
 
 
 def _wrong(
-    pairs: Sequence[tuple[str, str]], outcomes: pl.DataFrame | None
+    pairs: Sequence[tuple[str, str]], outcomes: pl.DataFrame
 ) -> tuple[list[Array], list[Array]] | None:
     """By block, whether each run of a pair erred on each image (num_images,); None where it is not known."""
-    if outcomes is None or not len(outcomes) or not pairs:
+    if not len(outcomes) or not pairs:
         return None
     found = {
         run_id: np.unpackbits(np.frombuffer(wrong, dtype=np.uint8), count=num).astype(float)

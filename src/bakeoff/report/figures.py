@@ -11,6 +11,7 @@ travels in the chart's ``usermeta``.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from bakeoff import registry
 from bakeoff.metrics import METRICS, RATIO, Metric
-from bakeoff.races.frames import backend_rank
 from bakeoff.races.sentences import answer
+from bakeoff.registry import backend_rank
 from bakeoff.stats import Plateau, Verdict, summarize
 
 Figure = alt.LayerChart | alt.FacetChart
@@ -36,12 +38,7 @@ MAX_CURVES, MAX_CURVE_POINTS = 10, 4000
 # One colour per backend, light page and dark page. Each has a contrast of at least 3:1 with its page
 # and stays apart from the others for colour-blind eyes (tests/report/test_figures.py measures both).
 BACKEND_COLOURS: Mapping[str, tuple[str, str]] = {
-    "theano": ("#9c3008", "#e2523a"),
-    "tensorflow": ("#c78500", "#fbbf4d"),
-    "jax": ("#3b82f6", "#8ab4ff"),
-    "torch": ("#86309f", "#a76bc4"),
-    "tensorflow1": ("#1f6f54", "#a7f7e4"),
-    "fake": ("#6b7280", "#9ca3af"),
+    name: brought.record.colours for name, brought in registry.backends().items()
 }
 SPARE_COLOURS: tuple[tuple[str, str], ...] = (
     ("#334155", "#cbd5e1"),
@@ -119,23 +116,27 @@ class Palette:
 
     names: tuple[str, ...]
     colours: tuple[str, ...]
+    symbols: tuple[str, ...]
 
     @classmethod
     def of(cls, contestants: Iterable[tuple[str, str]]) -> Palette:
-        """For pairs of name and backend. A backend's first contestant has the backend's colour."""
+        """For pairs of name and backend. A backend's first contestant has the backend's colour and symbol."""
         unique = dict(contestants)
         order = {name: number for number, name in enumerate(unique)}
         ranked = sorted(unique, key=lambda name: (backend_rank(unique[name]), order[name]))
-        colours, taken, spare = [], set(), 0
-        for name in ranked:
-            backend = unique[name]
-            if backend in BACKEND_COLOURS and backend not in taken:
-                colours.append(BACKEND_COLOURS[backend][0])
-                taken.add(backend)
-            else:
-                colours.append(SPARE_COLOURS[spare % len(SPARE_COLOURS)][0])
-                spare += 1
-        return cls(tuple(ranked), tuple(colours))
+        known = registry.backends()
+        first = {backend: name for name in reversed(ranked) if (backend := unique[name]) in known}
+        own = {name: known[backend].record for backend, name in first.items()}
+        used = {record.symbol for record in own.values()}
+        spare = (
+            itertools.cycle(SPARE_COLOURS),
+            itertools.cycle([one for one in SHAPES if one not in used] or SHAPES),
+        )
+        looks = [
+            (own[name].colours[0], own[name].symbol) if name in own else (next(spare[0])[0], next(spare[1]))
+            for name in ranked
+        ]
+        return cls(tuple(ranked), tuple(colour for colour, _ in looks), tuple(symbol for _, symbol in looks))
 
     def colour(self, **options: Any) -> alt.Color:
         """The colour channel."""
@@ -164,20 +165,19 @@ class Palette:
 
     def shape(self, **options: Any) -> alt.Shape:
         """The symbol channel, for points."""
-        symbols = [SHAPES[index % len(SHAPES)] for index in range(len(self.names))]
-        scale = alt.Scale(domain=list(self.names), range=symbols)
+        scale = alt.Scale(domain=list(self.names), range=list(self.symbols))
         return alt.Shape("contestant:N", title=None, scale=scale, sort=None, **options)
 
 
 # ---- times --------------------------------------------------------------------------------------
 
-TIMES = ("train_s", "wall_s", "user_s", "system_s", "device_s")
-
 
 def execution_times(
-    runs: pl.DataFrame, metrics: Sequence[str] = TIMES, palette: Palette | None = None
+    runs: pl.DataFrame, metrics: Sequence[str] | None = None, palette: Palette | None = None
 ) -> Figure:
-    """Seconds per run, one panel for each metric: every repeat a dot, their mean, its 95 % interval.
+    """What runs took, one panel for each metric: every repeat a dot, their mean, its 95 % interval.
+
+    metrics: None takes those that `bakeoff.metrics` has for this figure: times, and energy.
 
     Intervals are drawn from three repeats on. Metrics that nobody measured are left out. Runs on a
     disturbed machine are hollow. Of more than 40 repeats the range is drawn instead of the dots.
@@ -185,7 +185,7 @@ def execution_times(
     runs = _named(runs)
     palette = palette or _palette(runs)
     rows: list[dict[str, Any]] = []
-    for name in metrics:
+    for name in metrics or [name for name, metric in METRICS.items() if metric.in_figure]:
         if name not in runs.columns or not runs[name].is_not_null().any():
             continue
         for (contestant,), group in runs.group_by(["contestant"], maintain_order=True):
@@ -197,7 +197,7 @@ def execution_times(
     value_axis = alt.Axis(grid=True, domain=False, tickCount=5)
     x = alt.X("value:Q", title=None, axis=value_axis, scale=alt.Scale(type="linear", zero=True))
     ends: dict[str, Any] = {"x": alt.X("low:Q", title=None, axis=value_axis), "x2": "high:Q"}
-    tooltip: list[Any] = ["contestant:N", alt.Tooltip("shown:N", title="seconds"), "repeat:Q", "disturbed:N"]
+    tooltip: list[Any] = ["contestant:N", alt.Tooltip("shown:N", title="value"), "repeat:Q", "disturbed:N"]
     kinds = set(frame["kind"])
     layers = []
     if "range" in kinds:
@@ -211,7 +211,7 @@ def execution_times(
         layers.append(dots.encode(x=x, fill=palette.fill(), fillOpacity=filling, tooltip=tooltip))
     tooltip = [
         "contestant:N",
-        alt.Tooltip("shown:N", title="mean, seconds"),
+        alt.Tooltip("shown:N", title="mean"),
         alt.Tooltip("interval:N", title="95 % interval"),
         alt.Tooltip("repeat:Q", title="repeats"),
     ]

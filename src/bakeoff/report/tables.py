@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from bakeoff import stats
+from bakeoff import registry, stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, NO_VALUE, RATIO
 from bakeoff.races.definitions import DIFFERENT, Comparison, Contestant
 from bakeoff.races.frames import parsed, plain, short_of_samples
@@ -19,14 +19,6 @@ from bakeoff.races.sentences import answer
 from bakeoff.report.contents import FAILED, Contents
 from bakeoff.report.drawn import notes
 
-SUMMARY_METRICS = (
-    *("train_s", "wall_s", "evaluation_s", "first_step_s", "user_s", "system_s", "device_s"),
-    *("throughput_images_per_s", "final_validation_error", "peak_memory_bytes", "device_peak_memory_bytes"),
-)
-
-
-# What includes compilation, where there is any: never averaged over cold and warm compile caches.
-_COMPILING = frozenset({"first_step_s", "wall_s"})
 _UNLIKE = {DIFFERENT: "no: they differ"}
 
 
@@ -98,8 +90,9 @@ def summary(section: Section) -> Table:
     counts = counts_of(section)
     by_trial = {one.trial_id: section.runs.filter(trial_id=one.trial_id) for one in section.contestants}
     parts = ("mean", "low", "high", "sd", "minimum", "maximum")
-    for name in SUMMARY_METRICS:
-        metric = METRICS[name]
+    for name, metric in METRICS.items():
+        if not metric.in_summary:
+            continue
         samples = [
             (label, contestant, stats.summarize(values, bounds=metric.bounds))
             for contestant in section.contestants
@@ -313,19 +306,18 @@ def left_out(contents: Contents) -> Table:
     return Table("left-out", "Results under other conditions, left out", columns, tuple(rows))
 
 
-_PACKAGES = re.compile(
-    r"(keras|tensorflow|jax|torch|theano|numpy|scipy|h5py|ml[-_]dtypes|pytensor|nvidia|triton).*",
-    re.IGNORECASE,
-)
+# Beginnings of the names of packages that decide what is computed, beside the backends' own.
+_PACKAGES = ("numpy", "scipy", "h5py", "ml-dtypes", "ml_dtypes", "pytensor", "nvidia", "triton")
 
 
 def versions(contents: Contents) -> Table:
     """Versions that were seen to run, by environment."""
+    told = (*_PACKAGES, *(name for one, _ in registry.backends().values() for name in one.packages))
     found: dict[str, dict[str, set[str]]] = {}
     for environment, _, facts in _facts(contents):
         seen = found.setdefault(environment, {})
         for package, version in (facts["observed"].get("versions") or {}).items():
-            if _PACKAGES.fullmatch(str(package)):
+            if str(package).lower().startswith(told):
                 seen.setdefault(str(package).lower().replace("_", "-"), set()).add(str(version))
     packages = sorted({package for seen in found.values() for package in seen})
     rows = tuple(
@@ -422,7 +414,7 @@ def _values(runs: pl.DataFrame, column: str) -> list[float]:
 def samples_of(runs: pl.DataFrame, contestant: Contestant, column: str) -> list[tuple[str, list[float]]]:
     """One sample of a metric; of what includes compilation one for each state of the compile cache."""
     states = [state for state in ("cold", "warm") if state in runs["cache"].to_list()]
-    if column not in _COMPILING or not states:
+    if not METRICS[column].includes_compilation or not states:
         return [(contestant.name, _values(runs, column))]
     return [
         (

@@ -21,6 +21,7 @@ from typing import Any, Optional
 import polars as pl
 
 from bakeoff.errors import StoreError
+from bakeoff.metrics import METRICS, OfEpochs, OfPhase, OfRecord
 from bakeoff.store import lock
 from bakeoff.store.database import connect, explained
 from bakeoff.store.schema import VERSION, migrate, version_of
@@ -82,9 +83,7 @@ _SAMPLES: Mapping[str, str] = {
     "samples_trained": "num_trained",
     "samples_skipped": "num_skipped",
 }
-# Likewise of the energy that it used.
-_ENERGY: Mapping[str, str] = {"energy_j": "packages_j", "device_energy_j": "device_j"}
-# And of the turns that it took with others.
+# Likewise of the turns that it took with others.
 _TURNS: Mapping[str, str] = {"num_alternating": "num_contestants", "num_turns": "num_turns"}
 
 _SETTINGS: Mapping[str, Any] = {
@@ -119,18 +118,11 @@ _RUN: Mapping[str, tuple[str, Any]] = {
     "command": ("r.command", pl.String),
     "begun_for": ("r.study_digest", pl.String),
 }
-# Totals over a run's epochs. A sum is null unless every epoch has the value.
+# Of a run's epochs, beside the quantities of `bakeoff.metrics`.
 _TOTAL: Mapping[str, tuple[str, Any]] = {
     "run_id": ("run_id", pl.String),
     "num_epochs": ("max(epoch)", pl.Int64),  # a cluster may report several epochs at once
     "num_images": ("sum(num_images)", pl.Int64),
-    "train_s": ("sum(train_s)", pl.Float64),
-    "evaluation_s": ("sum(evaluation_s)", pl.Float64),
-    "user_s": ("iif(count(user_s) = count(*), sum(user_s), null)", pl.Float64),
-    "system_s": ("iif(count(system_s) = count(*), sum(system_s), null)", pl.Float64),
-    "device_s": ("iif(count(device_s) = count(*), sum(device_s), null)", pl.Float64),
-    "peak_memory_bytes": ("max(peak_memory_bytes)", pl.Int64),
-    "device_peak_memory_bytes": ("max(device_peak_memory_bytes)", pl.Int64),
     "final_validation_error": (
         "(SELECT validation_error FROM epochs l WHERE l.run_id = epochs.run_id ORDER BY epoch DESC LIMIT 1)",
         pl.Float64,
@@ -149,11 +141,11 @@ _WHO = (
     *("study", "label", "trial_id", "backend", "environment", "dataset", "model"),
     *("repeat", "block", "attempt", "run_id", "condition_id", "status"),
 )
-_RUNS = (  # then, for `runs`
-    *("reason", "last_lines", "started_at", "ended_at", "wall_s", "first_step_s"),
-    *("num_epochs", "num_images", "train_s", "evaluation_s", "throughput_images_per_s", "user_s", "system_s"),
-    *("final_validation_error", "peak_memory_bytes", "device_s", "device_peak_memory_bytes"),
-    *_ENERGY,
+_RUNS = (  # then, for `runs`, before the quantities of `bakeoff.metrics`, ...
+    *("reason", "last_lines", "started_at", "ended_at", "wall_s", "num_epochs", "num_images"),
+    *("throughput_images_per_s", "final_validation_error"),
+)
+_MORE = (  # ... and after them
     *_SAMPLES,
     *_TURNS,
     *("stopped_s", "stopped_cpu_s"),
@@ -237,27 +229,34 @@ class Reader:
         with self._snapshot():
             digest = self._digest(study)
             runs = self._runs(digest)
-            totals = self._rows("epochs", _TOTAL, digest, "GROUP BY run_id")
+            totals = self._rows("epochs", {**_TOTAL, **_sums()}, digest, "GROUP BY run_id")
             phases = self._rows("phases", {name: (name, dtype) for name, dtype in _PHASE.items()}, digest)
-            lines = {kind: self._decoded(kind, digest) for kind in ("samples", "energy", "turns")}
-        first = phases.filter(name="first_step").group_by("run_id").agg(first_step_s=pl.col("wall_s").sum())
+            fields = _fields_of_records()
+            lines = {kind: self._decoded(kind, digest) for kind in fields}
         stopped = phases.filter(name="stopped").select(
             "run_id", stopped_s="wall_s", stopped_cpu_s=pl.col("user_s") + pl.col("system_s")
         )
-        frame = runs.join(totals, on="run_id", how="left", maintain_order="left")
-        for one in (first, stopped):
-            frame = frame.join(one, on="run_id", how="left", maintain_order="left")
-        for kind, columns in (("samples", _SAMPLES), ("energy", _ENERGY), ("turns", _TURNS)):
+        parts = [totals, stopped]
+        for name, metric in METRICS.items():
+            if isinstance(metric.source, OfPhase):
+                mine = phases.filter(name=metric.source.phase).group_by("run_id")
+                parts.append(mine.agg(pl.col("wall_s").sum().alias(name)))
+        for kind, columns in fields.items():
             last = lines[kind].unique("run_id", keep="last", maintain_order=True)
-            named = last.select("run_id", **{name: pl.col(of) for name, of in columns.items()})
-            frame = frame.join(named, on="run_id", how="left", maintain_order="left")
+            parts.append(last.select("run_id", **{name: pl.col(of) for name, of in columns.items()}))
+        frame = runs
+        for part in parts:
+            frame = frame.join(part, on="run_id", how="left", maintain_order="left")
         error = pl.col("final_validation_error").fill_null(float("nan"))
         throughput = pl.col("num_images") / pl.col("train_s")
         return frame.with_columns(
             pl.col("num_epochs", "num_images").fill_null(0),
             final_validation_error=pl.when(pl.col("num_epochs") > 0).then(error),
             throughput_images_per_s=pl.when(pl.col("train_s") > 0).then(throughput),
-        ).select(*_WHO, *_RUNS, pl.col("^settings\\..*$"))
+        ).select(
+            *(*_WHO, *_RUNS, *(name for name, metric in METRICS.items() if metric.source), *_MORE),
+            pl.col("^settings\\..*$"),
+        )
 
     def epochs(self, study: str | None = None) -> pl.DataFrame:
         """One row per epoch, run after run in the order in which they started."""
@@ -336,8 +335,10 @@ class Reader:
             trial = pl.lit(None, pl.String)
             return made.with_columns(one_trial=trial, other_trial=trial).select(columns)
         trials = [(trial_id, _settings(text)) for trial_id, text in settings]
-        subjects = [(trial_id, asked.subject) for trial_id, asked in trials]
-        on_clusters = [(trial_id, asked.round_subject) for trial_id, asked in trials if asked.round_subject]
+        subjects = [(trial_id, asked.verified_id) for trial_id, asked in trials]
+        on_clusters = [
+            (trial_id, asked.verified_round_id) for trial_id, asked in trials if asked.verified_round_id
+        ]
         schema = {"one_trial": pl.String, "one_subject": pl.String}
         ones = pl.DataFrame(subjects, schema, orient="row")
         others = ones.rename({"one_trial": "other_trial", "one_subject": "other_subject"})
@@ -592,6 +593,25 @@ class Reader:
         as_read = pl.Struct({name: pl.String if name in floats else dtype for name, dtype in schema.items()})
         fields = lines.select("run_id", fields=pl.col("line").str.json_decode(as_read)).unnest("fields")
         return fields.with_columns(pl.col(floats).cast(pl.Float64)).rename(_OF_TASK, strict=False)
+
+
+def _sums() -> dict[str, tuple[str, Any]]:
+    """SQL and type of each quantity that is made from a run's epochs."""
+    found = {}
+    for name, metric in METRICS.items():
+        if isinstance(metric.source, OfEpochs):
+            of_all = f"iif(count({name}) = count(*), sum({name}), null)"
+            found[name] = (of_all if metric.source.how == "sum" else f"max({name})", _EPOCH[name])
+    return found
+
+
+def _fields_of_records() -> dict[str, dict[str, str]]:
+    """By kind of record, the columns of `runs` that are fields of a run's last one."""
+    found = {"samples": dict(_SAMPLES), "turns": dict(_TURNS)}
+    for name, metric in METRICS.items():
+        if isinstance(metric.source, OfRecord):
+            found.setdefault(metric.source.kind, {})[name] = metric.source.field
+    return found
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -15,13 +15,14 @@
     content.py      the user's own model and data files
     naming.py       labels: what tells trials apart
     loading.py      all of it, in order
+    draft.py        the text of a first study file
     identification.py   a study whose own models and data are known by what they are
 """
 
 from bakeoff.study.definitions import (
     DATASETS,
-    ENVIRONMENTS,
     FEWEST_BLOCKS,
+    Agreement,
     Branch,
     Budget,
     EnvironmentRequest,
@@ -33,11 +34,13 @@ from bakeoff.study.definitions import (
     contestant,
 )
 from bakeoff.study.loading import builtin_names, load
+from bakeoff_worker.models.catalogue import MODELS
 
 __all__ = [
     "DATASETS",
-    "ENVIRONMENTS",
     "FEWEST_BLOCKS",
+    "MODELS",
+    "Agreement",
     "Branch",
     "Budget",
     "EnvironmentRequest",

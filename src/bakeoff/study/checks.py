@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from bakeoff import registry
 from bakeoff.study import content
-from bakeoff.study.definitions import CLUSTER_ENVIRONMENTS, DATASETS, ENVIRONMENTS
+from bakeoff.study.definitions import DATASETS
 from bakeoff.study.document import Place, Problems
-from bakeoff.study.expansion import EACH_EPOCH, KNOWN_OPTIONS, Candidate
+from bakeoff.study.expansion import EACH_EPOCH, KNOWN_OPTIONS, DraftTrial
 from bakeoff.study.schema import names, shown, suggestion
 from bakeoff_worker.distribution.catalogue import CHOICES, PATTERNS
 from bakeoff_worker.models.catalogue import ACTIVATIONS
@@ -19,51 +20,50 @@ from bakeoff_worker.models.catalogue import ACTIVATIONS
 Note = Callable[..., None]
 
 
-def check(candidate: Candidate, environments: Collection[str], problems: Problems) -> None:
+def check(draft: DraftTrial, environments: Collection[str], problems: Problems) -> None:
     """Note what is wrong with a configuration whose keys are right one by one.
 
     environments: names of those that the file brings; they may serve any backend.
     """
-    settings = candidate.settings
+    settings = draft.settings
 
     def note(message: str, *keys: str) -> None:
         """The mistake, at the first of these keys that an override gives, else that the file gives."""
-        places = [candidate.row[key].place for key in keys if key in candidate.row]
+        places = [draft.row[key].place for key in keys if key in draft.row]
         overridden = (place for place in places if problems.document.is_override(place))
         problems.add(next(overridden, places[0] if places else ()), message)
 
     if "backend" not in settings:
         if "backend" not in problems.broken:
-            place: Place = next((v.place[:2] for v in candidate.row.values() if v.place[0] == "trials"), ())
+            place: Place = next((v.place[:2] for v in draft.row.values() if v.place[0] == "trials"), ())
             problems.add(place, "no backend: name one here or in [defaults], or several in [matrix]")
         return
-    _check_environment(candidate, environments, note)
+    _check_environment(draft, environments, note)
     _check_sizes(settings, note)
     if settings["tf32"] is not None and settings["device"] == "cpu":
         note(
             "TF32 is a way in which GPUs round: expected device `gpu` with it, or no `tf32`", "tf32", "device"
         )
-    options_are_right = _check_options(candidate, problems)
+    options_are_right = _check_options(draft, problems)
     if settings["distribution"] == "elephas" and options_are_right:
         _check_elephas(settings, environments, note)
 
 
-def _check_environment(candidate: Candidate, environments: Collection[str], note: Note) -> None:
-    backend, environment = candidate.settings["backend"], candidate.settings["environment"]
-    if environment in environments or (
-        environment is None and candidate.settings["distribution"] != "single"
-    ):
+def _check_environment(draft: DraftTrial, environments: Collection[str], note: Note) -> None:
+    backend, environment = draft.settings["backend"], draft.settings["environment"]
+    if environment in environments or (environment is None and draft.settings["distribution"] != "single"):
         return  # what can't be distributed at all is said by the check of the distribution
-    known = [*ENVIRONMENTS, *environments]
-    if environment not in ENVIRONMENTS:
+    ours = registry.environments()
+    known = [*ours, *environments]
+    if environment not in ours:
         note(
             f"expected one of {names(known)}; got `{environment}`{suggestion(environment, known)}",
             "environment",
         )
-    elif backend not in ENVIRONMENTS[environment]:
-        serving = [name for name, backends in ENVIRONMENTS.items() if backend in backends]
+    elif backend not in ours[environment].backends:
+        serving = [name for name, served in ours.items() if backend in served.backends]
         note(
-            f"environment `{environment}` serves {names(ENVIRONMENTS[environment])}, not `{backend}`, "
+            f"environment `{environment}` serves {names(ours[environment].backends)}, not `{backend}`, "
             f"which runs in {names([*serving, *environments])}",
             "environment",
             "backend",
@@ -125,16 +125,16 @@ def _check_geometry(settings: Mapping[str, Any], image_size: int, note: Note) ->
         size = convolved // pool
 
 
-def _check_options(candidate: Candidate, problems: Problems) -> bool:
+def _check_options(draft: DraftTrial, problems: Problems) -> bool:
     """Note each option that its owner does not have or that has the wrong form; whether there was none."""
-    settings, right = candidate.settings, True
+    settings, right = draft.settings, True
 
     def add(place: Place, message: str) -> None:
         nonlocal right
         right = False
         problems.add(place, message)
 
-    for key, value in candidate.row.items():
+    for key, value in draft.row.items():
         table, _, option = key.partition(".")
         if not option:
             continue
@@ -175,12 +175,13 @@ def _check_options(candidate: Candidate, problems: Problems) -> bool:
 def _check_elephas(settings: Mapping[str, Any], environments: Collection[str], note: Note) -> None:
     """What must hold on a cluster."""
     backend, environment = settings["backend"], settings["environment"]
-    if environment not in (*CLUSTER_ENVIRONMENTS, *environments):
-        serving = [name for name in CLUSTER_ENVIRONMENTS if backend in ENVIRONMENTS[name]]
+    of_cluster = {name: one for name, one in registry.environments().items() if one.environment.has_spark}
+    if environment not in (*of_cluster, *environments):
+        serving = registry.environments_of(backend, has_spark=True)
         if serving:
             how = f"`{backend}` has Spark and Elephas in {names(serving)}"
         else:
-            backends = dict.fromkeys(one for name in CLUSTER_ENVIRONMENTS for one in ENVIRONMENTS[name])
+            backends = dict.fromkeys(name for served in of_cluster.values() for name in served.backends)
             how = f"no release of Elephas runs with `{backend}`: expected one of {names(backends)}"
         got = f", not in `{environment}`" if environment and serving else ""
         note(f"distribution `elephas`: {how}{got}", "environment", "backend", "distribution")

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from bakeoff.study import racing
 from bakeoff.study.definitions import Trial, contestant
 from bakeoff.study.document import Place, Problems
-from bakeoff.study.racing import Entrant
 from bakeoff.study.schema import names, shown, suggestion
+
+
+@dataclasses.dataclass(frozen=True)
+class Planned:
+    """A trial as a contestant before any run; see `bakeoff.study.racing.Contestant`."""
+
+    trial_id: str
+    short: str
+    backend: str
+    environment: str
+    settings: Mapping[str, Any]
+
 
 Pairs = tuple[tuple[str, str], ...]
 _SHOWN = 3  # pairs that are not compared, by name
 
 
-def racing_pairs(trials: Sequence[Trial]) -> Iterator[tuple[Entrant, Entrant]]:
+def racing_pairs(trials: Sequence[Trial]) -> Iterator[tuple[Planned, Planned]]:
     """Pairs that race, as a report will arrange them, in the order of the trials."""
-    by_problem: dict[tuple[str, str], list[Entrant]] = {}
+    by_problem: dict[tuple[str, str], list[Planned]] = {}
     for trial in trials:
-        settings = trial.settings
-        by_problem.setdefault((settings.dataset, settings.model), []).append(_entrant(trial))
+        by_problem.setdefault(trial.settings.problem, []).append(_planned(trial))
     for members in by_problem.values():
         for race in racing.races(members, racing.axes(members)):
             yield from itertools.combinations(race, 2)
@@ -37,7 +48,7 @@ def pairs(trials: Sequence[Trial]) -> Pairs:
 def named(
     asked: Sequence[Sequence[str]],
     trials: Sequence[Trial],
-    candidates: Sequence[tuple[Entrant, Entrant]],
+    racing_pairs: Sequence[tuple[Planned, Planned]],
     place: Place,
     problems: Problems,
 ) -> Pairs:
@@ -59,7 +70,7 @@ def named(
             problems.add(here, f"expected contestants of this study, {names(known)}; got `{name}`{hint}")
         meant = [
             (one, other)
-            for one, other in candidates
+            for one, other in racing_pairs
             if any(a in called[one.trial_id] and b in called[other.trial_id] for a, b in (both, both[::-1]))
         ]
         if not meant and not strangers:
@@ -74,7 +85,7 @@ def named(
 def not_compared(trials: Sequence[Trial]) -> tuple[str, ...]:
     """Which pairs of a race nobody compares and why, in words: three of them, and how many more there are."""
     every = [
-        f"{one.name} and {other.name} are not compared: {why}"
+        f"{one.short} and {other.short} are not compared: {why}"
         for one, other in racing_pairs(trials)
         if (why := why_not(one, other))
     ]
@@ -84,7 +95,7 @@ def not_compared(trials: Sequence[Trial]) -> tuple[str, ...]:
     return (*every[:_SHOWN], *([rest] if more > 0 else []))
 
 
-def why_not(one: Entrant, other: Entrant) -> str:
+def why_not(one: Planned, other: Planned) -> str:
     """Why nobody asks which of two that race is faster; empty if it is a question."""
     grows = racing.growth(one, other)
     if grows:
@@ -100,8 +111,8 @@ def _names_of(trial: Trial, trials: Sequence[Trial]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((name, trial.label)))
 
 
-def _entrant(trial: Trial) -> Entrant:
+def _planned(trial: Trial) -> Planned:
     settings = trial.settings
     plain = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
     computed = racing.as_computed(racing.flat(plain), settings.backend)
-    return Entrant(trial.trial_id, trial.label, settings.backend, settings.environment, computed)
+    return Planned(trial.trial_id, trial.label, settings.backend, settings.environment, computed)

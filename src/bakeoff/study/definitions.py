@@ -9,22 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bakeoff import registry
 from bakeoff_worker.records import TrialSettings
-
-# Environments that Bakeoff makes itself, and the backends that each serves; a backend's own comes first.
-ENVIRONMENTS: Mapping[str, tuple[str, ...]] = {
-    "tensorflow": ("tensorflow",),
-    "jax": ("jax",),
-    "torch": ("torch",),
-    "theano": ("theano",),
-    "vintage": ("theano", "tensorflow1"),
-    "fake": ("fake",),
-    "tensorflow_spark": ("tensorflow",),
-    "theano_spark": ("theano",),
-    "vintage_spark": ("theano", "tensorflow1"),
-}
-# Those of them that have Spark and an Elephas of the backend's time.
-CLUSTER_ENVIRONMENTS = ("tensorflow_spark", "theano_spark", "vintage_spark")
 
 
 class DatasetSize(NamedTuple):
@@ -126,6 +112,18 @@ class Errors(StrEnum):
     MEASURED = "measured"
 
 
+class Agreement(StrEnum):
+    """Whether two contestants train the same thing, to within rounding, by verification.
+
+    UNCERTIFIED: nobody verified it, so that there is no certificate.
+    """
+
+    SAME = "same"
+    DIFFERENT = "different"
+    NOT_COMPARED = "not compared"
+    UNCERTIFIED = ""
+
+
 @dataclass(frozen=True)
 class Rules:
     """By what the study's contestants are compared: fixed before its first run, and stored with it.
@@ -196,8 +194,7 @@ class Study:
 
 def default_environment(backend: str, distribution: str = "single") -> str | None:
     """The environment that serves a backend unless the study says otherwise."""
-    names = list(ENVIRONMENTS) if distribution == "single" else CLUSTER_ENVIRONMENTS
-    return next((name for name in names if backend in ENVIRONMENTS[name]), None)
+    return next(iter(registry.environments_of(backend, has_spark=distribution != "single")), None)
 
 
 def contestant(backend: str, environment: str, environments: Collection[str] = ()) -> str:

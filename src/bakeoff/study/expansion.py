@@ -29,7 +29,7 @@ _ROUNDS, EACH_EPOCH = "distribution_options.rounds", "epochs"
 
 
 @dataclass(frozen=True)
-class Candidate:
+class DraftTrial:
     """A configuration before it is checked.
 
     row: every setting that the file gives it, with its place. settings: complete, flat.
@@ -46,7 +46,7 @@ class Candidate:
         return json.dumps(self.settings, sort_keys=True)
 
 
-def expand(table: StudyTable, problems: Problems) -> list[Candidate]:
+def expand(table: StudyTable, problems: Problems) -> list[DraftTrial]:
     """All configurations that the file asks for, in its order; duplicates are mistakes."""
     document = problems.document
     defaults = read_row(table.defaults, ("defaults",), problems)
@@ -71,9 +71,9 @@ def expand(table: StudyTable, problems: Problems) -> list[Candidate]:
     rows = [applicable(row) for row in rows]
     _check_applied(defaults, rows, problems)
     baseline = _baseline(defaults, singles)
-    candidates = [Candidate(row, complete(row), baseline) for row in rows]
-    candidates = _without_duplicates(candidates, problems)
-    return _without_excluded(candidates, excluded, problems)
+    drafts = [DraftTrial(row, complete(row), baseline) for row in rows]
+    drafts = _without_duplicates(drafts, problems)
+    return _without_excluded(drafts, excluded, problems)
 
 
 def applicable(row: Row) -> Row:
@@ -169,34 +169,34 @@ def settings_of(flat: Mapping[str, Any]) -> TrialSettings:
     return TrialSettings(**nested)
 
 
-def _without_duplicates(candidates: Sequence[Candidate], problems: Problems) -> list[Candidate]:
+def _without_duplicates(drafts: Sequence[DraftTrial], problems: Problems) -> list[DraftTrial]:
     """Each configuration once. An override may make two alike, which is no mistake; a file may not."""
-    unique: dict[str, Candidate] = {}
-    for candidate in candidates:
-        if candidate.identity not in unique:
-            unique[candidate.identity] = candidate
+    unique: dict[str, DraftTrial] = {}
+    for draft in drafts:
+        if draft.identity not in unique:
+            unique[draft.identity] = draft
         elif not problems.document.forced and not problems.lines:
-            own = [value.place for value in candidate.row.values() if value.place[0] != "defaults"]
+            own = [value.place for value in draft.row.values() if value.place[0] != "defaults"]
             place = next((place[:2] for place in own if place[0] == "trials"), own[-1] if own else ())
-            problems.add(place, f"this trial is planned twice: {_brief(candidate.row)}")
+            problems.add(place, f"this trial is planned twice: {_brief(draft.row)}")
     return list(unique.values())
 
 
 def _without_excluded(
-    candidates: Sequence[Candidate], excluded: Sequence[Row], problems: Problems
-) -> list[Candidate]:
+    drafts: Sequence[DraftTrial], excluded: Sequence[Row], problems: Problems
+) -> list[DraftTrial]:
     for index, partial in enumerate(excluded):
         place = ("exclude", index)
         if not partial:
             if not problems.lines:
                 problems.add(place, "expected at least one setting; an empty table would exclude everything")
-        elif not problems.document.overridden and not any(_matches(c, partial) for c in candidates):
+        elif not problems.document.overridden and not any(_matches(c, partial) for c in drafts):
             problems.add(place, f"no trial matches {_brief(partial)}")
-    return [c for c in candidates if not any(partial and _matches(c, partial) for partial in excluded)]
+    return [c for c in drafts if not any(partial and _matches(c, partial) for partial in excluded)]
 
 
-def _matches(candidate: Candidate, partial: Row) -> bool:
-    return all(candidate.settings.get(key) == value.value for key, value in partial.items())
+def _matches(draft: DraftTrial, partial: Row) -> bool:
+    return all(draft.settings.get(key) == value.value for key, value in partial.items())
 
 
 def _brief(row: Mapping[str, Value]) -> str:

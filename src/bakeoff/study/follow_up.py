@@ -11,7 +11,7 @@ from typing import Any
 from bakeoff.study import naming
 from bakeoff.study.definitions import LATER_SETTINGS
 from bakeoff.study.document import Place, Problems
-from bakeoff.study.expansion import Candidate, applicable, complete
+from bakeoff.study.expansion import DraftTrial, applicable, complete
 from bakeoff.study.rows import Row, read_row, without_forced
 from bakeoff.study.schema import FollowUpTable, names, read, suggestion
 
@@ -26,31 +26,31 @@ _DEPENDENT: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class DraftBranch:
+class OutlineBranch:
     """One value of the axis, before trials have names.
 
     compared: the study's configurations that have the value, each with a name that it shares with
-    those that differ from it in the axis alone. candidates: what runs if the value is the better.
+    those that differ from it in the axis alone. drafts: what runs if the value is the better.
     """
 
     value: Any
-    compared: tuple[tuple[Candidate, str], ...]
-    candidates: tuple[Candidate, ...]
+    compared: tuple[tuple[DraftTrial, str], ...]
+    drafts: tuple[DraftTrial, ...]
 
 
 @dataclass(frozen=True)
-class Draft:
+class Outline:
     """A follow-up before its trials have names: see `bakeoff.study.definitions.FollowUp`."""
 
     choose: str
     changes: Row
-    branches: tuple[DraftBranch, ...]
+    branches: tuple[OutlineBranch, ...]
 
 
-def draft(data: Mapping[str, Any], candidates: Sequence[Candidate], problems: Problems) -> Draft | None:
+def outline(data: Mapping[str, Any], drafts: Sequence[DraftTrial], problems: Problems) -> Outline | None:
     """The follow-up that a file asks for; None if it asks for none, or overrides leave nothing to change.
 
-    candidates: every configuration of the study proper. Those of the follow-up are yet to be checked.
+    drafts: every configuration of the study proper. Those of the follow-up are yet to be checked.
     """
     if not data:
         return None
@@ -63,11 +63,11 @@ def draft(data: Mapping[str, Any], candidates: Sequence[Candidate], problems: Pr
     ):
         if not data.get(key):
             problems.add(_PLACE, f"expected `{key}`: {what}")
-    candidates = [candidate for candidate in candidates if "backend" in candidate.settings]
-    if not (table.choose and changes and candidates):
+    drafts = [draft for draft in drafts if "backend" in draft.settings]
+    if not (table.choose and changes and drafts):
         return None
     choose, lenient = table.choose, bool(document.overridden)
-    if not _is_axis(choose, candidates, lenient, problems):
+    if not _is_axis(choose, drafts, lenient, problems):
         return None
     chosen = changes.keys() & {choose, *_DEPENDENT.get(choose, ())}
     for key in chosen:
@@ -75,21 +75,21 @@ def draft(data: Mapping[str, Any], candidates: Sequence[Candidate], problems: Pr
     if chosen:
         return None
 
-    branches = tuple(_branches(choose, changes, candidates))
+    branches = tuple(_branches(choose, changes, drafts))
     names_of_all = [name for branch in branches for _, name in branch.compared]
     if len(set(names_of_all)) == len(names_of_all) and not lenient:
         problems.add((*_PLACE, "choose"), f"no two trials differ in `{choose}` alone: nothing to compare")
-    if not any(branch.candidates for branch in branches):
+    if not any(branch.drafts for branch in branches):
         if not lenient:
             problems.add((*_PLACE, "set"), "changes nothing: all of these trials are in the study already")
         return None
-    return Draft(choose, changes, branches)
+    return Outline(choose, changes, branches)
 
 
-def _is_axis(choose: str, candidates: Sequence[Candidate], lenient: bool, problems: Problems) -> bool:
+def _is_axis(choose: str, drafts: Sequence[DraftTrial], lenient: bool, problems: Problems) -> bool:
     """Whether there is a choice; an override may have left a single value, which then needs no choosing."""
-    varying = naming.varying(candidates)
-    known = any(choose in candidate.settings for candidate in candidates)
+    varying = naming.varying(drafts)
+    known = any(choose in draft.settings for draft in drafts)
     if choose in varying or (lenient and known and choose not in ("backend", "environment")):
         return True
     expected = f"expected one of {names(varying)}" if varying else "expected an axis; this study has none"
@@ -102,18 +102,18 @@ def _is_axis(choose: str, candidates: Sequence[Candidate], lenient: bool, proble
     return False
 
 
-def _branches(choose: str, changes: Row, candidates: Sequence[Candidate]) -> list[DraftBranch]:
-    own = {candidate.identity for candidate in candidates}
-    values = _values(choose, candidates)
+def _branches(choose: str, changes: Row, drafts: Sequence[DraftTrial]) -> list[OutlineBranch]:
+    own = {draft.identity for draft in drafts}
+    values = _values(choose, drafts)
     written = {identity: json.dumps(value) for identity, value in values.items()}
     branches = []
     for text, value in {written[identity]: value for identity, value in values.items()}.items():
-        compared = [one for one in candidates if written.get(one.identity) == text]
+        compared = [one for one in drafts if written.get(one.identity) == text]
         # What has no such setting, as one machine has no layout, stands beside them all: it goes along.
-        going_on = [one for one in candidates if written.get(one.identity, text) == text]
+        going_on = [one for one in drafts if written.get(one.identity, text) == text]
         changed = {one.identity: one for one in (_changed(one, changes) for one in going_on)}
         branches.append(
-            DraftBranch(
+            OutlineBranch(
                 value,
                 tuple((one, _all_but(choose, one)) for one in compared),
                 tuple(one for one in changed.values() if one.identity not in own),
@@ -122,27 +122,27 @@ def _branches(choose: str, changes: Row, candidates: Sequence[Candidate]) -> lis
     return branches
 
 
-def _values(choose: str, candidates: Sequence[Candidate]) -> dict[str, Any]:
+def _values(choose: str, drafts: Sequence[DraftTrial]) -> dict[str, Any]:
     """By identity, the value of the axis, where there is one."""
-    names_of = naming.contestants(candidates)
+    names_of = naming.contestants(drafts)
     return {
         one.identity: name if choose == "contestant" else one.settings[choose]
-        for one, name in zip(candidates, names_of, strict=True)
+        for one, name in zip(drafts, names_of, strict=True)
         if choose == "contestant" or choose in one.settings
     }
 
 
-def _changed(candidate: Candidate, changes: Row) -> Candidate:
-    row = applicable({**candidate.row, **changes})
-    return Candidate(row, complete(row), candidate.baseline)
+def _changed(draft: DraftTrial, changes: Row) -> DraftTrial:
+    row = applicable({**draft.row, **changes})
+    return DraftTrial(row, complete(row), draft.baseline)
 
 
-def _all_but(choose: str, candidate: Candidate) -> str:
+def _all_but(choose: str, draft: DraftTrial) -> str:
     """16 hex digits that name everything of a configuration but the axis and what depends on it."""
     left_out = {choose, *_DEPENDENT.get(choose, ())}
     rest = {
         key: value
-        for key, value in candidate.settings.items()
+        for key, value in draft.settings.items()
         if key not in left_out
         and key.partition(".")[0] not in left_out
         and not (key in LATER_SETTINGS and value == LATER_SETTINGS[key])

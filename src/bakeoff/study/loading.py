@@ -11,11 +11,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from bakeoff import registry
 from bakeoff.errors import StudyError
 from bakeoff.study import checks, comparisons, content, expansion, follow_up, naming
 from bakeoff.study.definitions import (
     DATASETS,
-    ENVIRONMENTS,
     FEWEST_BLOCKS,
     LATER_SETTINGS,
     Branch,
@@ -28,7 +28,7 @@ from bakeoff.study.definitions import (
     Trial,
 )
 from bakeoff.study.document import Document, Problems, absolute, override, parse
-from bakeoff.study.expansion import Candidate
+from bakeoff.study.expansion import DraftTrial
 from bakeoff.study.schema import (
     SECTIONS,
     EnvironmentTable,
@@ -62,17 +62,17 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Study:
 
     table = read(StudyTable, document.data, (), problems)
     environments = _environments(table.environments, problems)
-    candidates = expansion.expand(table, problems)
-    draft = follow_up.draft(table.follow_up, candidates, problems)
+    drafts = expansion.expand(table, problems)
+    outline = follow_up.outline(table.follow_up, drafts, problems)
     # Trials of the study proper come first, those that only a follow-up has after them.
-    everything = {candidate.identity: candidate for candidate in candidates}
-    for branch in draft.branches if draft else ():
-        everything.update((candidate.identity, candidate) for candidate in branch.candidates)
-    for candidate in everything.values():
-        checks.check(candidate, environments, problems)
-    if not candidates and not problems.lines:
+    everything = {draft.identity: draft for draft in drafts}
+    for branch in outline.branches if outline else ():
+        everything.update((draft.identity, draft) for draft in branch.drafts)
+    for draft in everything.values():
+        checks.check(draft, environments, problems)
+    if not drafts and not problems.lines:
         problems.add(("exclude",), "every trial is excluded: nothing is left to run")
-    _check_order(table, [candidate.settings for candidate in everything.values()], problems)
+    _check_order(table, [draft.settings for draft in everything.values()], problems)
     targets = _targets(table.targets, list(everything.values()), problems)
     verdicts = read(VerdictsTable, table.verdicts, ("verdicts",), problems)
     budget = _budget(verdicts, problems)
@@ -81,8 +81,8 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Study:
 
     trials, keys = _trials(list(everything.values()), table)
     by_identity = dict(zip(everything, trials, strict=True))
-    then = _follow_up(draft, by_identity) if draft else None
-    rules = _rules(verdicts, trials[: len(candidates)], then, problems)
+    then = _follow_up(outline, by_identity) if outline else None
+    rules = _rules(verdicts, trials[: len(drafts)], then, problems)
     if problems.lines:
         raise StudyError(problems.lines, _HINT)
     study = Study(
@@ -91,7 +91,7 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Study:
         description=table.description.strip(),
         repeats=table.repeats,
         seed=table.seed,
-        trials=trials[: len(candidates)],
+        trials=trials[: len(drafts)],
         environments=environments,
         matrix_keys=keys,
         target_error=targets,
@@ -137,7 +137,7 @@ def _environments(tables: Mapping[str, Any], problems: Problems) -> dict[str, En
     requests = {}
     for name, data in tables.items():
         place = ("environments", name)
-        if name in ENVIRONMENTS:
+        if name in registry.environments():
             problems.add(place, f"`{name}` is one of Bakeoff's own environments; give yours another name")
         if not isinstance(data, Mapping):
             problems.add(place, f"expected a table with `python` or `lock`; got {shown(data)}")
@@ -165,9 +165,9 @@ def _environments(tables: Mapping[str, Any], problems: Problems) -> dict[str, En
 
 
 def _targets(
-    targets: Mapping[str, Any], candidates: Sequence[Candidate], problems: Problems
+    targets: Mapping[str, Any], drafts: Sequence[DraftTrial], problems: Problems
 ) -> dict[str, float]:
-    known = list(dict.fromkeys([*DATASETS, *(candidate.settings["dataset"] for candidate in candidates)]))
+    known = list(dict.fromkeys([*DATASETS, *(draft.settings["dataset"] for draft in drafts)]))
     resolved = {}
     for dataset, error in targets.items():
         place = ("targets", dataset)
@@ -198,29 +198,29 @@ def _check_order(table: StudyTable, trials: Sequence[Mapping[str, Any]], problem
         problems.add(("order",), f"`alternating` is for trials on CPUs; {why}: {sequential}")
 
 
-def _trials(candidates: Sequence[Candidate], table: StudyTable) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
-    keys = naming.varying(candidates)
+def _trials(drafts: Sequence[DraftTrial], table: StudyTable) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
+    keys = naming.varying(drafts)
     found = []
-    for candidate, label, axes in zip(
-        candidates, naming.labels(candidates, keys), naming.axes(candidates, keys), strict=True
+    for draft, label, axes in zip(
+        drafts, naming.labels(drafts, keys), naming.axes(drafts, keys), strict=True
     ):
-        settings = expansion.settings_of(candidate.settings)
+        settings = expansion.settings_of(draft.settings)
         settings = replace(settings, order=table.order, turn_steps=table.turn_steps)
         found.append(Trial(label, settings, axes))
     return tuple(found), keys
 
 
-def _follow_up(draft: follow_up.Draft, trials: Mapping[str, Trial]) -> FollowUp:
+def _follow_up(outline: follow_up.Outline, trials: Mapping[str, Trial]) -> FollowUp:
     return FollowUp(
-        choose=draft.choose,
-        changes={key: value.value for key, value in draft.changes.items()},
+        choose=outline.choose,
+        changes={key: value.value for key, value in outline.changes.items()},
         branches=tuple(
             Branch(
                 value=branch.value,
                 compared={trials[one.identity].trial_id: name for one, name in branch.compared},
-                trials=tuple(trials[one.identity] for one in branch.candidates),
+                trials=tuple(trials[one.identity] for one in branch.drafts),
             )
-            for branch in draft.branches
+            for branch in outline.branches
         ),
     )
 

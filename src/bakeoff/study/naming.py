@@ -8,7 +8,7 @@ from typing import Any
 
 from bakeoff.study import content
 from bakeoff.study.definitions import contestant
-from bakeoff.study.expansion import Candidate
+from bakeoff.study.expansion import DraftTrial
 from bakeoff.study.schema import SETTINGS, UNSET_WORDS
 from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
 
@@ -47,32 +47,32 @@ _LAYOUT = "distribution_options.layout"
 _OPTIONS = list(dict.fromkeys(option for options in DISTRIBUTIONS.values() for option in options))
 
 
-def varying(candidates: Sequence[Candidate]) -> tuple[str, ...]:
+def varying(drafts: Sequence[DraftTrial]) -> tuple[str, ...]:
     """Keys that differ between trials, in the order of a label; ``contestant`` is backend with environment.
 
     An option varies only among trials of one model (or optimizer, or distribution): choosing another is
     one difference.
     """
-    present = {key for candidate in candidates for key in candidate.settings} - {"backend", "environment"}
-    found = [key for key in sorted(present, key=_order) if _varies(key, [c.settings for c in candidates])]
-    if len(set(contestants(candidates))) > 1:
+    present = {key for draft in drafts for key in draft.settings} - {"backend", "environment"}
+    found = [key for key in sorted(present, key=_order) if _varies(key, [c.settings for c in drafts])]
+    if len(set(contestants(drafts))) > 1:
         found.append("contestant")
     return tuple(sorted(found, key=_order))
 
 
-def contestants(candidates: Sequence[Candidate]) -> list[str]:
+def contestants(drafts: Sequence[DraftTrial]) -> list[str]:
     """The contestant's name of each."""
     environments: dict[str, set[str]] = {}
-    for candidate in candidates:
-        settings = candidate.settings
+    for draft in drafts:
+        settings = draft.settings
         environments.setdefault(settings["backend"], set()).add(settings["environment"])
     return [
         contestant(
-            candidate.settings["backend"],
-            candidate.settings["environment"],
-            environments[candidate.settings["backend"]],
+            draft.settings["backend"],
+            draft.settings["environment"],
+            environments[draft.settings["backend"]],
         )
-        for candidate in candidates
+        for draft in drafts
     ]
 
 
@@ -93,22 +93,22 @@ def _order(key: str) -> tuple[int, int, str]:
     return (place, _OPTIONS.index(option) if table == "distribution_options" else 0, key)
 
 
-def axes(candidates: Sequence[Candidate], keys: Sequence[str]) -> list[dict[str, Any]]:
-    """Each candidate's values of the varying keys that apply to it."""
+def axes(drafts: Sequence[DraftTrial], keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Each draft's values of the varying keys that apply to it."""
     found = []
-    for candidate, name in zip(candidates, contestants(candidates), strict=True):
-        values = {**candidate.settings, "contestant": name}
+    for draft, name in zip(drafts, contestants(drafts), strict=True):
+        values = {**draft.settings, "contestant": name}
         found.append({key: values[key] for key in keys if key in values})
     return found
 
 
-def labels(candidates: Sequence[Candidate], keys: Sequence[str]) -> list[str]:
+def labels(drafts: Sequence[DraftTrial], keys: Sequence[str]) -> list[str]:
     """One label for each, all different; the baseline of [one_at_a_time] is called so."""
-    names, values = contestants(candidates), axes(candidates, keys)
+    names, values = contestants(drafts), axes(drafts, keys)
     for whole_paths in (False, True):
         found = [
-            _label(candidate, keys, shown, whole_paths) or name
-            for candidate, shown, name in zip(candidates, values, names, strict=True)
+            _label(draft, keys, shown, whole_paths) or name
+            for draft, shown, name in zip(drafts, values, names, strict=True)
         ]
         if len(set(found)) == len(found):
             return found
@@ -132,9 +132,9 @@ def key_name(key: str) -> str:
     return _SHORT.get(name, name.replace("_", " "))
 
 
-def _label(candidate: Candidate, keys: Sequence[str], values: Mapping[str, Any], whole_paths: bool) -> str:
-    turns = [key for key in candidate.baseline if key in keys and key not in _FIRST]
-    quiet = {key for key in turns if candidate.settings.get(key) == candidate.baseline[key]}
+def _label(draft: DraftTrial, keys: Sequence[str], values: Mapping[str, Any], whole_paths: bool) -> str:
+    turns = [key for key in draft.baseline if key in keys and key not in _FIRST]
+    quiet = {key for key in turns if draft.settings.get(key) == draft.baseline[key]}
     parts = [
         _part(key, value, whole_paths)
         for key, value in values.items()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
+from bakeoff import registry
 from bakeoff.study.naming import key_name, text
 from bakeoff.study.schema import OPTION_TABLES
-from bakeoff_worker.distribution.catalogue import ELEPHAS, merging
+from bakeoff_worker.distribution.catalogue import merging
 
 # Name a contestant or its problem, or change nothing that is measured.
 _NO_AXES = frozenset(
@@ -47,25 +47,31 @@ _NAMES: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Entrant:
-    """A trial, as far as racing goes.
+class Contestant(Protocol):
+    """A trial in a race, as far as its rules go, before any run as after.
 
-    name: for people. settings: all of them, flat, by what they compute.
+    short: its name for people. settings: all of them, flat, by what they compute.
     """
 
-    trial_id: str
-    name: str
-    backend: str
-    environment: str
-    settings: Mapping[str, Any]
-
     @property
-    def asked(self) -> dict[str, Any]:
-        """What is asked of how the backend is to run; empty where it is left as its users get it."""
-        return {
-            key: self.settings[key] for key, usual in USUAL.items() if self.settings.get(key, usual) != usual
-        }
+    def trial_id(self) -> str: ...
+    @property
+    def short(self) -> str: ...
+    @property
+    def backend(self) -> str: ...
+    @property
+    def environment(self) -> str: ...
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+
+
+ContestantT = TypeVar("ContestantT", bound=Contestant)
+
+
+def asked(contestant: Contestant) -> dict[str, Any]:
+    """What is asked of how the backend is to run; empty where it is left as its users get it."""
+    settings = contestant.settings
+    return {key: settings[key] for key, usual in USUAL.items() if settings.get(key, usual) != usual}
 
 
 def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,69 +92,70 @@ def as_computed(settings: Mapping[str, Any], backend: str, release: str = "") ->
     """
     found = dict(settings)
     mode, merge = (found.get(f"distribution_options.{key}") for key in ("mode", "merge"))
-    version = release or ELEPHAS.get(backend, "")
+    brought = registry.backends().get(backend)
+    version = release or (brought and brought.record.elephas)
     if mode and version and merging(version, mode, merge or "as_released") == "mean":
         found["distribution_options.merge"] = "averaged"
     return found
 
 
-def axes(entrants: Sequence[Entrant]) -> list[str]:
+def axes(contestants: Sequence[Contestant]) -> list[str]:
     """Settings of which some backend in its environment has several values.
 
     What differs only between backends, as their own environments do, names contestants.
     """
-    keys = {key for one in entrants for key in one.settings} - _NO_AXES
-    return sorted(key for key in keys if _is_swept(key, entrants))
+    keys = {key for one in contestants for key in one.settings} - _NO_AXES
+    return sorted(key for key in keys if _is_swept(key, contestants))
 
 
-def races(entrants: Sequence[Entrant], swept: Sequence[str]) -> list[tuple[Entrant, ...]]:
-    """Entrants that solve one problem, race by race, in their order.
+def races(contestants: Sequence[ContestantT], swept: Sequence[str]) -> list[tuple[ContestantT, ...]]:
+    """Contestants that solve one problem, race by race, in their order.
 
-    A setting that varies within one backend's trials (`swept`) tells races apart. Where no two entrants
+    A setting that varies within one backend's trials (`swept`) tells races apart. Where no two contestants
     have equal settings (one backend under several), all of them race; but one machine never races a
     cluster, whose training times include other things.
     """
-    found: dict[str, list[Entrant]] = {}
-    for one in entrants:
+    found: dict[str, list[ContestantT]] = {}
+    for one in contestants:
         found.setdefault(json.dumps([one.settings.get(key) for key in swept]), []).append(one)
-    if len(found) == len(entrants):
+    if len(found) == len(contestants):
         found = {}
-        for one in entrants:
+        for one in contestants:
             found.setdefault(str(one.settings.get("distribution", "single")), []).append(one)
     return [tuple(members) for members in found.values()]
 
 
-def refusal(one: Entrant, other: Entrant) -> str:
-    """Why two entrants of a race may not be compared, by what was asked of them; empty if they may.
+def refusal(first: Contestant, second: Contestant) -> str:
+    """Why two contestants of a race may not be compared, by what was asked of them; empty if they may.
 
     Nothing asked of one backend and something of the other is no comparison of backends, and neither
     is different work. One backend under several settings is compared all the same, see `growth`.
     """
-    if _is_one_backend(one, other):
+    if _is_one_backend(first, second):
         return ""
-    if bool(one.asked) != bool(other.asked):
-        tuned, plain = (one, other) if one.asked else (other, one)
-        words = ", ".join(f"{how(key)} {text(key, value)}" for key, value in tuned.asked.items())
-        return f"mixed tracks: {tuned.name} was set ({words}), and {plain.name} runs as its users get it"
-    networks = [key for key in {**one.settings, **other.settings} if key.startswith("model_options.")]
-    words = _different((*_WORK, *networks), one, other)
-    device = [entrant.settings.get("device") for entrant in (one, other)]
+    if bool(asked(first)) != bool(asked(second)):
+        tuned, plain = (first, second) if asked(first) else (second, first)
+        words = ", ".join(f"{how(key)} {text(key, value)}" for key, value in asked(tuned).items())
+        return f"mixed tracks: {tuned.short} was set ({words}), and {plain.short} runs as its users get it"
+    networks = [key for key in {**first.settings, **second.settings} if key.startswith("model_options.")]
+    words = _different((*_WORK, *networks), first, second)
+    device = [each.settings.get("device") for each in (first, second)]
     if device[0] != device[1]:
         words = ", ".join(filter(None, [words, f"devices {device[0]} and {device[1]}"]))
     return f"different work: {words}" if words else ""
 
 
-def growth(one: Entrant, other: Entrant) -> str:
+def growth(first: Contestant, second: Contestant) -> str:
     """What makes one backend's two trials different work: ``data scale 1 and 4``; empty if nothing does.
 
     Their ratio of times says how cost grows, and nobody is faster.
     """
-    return _different(_WORK, one, other) if _is_one_backend(one, other) else ""
+    return _different(_WORK, first, second) if _is_one_backend(first, second) else ""
 
 
-def is_asked(one: Entrant, other: Entrant) -> bool:
-    """Whether it is a question who of two entrants of a race is faster."""
-    return not refusal(one, other) and not growth(one, other)
+def is_asked(first: Contestant, second: Contestant) -> bool:
+    """Whether it is a question who of two contestants of a race is faster."""
+    return not refusal(first, second) and not growth(first, second)
 
 
 def how(key: str) -> str:
@@ -156,23 +163,23 @@ def how(key: str) -> str:
     return _NAMES.get(key, key.replace("_", " "))
 
 
-def _is_one_backend(one: Entrant, other: Entrant) -> bool:
-    return (one.backend, one.environment) == (other.backend, other.environment)
+def _is_one_backend(first: Contestant, second: Contestant) -> bool:
+    return (first.backend, first.environment) == (second.backend, second.environment)
 
 
-def _different(keys: Iterable[str], one: Entrant, other: Entrant) -> str:
+def _different(keys: Iterable[str], first: Contestant, second: Contestant) -> str:
     """Which of these settings differ, in words."""
     return ", ".join(
-        f"{_WORK.get(key, key_name(key))} {text(key, one.settings.get(key))} and "
-        f"{text(key, other.settings.get(key))}"
+        f"{_WORK.get(key, key_name(key))} {text(key, first.settings.get(key))} and "
+        f"{text(key, second.settings.get(key))}"
         for key in keys
-        if json.dumps(one.settings.get(key)) != json.dumps(other.settings.get(key))
+        if json.dumps(first.settings.get(key)) != json.dumps(second.settings.get(key))
     )
 
 
-def _is_swept(key: str, entrants: Sequence[Entrant]) -> bool:
+def _is_swept(key: str, contestants: Sequence[Contestant]) -> bool:
     seen: dict[tuple[str, str], set[str]] = {}
-    for one in entrants:
+    for one in contestants:
         if _applies(key, one.settings):
             values = seen.setdefault((one.backend, one.environment), set())
             values.add(json.dumps(one.settings.get(key)))

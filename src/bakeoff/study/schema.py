@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -23,8 +23,8 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from bakeoff import registry
 from bakeoff.study.document import Place, Problems
-from bakeoff_worker.backends import NAMES as BACKENDS
 from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
 from bakeoff_worker.models.catalogue import LOSSES, OPTIMIZERS
 from bakeoff_worker.records import ORDERS
@@ -57,11 +57,6 @@ OTHER_NAMES: Mapping[str, str] = {
     "rules": "verdicts",
     "max_repeats": "max_blocks",
     "hours": "max_hours",
-    "pytorch": "torch",
-    "tf": "tensorflow",
-    "keras": "tensorflow",
-    "tf1": "tensorflow1",
-    "tensorflow-1": "tensorflow1",
     "fashion": "fashion_mnist",
     "cifar": "cifar10",
     "cuda": "gpu",
@@ -102,7 +97,9 @@ def suggestion(got: object, known: Iterable[str]) -> str:
     """``; did you mean `torch`?`` where a known name is near, else nothing."""
     known = list(known)
     word = str(got).lower()
-    near = [OTHER_NAMES[word]] if OTHER_NAMES.get(word) in known else []
+    aliases = {alias: name for name, (one, _) in registry.backends().items() for alias in one.aliases}
+    meant = aliases.get(word) or OTHER_NAMES.get(word)
+    near = [meant] if meant in known else []
     near = near or difflib.get_close_matches(word.replace("-", "_"), known, n=1, cutoff=0.6)
     return f"; did you mean `{near[0]}`?" if near else ""
 
@@ -118,10 +115,9 @@ def shown(value: object) -> str:
     return f"`{text if len(text) <= 60 else text[:57] + '...'}`"
 
 
-def _one_of(known: Iterable[str]) -> AfterValidator:
-    known = tuple(known)
-
+def _one_of(every: Callable[[], Iterable[str]] | Iterable[str]) -> AfterValidator:
     def check(value: str) -> str:
+        known = tuple(every() if callable(every) else every)
         if value not in known:
             raise PydanticCustomError(
                 "one_of",
@@ -167,7 +163,7 @@ class SettingsTable(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    backend: Annotated[str, _one_of(BACKENDS)] = ""
+    backend: Annotated[str, _one_of(registry.backends)] = ""
     environment: Annotated[str, Field(min_length=1)] = ""
     model: Annotated[str, Field(min_length=1)] = ""
     model_options: Options = {}

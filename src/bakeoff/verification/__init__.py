@@ -21,30 +21,30 @@ from bakeoff.launchers import local
 from bakeoff.launchers.base import Launcher
 from bakeoff.prepare import prepare
 from bakeoff.store.writer import Writer
-from bakeoff.study import Study
+from bakeoff.study import Agreement, Study
 from bakeoff.verification.beforehand import Beforehand
-from bakeoff.verification.certificates import Certificate, Verdict, Why
+from bakeoff.verification.certificates import Certificate, Why
 from bakeoff.verification.contestants import Group, groups
 from bakeoff.verification.findings import Finding, Judgement
-from bakeoff.verification.judging import Examined, Verified, compare, judge
+from bakeoff.verification.judging import Verified, VerifiedContestant, compare, computing
 from bakeoff.verification.keeping import VERSION, round_row, rows
 from bakeoff.verification.rounds import Judged, VerifiedRound, judge_round, rounds, verify_round
 from bakeoff_worker.records import RunSpec
 
 __all__ = [
     "VERSION",
+    "Agreement",
     "Beforehand",
     "Certificate",
-    "Examined",
     "Finding",
     "Judged",
     "Judgement",
-    "Verdict",
     "Verified",
+    "VerifiedContestant",
     "VerifiedRound",
     "Why",
     "compare",
-    "judge",
+    "computing",
     "judge_round",
     "verify",
 ]
@@ -86,17 +86,21 @@ def verify(
     with Writer(store) if store else nullcontext() as writer:
         provisions = prepare(study, specs, data_directory=data_directory, tell=tell)
         verified: list[Verified | VerifiedRound] = []
-        for group in found:
-            one = judge(group, provisions, seed=seed, launcher=launcher, tell=tell)
-            if writer is not None:
-                writer.add_certificates(
-                    rows(one, condition_of(provisions[one.examined[0].contestant.subject]).machine_id)
-                )
-            verified.append(one)
+        with computing(found, provisions, seed=seed, launcher=launcher, tell=tell) as judged:
+            for group in found:
+                one = judged(group)
+                if writer is not None:
+                    writer.add_certificates(
+                        rows(
+                            one,
+                            condition_of(provisions[one.contestants[0].contestant.verified_id]).machine_id,
+                        )
+                    )
+                verified.append(one)
         for each in on_clusters:
-            held = verify_round(each, provisions[each.subject], seed=seed, launcher=launcher, tell=tell)
+            held = verify_round(each, provisions[each.verified_id], seed=seed, launcher=launcher, tell=tell)
             if writer is not None:
-                machine_id = condition_of(provisions[each.subject]).machine_id
+                machine_id = condition_of(provisions[each.verified_id]).machine_id
                 writer.add_certificates([round_row(held, machine_id)])
             verified.append(held)
     return tuple(verified)
@@ -109,5 +113,5 @@ def _in_double_precision(group: Group) -> Group:
         for one in group.contestants
         if one.settings.precision == "float32"
     )
-    known = {one.subject for one in group.contestants}
-    return Group(f"{group.title}, in float64", tuple(one for one in double if one.subject not in known))
+    known = {one.verified_id for one in group.contestants}
+    return Group(f"{group.title}, in float64", tuple(one for one in double if one.verified_id not in known))

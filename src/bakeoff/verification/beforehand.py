@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from bakeoff import plan
@@ -14,9 +15,9 @@ from bakeoff.prepare import prepare
 from bakeoff.store.writer import Writer
 from bakeoff.study import Study
 from bakeoff.verification.contestants import Group, groups, trains_a_network
-from bakeoff.verification.judging import Verified, judge, unexamined
+from bakeoff.verification.judging import Verified, computing, not_verified
 from bakeoff.verification.keeping import are_known, rows
-from bakeoff.verification.twins import carried_over, form
+from bakeoff.verification.same_form import carried_over, form
 from bakeoff.verification.words import lines
 from bakeoff_worker.records import RunSpec, TrialSettings
 
@@ -43,7 +44,7 @@ class Beforehand:
         self._study, self._writer, self._provisions = study, writer, provisions
         self._launcher, self._tell, self._data_directory = launcher, tell, data_directory
         self._machine_id = next((condition_of(one).machine_id for one in provisions.values()), "")
-        self._tried: set[str] = set()  # subjects: one attempt a session
+        self._tried: set[str] = set()  # by verified_id: one attempt a session
 
     def verify(self, due: Sequence[RunSpec], among: Iterable[tuple[str, TrialSettings]]) -> None:
         """Make sure that each contestant with a run due is compared with those that it will be compared with.
@@ -53,11 +54,11 @@ class Beforehand:
         Raises:
             StoreError: the certificates can't be stored.
         """
-        waiting = {spec.settings.subject for spec in due} - self._tried
+        waiting = {spec.settings.verified_id for spec in due} - self._tried
         met = [Group(one.title, tuple(filter(trains_a_network, one.contestants))) for one in groups(among)]
-        met = [one for one in met if len(one.contestants) > 1 and waiting & _subjects(one)]
+        met = [one for one in met if len(one.contestants) > 1 and waiting & _ids(one)]
         left = [one for one in met if not self._is_known(one)]
-        self._tried |= {subject for one in met for subject in _subjects(one)}
+        self._tried |= {name for one in met for name in _ids(one)}
         if met and not left:
             self._tell("whether the contestants train the same thing was verified before")
         if left:
@@ -68,28 +69,31 @@ class Beforehand:
             )
             began = time.monotonic()
             found: dict[object, Verified] = {}
-            for group in left:
-                known = found.get(form(group))
-                if known is None:
-                    found[form(group)] = self._verify(group)
-                else:
-                    self._keep(carried_over(known, group))
+            with self._computing(list(first.values())) as judged:
+                for group in left:
+                    known = found.get(form(group))
+                    if known is None:
+                        found[form(group)] = self._verify(group, judged)
+                    else:
+                        self._keep(carried_over(known, group))
             self._tell(f"verified in {time.monotonic() - began:.0f} s")
 
     def _is_known(self, group: Group) -> bool:
         return are_known(group.contestants, self._digests(group), self._machine_id, self._writer.path)
 
-    def _verify(self, group: Group) -> Verified:
-        provisions: Provisions = {}
+    def _computing(self, due: Sequence[Group]) -> AbstractContextManager[Callable[[Group], Verified]]:
+        provisions = {key: one for group in due for key, one in self._provided(group).items()}
+        seed = plan.run_seed(self._study.seed, 0)
+        return computing(due, provisions, seed=seed, launcher=self._launcher, tell=self._tell)
+
+    def _verify(self, group: Group, judged: Callable[[Group], Verified]) -> Verified:
         try:
-            provisions = self._provided(group)
-            seed = plan.run_seed(self._study.seed, 0)
-            verified = judge(group, provisions, seed=seed, launcher=self._launcher, tell=self._tell)
+            verified = judged(group)
         except StoreError:
             raise
         except Exception as error:  # a mistake of ours, too, is no reason to measure nothing
             reason = f"the verification itself failed: {type(error).__name__}: {error}"
-            verified = unexamined(group, self._digests(group), reason)
+            verified = not_verified(group, self._digests(group), reason)
         for line in lines(verified):
             self._tell(f"{group.title}: {line}")
         self._keep(verified)
@@ -99,24 +103,24 @@ class Beforehand:
         self._writer.add_certificates(rows(verified, self._machine_id))
 
     def _provided(self, group: Group) -> Provisions:
-        """By subject. What could not be had for the runs is not tried once more."""
-        own = {one.subject: self._provisions[one.trial_ids[0]] for one in group.contestants}
-        failed = {subject: each for subject, each in own.items() if isinstance(each, BakeoffError)}
+        """By verified_id. What could not be had for the runs is not tried once more."""
+        own = {one.verified_id: self._provisions[one.trial_ids[0]] for one in group.contestants}
+        failed = {verified_id: each for verified_id, each in own.items() if isinstance(each, BakeoffError)}
         specs = [
             RunSpec(one.settings, one.label, 0, 0, 0, 0)
             for one in group.contestants
-            if one.subject not in failed
+            if one.verified_id not in failed
         ]
         return {**failed, **prepare(self._study, specs, data_directory=self._data_directory, tell=self._tell)}
 
     def _digests(self, group: Group) -> dict[str, str]:
-        """Of the contestants' environments, by subject."""
-        provisions = {one.subject: self._provisions[one.trial_ids[0]] for one in group.contestants}
+        """Of the contestants' environments, by verified_id."""
+        provisions = {one.verified_id: self._provisions[one.trial_ids[0]] for one in group.contestants}
         return {
-            subject: "" if isinstance(one, BakeoffError) else one.environment.digest
-            for subject, one in provisions.items()
+            verified_id: "" if isinstance(one, BakeoffError) else one.environment.digest
+            for verified_id, one in provisions.items()
         }
 
 
-def _subjects(group: Group) -> set[str]:
-    return {one.subject for one in group.contestants}
+def _ids(group: Group) -> set[str]:
+    return {one.verified_id for one in group.contestants}

@@ -9,17 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from bakeoff.study import Agreement
 from bakeoff.verification.evidence import AS_TRAINED, GENERAL, SCENES, Array, Evidence
 from bakeoff.verification.findings import RANDOM, Finding, Judgement, Worst
 from bakeoff.verification.tolerances import EPSILON, Tolerances, difference, floors
-
-
-class Verdict(StrEnum):
-    """Whether two train the same thing, to within rounding. A pair without a certificate is not verified."""
-
-    SAME = "same"
-    DIFFERENT = "different"
-    NOT_COMPARED = "not compared"
 
 
 class Why(StrEnum):
@@ -48,7 +41,7 @@ class Certificate:
 
     one: str
     other: str
-    verdict: Verdict
+    verdict: Agreement
     findings: tuple[tuple[str, Finding], ...] = ()
     direct: Mapping[str, Worst] | None = None
     reason: str = ""
@@ -80,13 +73,13 @@ def certify(
     }
     alone = tuple((label, finding) for label, finding in alone if finding.cause != RANDOM)
     if alone:
-        return Certificate(*labels, Verdict.DIFFERENT, alone, direct)
+        return Certificate(*labels, Agreement.DIFFERENT, alone, direct)
     if random:
         reason = "; ".join(sorted(random))
-        return Certificate(*labels, Verdict.NOT_COMPARED, (), direct, reason, Why.RANDOM)
+        return Certificate(*labels, Agreement.NOT_COMPARED, (), direct, reason, Why.RANDOM)
     # Where something is left unexplained in both, only their own agreement can tell.
     if agree or all(judgement.is_explained for judgement in judgements):
-        return Certificate(*labels, Verdict.SAME, (), direct)
+        return Certificate(*labels, Agreement.SAME, (), direct)
     missing = dict.fromkeys(stage for one in judgements for stage in one.not_examined)
     reason = (
         "both differ from the reference, and from each other"
@@ -94,7 +87,7 @@ def certify(
         else f"the reference has not all of their layers, and who else has them does other things: "
         f"{', '.join(missing)} can't be held against anything"
     )
-    return Certificate(*labels, Verdict.NOT_COMPARED, (), direct, reason, Why.UNEXPLAINED)
+    return Certificate(*labels, Agreement.NOT_COMPARED, (), direct, reason, Why.UNEXPLAINED)
 
 
 def _direct(one: Evidence, other: Evidence, idle: Collection[str]) -> tuple[dict[str, Worst], bool]:

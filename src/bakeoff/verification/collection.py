@@ -21,16 +21,12 @@ _TIME_LIMIT_S = (
 
 @dataclass(frozen=True)
 class Needs:
-    """What a job needs. dataset: folder of arrays; model_file: the user's, if any; java: Spark's.
-
-    keeps_compiled: whether runs find what was compiled here, as those on a cluster do.
-    """
+    """What a job needs. dataset: folder of arrays; model_file: the user's, if any; java: Spark's."""
 
     environment: Environment
     dataset: Path
     model_file: Path | None = None
     java: Path | None = None
-    keeps_compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ def collect(
         return Collected(contestant, needs.environment.digest, None, reason, declined=True)
     tell(f"{contestant.label}: computing in {settings.precision}")
     spec = RunSpec(settings, contestant.label, 0, 0, 0, seed)
-    stem = folder / f"{contestant.subject}-{settings.precision}"
+    stem = folder / f"{contestant.verified_id}-{settings.precision}"
     shown = show(spec, needs, stem, launcher, stop)
     if shown.path is None:
         tell(f"{contestant.label}: {shown.reason}")
@@ -86,17 +82,11 @@ def show(
     spec: RunSpec, needs: Needs, stem: Path, launcher: Launcher, stop: threading.Event | None = None
 ) -> Shown:
     """Run one job that shows what it computes. stem: of its files."""
-    # What is compiled here must not be found warm by the first run on one machine whose first step is timed.
-    # On a cluster all tasks share what was compiled before: else the first run alone would compile.
-    scratch = needs.environment.scratch
-    if not needs.keeps_compiled:
-        scratch = scratch / "verification"
-    scratch.mkdir(parents=True, exist_ok=True)
     evidence = stem.with_suffix(".npz")
     paths = RunPaths(
         dataset=str(needs.dataset),
         model_file=str(needs.model_file) if needs.model_file else None,
-        scratch=str(scratch),
+        scratch=str(needs.environment.scratch),
         records=str(stem.with_suffix(".jsonl")),
         java=str(needs.java) if needs.java else None,
         evidence=str(evidence),

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from bakeoff import registry
 from bakeoff_worker.records import TrialSettings
 
 # What makes another contestant of the same network, data and recipe.
@@ -27,9 +28,9 @@ class Contestant:
     is_distributed: bool = False
 
     @property
-    def subject(self) -> str:
+    def verified_id(self) -> str:
         """16 hex digits that name what is verified."""
-        return self.settings.subject
+        return self.settings.verified_id
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Group:
 
 
 def trains_a_network(contestant: Contestant) -> bool:
-    """Whether there is anything to look into: the backend `fake` invents its figures."""
-    return contestant.settings.backend != "fake"
+    """Whether there is anything to look into: a model of Keras."""
+    return registry.backends()[contestant.settings.backend].record.is_keras
 
 
 def groups(trials: Iterable[tuple[str, TrialSettings]]) -> tuple[Group, ...]:

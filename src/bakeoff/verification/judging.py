@@ -5,19 +5,21 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from bakeoff import registry
 from bakeoff.errors import BakeoffError
 from bakeoff.execute import Provision
 from bakeoff.launchers import local
 from bakeoff.launchers.base import Launcher
 from bakeoff.launchers.scratch import scratch
+from bakeoff.study import Agreement
 from bakeoff.verification import architecture
-from bakeoff.verification.certificates import Certificate, Verdict, Why, certify
+from bakeoff.verification.certificates import Certificate, Why, certify
 from bakeoff.verification.collection import Collected, Needs, collect
 from bakeoff.verification.contestants import Contestant, Group
 from bakeoff.verification.evidence import Evidence
@@ -27,7 +29,7 @@ from bakeoff.verification.votes import Panel, Voter
 
 
 @dataclass(frozen=True)
-class Examined:
+class VerifiedContestant:
     """One contestant: how it compares with the reference, or why that can't be said.
 
     declined: it can't be looked into and never could.
@@ -49,7 +51,7 @@ class Examined:
         settings = self.contestant.settings
         return {
             "label": self.label,
-            "subject": self.contestant.subject,
+            "subject": self.contestant.verified_id,
             "trial_ids": list(self.contestant.trial_ids),
             "backend": settings.backend,
             "environment": settings.environment,
@@ -69,21 +71,21 @@ class Verified:
     """
 
     title: str
-    examined: tuple[Examined, ...]
+    contestants: tuple[VerifiedContestant, ...]
     certificates: tuple[Certificate, ...]
     shown_on: str = ""
 
     @property
     def all_same(self) -> bool:
         """Whether every pair is certified to train the same thing."""
-        return all(certificate.verdict is Verdict.SAME for certificate in self.certificates)
+        return all(certificate.verdict is Agreement.SAME for certificate in self.certificates)
 
     @property
     def alike(self) -> tuple[tuple[str, ...], ...]:
         """Labels of contestants that train the same thing, together; in their order."""
-        same = {(one.one, one.other) for one in self.certificates if one.verdict is Verdict.SAME}
+        same = {(one.one, one.other) for one in self.certificates if one.verdict is Agreement.SAME}
         found: list[list[str]] = []
-        for one in self.examined:
+        for one in self.contestants:
             for known in found:
                 if all((label, one.label) in same for label in known):
                     known.append(one.label)
@@ -95,65 +97,81 @@ class Verified:
     @property
     def not_compared(self) -> tuple[Certificate, ...]:
         """Pairs of which nothing can be said."""
-        return tuple(one for one in self.certificates if one.verdict is Verdict.NOT_COMPARED)
+        return tuple(one for one in self.certificates if one.verdict is Agreement.NOT_COMPARED)
 
     def document(self) -> dict[str, Any]:
         """In JSON's types."""
         return {
             "title": self.title,
-            "contestants": [one.document() for one in self.examined],
+            "contestants": [one.document() for one in self.contestants],
             "pairs": plain(self.certificates),
             "alike": [list(labels) for labels in self.alike],
         }
 
 
-def judge(
-    group: Group,
+@contextmanager
+def computing(
+    groups: Sequence[Group],
     provisions: Mapping[str, Provision | BakeoffError],
     *,
     seed: int,
     launcher: Launcher = local.launch,
     tell: Callable[[str], None] = lambda line: None,
-) -> Verified:
-    """One group. provisions: by the `subject` of each contestant.
+) -> Iterator[Callable[[Group], Verified]]:
+    """Contestants of all groups compute side by side; what it gives waits for one group and judges it.
 
-    Nothing is timed, so contestants compute side by side, one a core; but one after the other on a GPU, whose
-    memory each takes for itself.
+    provisions: by the `verified_id` of each contestant. Nothing is timed, so one computes on each core; but
+    one after the other on a GPU, whose memory each takes for itself. A group that was judged leaves no files.
     """
-    is_alone = any(one.settings.device == "gpu" for one in group.contestants)
+    contestants = [one for group in groups for one in group.contestants]
+    is_alone = any(one.settings.device == "gpu" for one in contestants)
     stop = threading.Event()
-    with (
-        scratch("bakeoff-verify-") as folder,
-        ExitStack() as open_files,
-        ThreadPoolExecutor(1 if is_alone else os.cpu_count()) as pool,
-    ):
+    with scratch("bakeoff-verify-") as folder:
 
         def collected(contestant: Contestant) -> Collected:
-            provision = provisions[contestant.subject]
+            provision = provisions[contestant.verified_id]
             if isinstance(provision, BakeoffError):
                 return Collected(contestant, "", None, provision.message)
-            needs = Needs(
-                provision.environment,
-                provision.dataset,
-                provision.model_file,
-                keeps_compiled=contestant.is_distributed,
-            )
+            needs = Needs(provision.environment, provision.dataset, provision.model_file)
             return collect(
                 contestant, needs, seed=seed, folder=folder, launcher=launcher, tell=tell, stop=stop
             )
 
-        jobs = [pool.submit(collected, contestant) for contestant in group.contestants]
-        try:
-            for job in as_completed(jobs):
+        def judged(group: Group) -> Verified:
+            waiting = [jobs[one.verified_id] for one in group.contestants]
+            done, _ = wait(waiting, return_when=FIRST_EXCEPTION)
+            for job in done:
                 job.result()
+            shown = [job.result() for job in waiting]
+            try:
+                return compare(group.title, shown, tell)
+            finally:
+                for one in shown:
+                    if one.evidence:
+                        one.evidence.close()
+                        one.evidence.path.unlink()
+
+        pool = ThreadPoolExecutor(1 if is_alone else os.cpu_count())
+        jobs = {one.verified_id: pool.submit(collected, one) for one in _in_order(contestants)}
+        try:
+            yield judged
         except BaseException:  # the user's Ctrl-C, too: the others would go on
             stop.set()
             raise
-        shown = [job.result() for job in jobs]
-        for one in shown:
-            if one.evidence:
-                open_files.enter_context(one.evidence)
-        return compare(group.title, shown, tell)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _in_order(contestants: Sequence[Contestant]) -> list[Contestant]:
+    """Who compiles for minutes goes first, once an environment, and the rest of that kind last.
+
+    They would wait for each other's compilations, and find them made when it is their turn.
+    """
+    slow = [one for one in contestants if registry.backends()[one.settings.backend].record.needs_compiler]
+    first = {one.settings.environment: one for one in reversed(slow)}.values()
+    return sorted(
+        contestants, key=lambda one: 0 if any(one is each for each in first) else 2 if one in slow else 1
+    )
 
 
 def compare(
@@ -165,14 +183,16 @@ def compare(
     usual = _usual([one.evidence for one in shown if one.evidence])
     panel = Panel([Voter(one.contestant.label, one.evidence) for one in shown if one.evidence])
     judgements: dict[int, Judgement] = {}
-    examined = []
+    contestants = []
     for index, one in enumerate(shown):
         if one.evidence and usual:
             tell(f"{one.contestant.label}: comparing")
             judgements[index] = examine(one.evidence, usual, panel)
             one.evidence.forget()
         judgement = judgements.get(index)
-        examined.append(Examined(one.contestant, one.environment_digest, judgement, one.reason, one.declined))
+        contestants.append(
+            VerifiedContestant(one.contestant, one.environment_digest, judgement, one.reason, one.declined)
+        )
     certificates = []
     for index, one in enumerate(shown):
         for later in range(index + 1, len(shown)):
@@ -187,21 +207,23 @@ def compare(
                 )
                 failed = any(not each.declined for each in (one, other) if not each.evidence)
                 why = Why.FAILED if failed else Why.DECLINED
-                certificates.append(Certificate(*labels, Verdict.NOT_COMPARED, reason=reason, why=why))
+                certificates.append(Certificate(*labels, Agreement.NOT_COMPARED, reason=reason, why=why))
         if one.evidence:
             one.evidence.forget()
-    return Verified(title, tuple(examined), tuple(certificates))
+    return Verified(title, tuple(contestants), tuple(certificates))
 
 
-def unexamined(group: Group, digests: Mapping[str, str], reason: str) -> Verified:
-    """A group that nothing can be said of. digests: of environments, by the contestants' `subject`."""
-    examined = tuple(Examined(one, digests[one.subject], None, reason) for one in group.contestants)
-    pairs = itertools.combinations(examined, 2)
+def not_verified(group: Group, digests: Mapping[str, str], reason: str) -> Verified:
+    """A group that nothing can be said of. digests: of environments, by the contestants' `verified_id`."""
+    contestants = tuple(
+        VerifiedContestant(one, digests[one.verified_id], None, reason) for one in group.contestants
+    )
+    pairs = itertools.combinations(contestants, 2)
     certificates = tuple(
-        Certificate(one.label, other.label, Verdict.NOT_COMPARED, reason=reason, why=Why.FAILED)
+        Certificate(one.label, other.label, Agreement.NOT_COMPARED, reason=reason, why=Why.FAILED)
         for one, other in pairs
     )
-    return Verified(group.title, examined, certificates)
+    return Verified(group.title, contestants, certificates)
 
 
 def _usual(known: Sequence[Evidence]) -> Evidence | None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import CertificateRow
+from bakeoff.study import Agreement
 from bakeoff.verification import tolerances
-from bakeoff.verification.certificates import Verdict
 from bakeoff.verification.contestants import Contestant
 from bakeoff.verification.findings import plain
 from bakeoff.verification.judging import Verified
@@ -26,7 +26,7 @@ VERSION = 2
 
 def rows(verified: Verified, machine_id: str) -> list[CertificateRow]:
     """The certificates as the store keeps them."""
-    of = {one.label: one for one in verified.examined}
+    of = {one.label: one for one in verified.contestants}
     shown_on = f", on images of {verified.shown_on}" if verified.shown_on else ""
     found = []
     for certificate in verified.certificates:
@@ -41,9 +41,9 @@ def rows(verified: Verified, machine_id: str) -> list[CertificateRow]:
         }
         found.append(
             CertificateRow(
-                one_subject=one.contestant.subject,
+                one_subject=one.contestant.verified_id,
                 one_environment_digest=one.environment_digest,
-                other_subject=other.contestant.subject,
+                other_subject=other.contestant.verified_id,
                 other_environment_digest=other.environment_digest,
                 machine_id=machine_id,
                 verification_version=VERSION,
@@ -57,7 +57,7 @@ def rows(verified: Verified, machine_id: str) -> list[CertificateRow]:
 def round_row(verified: VerifiedRound, machine_id: str) -> CertificateRow:
     """A round's certificate: that of one contestant, without another."""
     return CertificateRow(
-        one_subject=verified.round.subject,
+        one_subject=verified.round.verified_id,
         one_environment_digest=verified.environment_digest,
         other_subject="",
         other_environment_digest="",
@@ -73,11 +73,13 @@ def are_known(
 ) -> bool:
     """Whether each pair was verified before, here, in these environments and by this version.
 
-    digests: of environments, by the contestants' `subject`. A pair that could not be compared because one of
-    the two failed is not known: it may go better now.
+    digests: of environments, by the contestants' `verified_id`. A pair that could not be compared because one
+    of the two failed is not known: it may go better now.
     """
     wanted = {
-        frozenset(((one.subject, digests[one.subject]), (other.subject, digests[other.subject])))
+        frozenset(
+            ((one.verified_id, digests[one.verified_id]), (other.verified_id, digests[other.verified_id]))
+        )
         for one, other in itertools.combinations(contestants, 2)
     }
     with Reader(store) as reader:
@@ -87,7 +89,7 @@ def are_known(
         *columns, "verdict", "document"
     ).iter_rows():
         pair = frozenset(((one, one_digest), (other, other_digest)))
-        if pair in wanted and (verdict != Verdict.NOT_COMPARED or not _failed(document)):
+        if pair in wanted and (verdict != Agreement.NOT_COMPARED or not _failed(document)):
             wanted.remove(pair)
     return not wanted
 

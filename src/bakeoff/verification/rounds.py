@@ -14,8 +14,8 @@ from bakeoff.errors import BakeoffError
 from bakeoff.execute import Provision
 from bakeoff.launchers.base import Launcher
 from bakeoff.launchers.scratch import scratch
+from bakeoff.study import Agreement
 from bakeoff.verification import tolerances
-from bakeoff.verification.certificates import Verdict
 from bakeoff.verification.collection import Needs, show
 from bakeoff.verification.findings import plain
 from bakeoff.verification.tolerances import Array
@@ -34,7 +34,7 @@ class Round:
     trial_ids: tuple[str, ...]
 
     @property
-    def subject(self) -> str:
+    def verified_id(self) -> str:
         """16 hex digits that name it."""
         return self.settings.trial_id
 
@@ -43,14 +43,14 @@ class Round:
 class Judged:
     """What one round came to.
 
-    verdict: `Verdict.SAME` if it is what it is said to be. findings: what isn't, one sentence each. stated:
+    verdict: `Agreement.SAME` if it is what it is said to be. findings: what isn't, one sentence each. stated:
     its arithmetic, in the words of the distribution. sizes: rows of each shard; skipped: how many of them
     trained nothing. shards: worst relative difference of a shard's change from what the same rows come to on
     one machine. merged: the same of the weights' whole change from what the shards' changes come to.
     declined: no such round can be verified, rather than that something went wrong.
     """
 
-    verdict: Verdict
+    verdict: Agreement
     findings: tuple[str, ...] = ()
     stated: tuple[str, ...] = ()
     merge: str = ""
@@ -64,9 +64,9 @@ class Judged:
     @property
     def words(self) -> str:
         """For people, without the verdict and without a full stop."""
-        if self.verdict is Verdict.NOT_COMPARED:
+        if self.verdict is Agreement.NOT_COMPARED:
             return " ".join(self.reason.split())[:300]
-        if self.verdict is Verdict.DIFFERENT:
+        if self.verdict is Agreement.DIFFERENT:
             return "; ".join(self.findings)
         return (
             f"one round is the {self.merge} of its {len(self.sizes)} shards' changes, {self.skipped} of them "
@@ -86,13 +86,13 @@ class VerifiedRound:
     @property
     def all_same(self) -> bool:
         """Whether it is certified."""
-        return self.judged.verdict == Verdict.SAME
+        return self.judged.verdict == Agreement.SAME
 
     def document(self) -> dict[str, Any]:
         """In JSON's types."""
         return {
             "title": f"one synchronous round: {self.round.label}",
-            "subject": self.round.subject,
+            "subject": self.round.verified_id,
             "trial_ids": list(self.round.trial_ids),
             "environment_digest": self.environment_digest,
             "words": self.judged.words,
@@ -106,12 +106,12 @@ def rounds(trials: Iterable[tuple[str, TrialSettings]]) -> tuple[Round, ...]:
     for label, settings in trials:
         if settings.distribution == "single":
             continue
-        known = found.get(settings.round_subject)
+        known = found.get(settings.verified_round_id)
         if known is None:
-            found[settings.round_subject] = Round(label, settings.one_round(), (settings.trial_id,))
+            found[settings.verified_round_id] = Round(label, settings.one_round(), (settings.trial_id,))
         elif settings.trial_id not in known.trial_ids:
             trial_ids = (*known.trial_ids, settings.trial_id)
-            found[settings.round_subject] = dataclasses.replace(known, trial_ids=trial_ids)
+            found[settings.verified_round_id] = dataclasses.replace(known, trial_ids=trial_ids)
     return tuple(found.values())
 
 
@@ -125,15 +125,15 @@ def verify_round(
 ) -> VerifiedRound:
     """One round on a small cluster of its own, and what was found of it."""
     if isinstance(provision, BakeoffError):
-        return VerifiedRound(one, "", Judged(Verdict.NOT_COMPARED, reason=provision.message))
+        return VerifiedRound(one, "", Judged(Agreement.NOT_COMPARED, reason=provision.message))
     tell(f"{one.label}: one round on a cluster of {one.settings.distribution_options['layout']}")
     settings = dataclasses.replace(one.settings, time_limit_s=_TIME_LIMIT_S)
     java = provision.java.home if provision.java else None
-    needs = Needs(provision.environment, provision.dataset, provision.model_file, java, keeps_compiled=True)
+    needs = Needs(provision.environment, provision.dataset, provision.model_file, java)
     with scratch("bakeoff-verify-") as folder:
         shown = show(RunSpec(settings, one.label, 0, 0, 0, seed), needs, folder / "round", launcher)
         if shown.path is None:
-            judged = Judged(Verdict.NOT_COMPARED, reason=shown.reason, declined=shown.declined)
+            judged = Judged(Agreement.NOT_COMPARED, reason=shown.reason, declined=shown.declined)
         else:
             with np.load(shown.path, allow_pickle=False) as arrays:
                 judged = judge_round({name: arrays[name] for name in arrays.files})
@@ -184,7 +184,7 @@ def judge_round(arrays: Mapping[str, Array]) -> Judged:
             )
         )
     return Judged(
-        verdict=Verdict.DIFFERENT if findings else Verdict.SAME,
+        verdict=Agreement.DIFFERENT if findings else Agreement.SAME,
         findings=tuple(findings),
         stated=tuple(about["arithmetic"]),
         merge=about["merge"],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bakeoff.verification.certificates import Certificate, Verdict
+from bakeoff.study import Agreement
+from bakeoff.verification.certificates import Certificate
 from bakeoff.verification.findings import Finding
 
 if TYPE_CHECKING:
@@ -18,13 +19,13 @@ _DIRECT = {"forward": "outputs", "gradients": "gradients", "weights": "weights a
 
 def words(certificate: Certificate) -> str:
     """What may be said of a pair, without its verdict and without a full stop."""
-    if certificate.verdict is Verdict.SAME:
+    if certificate.verdict is Agreement.SAME:
         direct = certificate.direct or {}
         agreed = [
             f"{name} within {direct[kind].difference:.0e}" for kind, name in _DIRECT.items() if kind in direct
         ]
         return ", ".join(agreed)
-    if certificate.verdict is Verdict.DIFFERENT:
+    if certificate.verdict is Agreement.DIFFERENT:
         found = list(dict.fromkeys(f"{label}: {_finding(one)}" for label, one in certificate.findings))
         more = len(found) - _FINDINGS
         return "; ".join([*found[:_FINDINGS], *([f"and {more} more"] if more > 0 else [])])
@@ -34,7 +35,7 @@ def words(certificate: Certificate) -> str:
 def lines(verified: Verified) -> list[str]:
     """What differs, who trains the same thing, and what could not be said."""
     said = []
-    for one in verified.examined:
+    for one in verified.contestants:
         if one.judgement is None:
             said.append(f"{one.label}: not verified: {_short(one.reason)}")
             continue
@@ -44,7 +45,7 @@ def lines(verified: Verified) -> list[str]:
             said.append(f"{one.label}: not looked into: {', '.join(one.judgement.not_examined)}")
     alike = [labels for labels in verified.alike if len(labels) > 1]
     said.extend(f"the same thing is trained by {', '.join(labels)}" for labels in alike)
-    if len(verified.examined) < 2:
+    if len(verified.contestants) < 2:
         said.append("there is no other contestant to compare with")
     elif len(verified.not_compared) == len(verified.certificates):
         said.append("no two contestants could be compared")
@@ -62,9 +63,9 @@ def lines_of_round(verified: VerifiedRound) -> list[str]:
     """What is said of a distribution's arithmetic, and whether one round keeps to it."""
     judged, label = verified.judged, verified.round.label
     stated = [f"{label}: stated: {sentence}" for sentence in judged.stated]
-    if judged.verdict is Verdict.SAME:
+    if judged.verdict is Agreement.SAME:
         return [*stated, f"{label}: {judged.words}"]
-    if judged.verdict is Verdict.DIFFERENT:
+    if judged.verdict is Agreement.DIFFERENT:
         return [*stated, *(f"{label}: {finding}" for finding in judged.findings)]
     return [f"{label}: a round was not verified: {judged.words}"]
 

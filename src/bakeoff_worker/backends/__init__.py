@@ -1,23 +1,17 @@
-"""One folder a framework; the same file names in each. `NAMES` maps a study's word to its module."""
+"""One folder a framework, with the same file names in each: its `record.Record`, and the class `Backend`."""
 
 import importlib
 from typing import Any, Optional
 
+from bakeoff_worker.backends.record import Environment, Record
 from bakeoff_worker.records import RunPaths, TrialSettings
 
-NAMES = {
-    "tensorflow": "bakeoff_worker.backends.tensorflow",
-    "jax": "bakeoff_worker.backends.jax",
-    "torch": "bakeoff_worker.backends.torch",
-    "theano": "bakeoff_worker.backends.theano",
-    "tensorflow1": "bakeoff_worker.backends.tensorflow1",
-    "fake": "bakeoff_worker.backends.fake",
-}
+__all__ = ["Environment", "Record", "load", "skip_reason"]
 
 
 def load(name: str) -> Any:
     """The backend class of that name. Its framework is imported when it starts, and no other."""
-    return importlib.import_module(NAMES[name]).Backend
+    return importlib.import_module("{}.{}.backend".format(__name__, name)).Backend
 
 
 def skip_reason(settings: TrialSettings) -> Optional[str]:

@@ -1,4 +1,4 @@
-"""The contract of a contestant. A new backend is one new folder with a class `Backend` of this form.
+"""The contract of a contestant. Each backend's folder has a class `Backend` of this form in its `backend.py`.
 
 The loop calls the methods in the order in which they stand here, and only the loop reads clocks.
 """
@@ -33,6 +33,13 @@ class BackendBase:
     def build(self, build_model: Any, input_shape: Tuple[int, ...], num_classes: int, seed: int) -> None:
         """Make the model, ready to train from the initial weights that belong to `seed`."""
         raise NotImplementedError
+
+    def check_outputs(self, x: Any) -> None:
+        """Pass if the model gives probabilities for `x`. Asked of the user's models, once, before any run.
+
+        Raises:
+            ModelError: it doesn't.
+        """
 
     def first_step(self, x: Any, y: Any) -> None:
         """Train on a few images, with whatever is compiled for it, then put weights and optimizer back.

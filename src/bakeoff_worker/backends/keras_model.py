@@ -16,6 +16,9 @@ from bakeoff_worker.backends.keras_weights import Declarations, Weight, leaves, 
 from bakeoff_worker.models import ModelError
 from bakeoff_worker.models.catalogue import OPTIMIZERS
 
+# Half precision rounds a softmax's sum by less.
+_MAX_OFF_ONE = 0.02
+
 
 class KerasBackend(BackendBase):
     """Builds, compiles and drives a Keras model through `fit`, as its users do."""
@@ -96,6 +99,37 @@ class KerasBackend(BackendBase):
             "initial weights of {} come from the framework's own generator: their initializer is not one "
             "that Bakeoff draws, so contestants start from different points".format(", ".join(self.own_draws))
         ]
+
+    def check_outputs(self, x: Any) -> None:
+        """Pass if the model's outputs for these images are what the loss takes.
+
+        A crossentropy takes probabilities: of all classes together, or of each by itself (binary). Other
+        losses take anything.
+
+        Raises:
+            ModelError: they aren't; says what was seen and which line mends it.
+        """
+        if not self.settings.loss.endswith("crossentropy"):
+            return
+        outputs = np.asarray(self.model.predict(x, verbose=0), "float64")
+        sums = outputs.sum(axis=1)
+        is_binary = self.settings.loss.startswith("binary")
+        is_one = is_binary or np.abs(sums - 1).max() <= _MAX_OFF_ONE
+        if is_one and outputs.min() >= 0 and outputs.max() <= 1 + _MAX_OFF_ONE:
+            return
+        raise ModelError(
+            "the model's outputs are no probabilities: on random images they go from {:.3g} to {:.3g}, those "
+            "of one image sum to {:.3g}; {} takes values from 0 to 1{}. End the model with "
+            'layers.Dense({}, activation="{}")'.format(
+                outputs.min(),
+                outputs.max(),
+                sums[np.abs(sums - 1).argmax()],
+                self.settings.loss,
+                "" if is_binary else " that sum to 1",
+                outputs.shape[1],
+                "sigmoid" if is_binary else "softmax",
+            )
+        )
 
     # ---- what differs -------------------------------------------------------------------------
 
@@ -209,11 +243,14 @@ class KerasBackend(BackendBase):
         try:
             if not model.built:
                 model.build(takes)
-            if getattr(model, "input_shape", takes) != takes:
-                raise ModelError(
-                    "the model takes inputs of shape {}, the data have {}".format(model.input_shape, takes)
-                )
-            gives = getattr(model, "output_shape", None) or model.compute_output_shape(takes)
+            given = _declared(model, "input_shape")
+            if given is not None and not _admits(given, takes):
+                raise ModelError("the model takes inputs of shape {}, the data have {}".format(given, takes))
+            gives = _declared(model, "output_shape")
+            if gives is None:
+                # A subclass of keras.Model says nothing of its form: an image, passed through it, does both.
+                outputs = model.predict(np.zeros((1,) + tuple(input_shape), "float32"), verbose=0)
+                gives = (None,) + tuple(np.shape(outputs)[1:])
         except ModelError:
             raise
         except Exception as error:
@@ -350,6 +387,20 @@ def require_gpu(found: bool, how: str) -> None:
     """Raise Skip where a GPU was asked for and the framework sees none."""
     if not found:
         raise Skip("device is gpu, but {} sees none".format(how))
+
+
+def _declared(model: Any, name: str) -> Any:
+    """A shape that a model knows by itself; None where it has to be asked with an image."""
+    try:
+        return getattr(model, name)
+    except (AttributeError, RuntimeError, ValueError):  # of a model that was never called, by Keras's version
+        return None
+
+
+def _admits(shape: Any, takes: Tuple[Optional[int], ...]) -> bool:
+    """Whether a model's input shape, None for any size, fits the data's."""
+    fits = isinstance(shape, (tuple, list)) and len(shape) == len(takes)
+    return fits and all(one in (None, size) for one, size in zip(shape, takes))
 
 
 def _plain(value: Any) -> bool:

@@ -61,10 +61,6 @@ PATTERNS: Dict[str, Tuple[str, str]] = {
 }
 
 
-# The release of Elephas that trains a backend: the last one behind Keras 2, or the current line.
-ELEPHAS: Dict[str, str] = {"theano": "0.4.5", "tensorflow1": "0.4.5", "tensorflow": "7"}
-
-
 def merging(version: str, mode: str, merge: str = "as_released") -> str:
     """How a release of Elephas puts together what the partitions learnt, the one place that says so.
 

@@ -49,6 +49,9 @@ def _of_file(file: str) -> Callable[..., Any]:
         spec.loader.exec_module(module)
     except Exception as error:
         message = "{} can't be imported: {}: {}".format(os.path.basename(file), type(error).__name__, error)
+        missing = (getattr(error, "name", None) or "").split(".")[0]
+        if missing in ("tensorflow", "torch", "jax"):
+            message += ". Only one contestant has it; write `from keras import layers, models`"
         raise ModelError(message[:1000]) from error
     function = getattr(module, "build", None)
     if not callable(function):

@@ -18,6 +18,7 @@ from bakeoff.races.compose import certified_rounds
 from bakeoff.races.contestants import as_computed
 from bakeoff.races.definitions import Certified, Contestant
 from bakeoff.races.evaluations import evaluations
+from bakeoff.races.evidence import Evidence
 from bakeoff.races.frames import distributed, observed_of, parsed
 from bakeoff.races.marks import Label
 from bakeoff.races.sections import Section
@@ -234,7 +235,7 @@ def cluster(section: Section, contents: Contents) -> Cluster:
         ids = first.contestant.trial_id, second.contestant.trial_id
         a, b = (runs.filter(trial_id=trial_id) for trial_id in ids)
         of_train, of_total = (lent[column].get(frozenset(ids)) for column in ("train_s", "total_s"))
-        found = verdict(*ids, runs, frames.outcomes, evaluated, rules, lent=of_train)
+        found = verdict(*ids, Evidence(runs, frames.outcomes, evaluated), rules, lent=of_train)
         total = stats.judge(*paired(a, b, "total_s"), rules=found.rules, lent=of_total)
         return Between(first, second, verdict=found, total=total)
 

@@ -20,7 +20,7 @@ import altair as alt
 import polars as pl
 
 from bakeoff.metrics import RATIO, Metric
-from bakeoff.races.frames import backend_rank
+from bakeoff.registry import backend_rank
 from bakeoff.report.cluster.budget import TITLES
 from bakeoff.report.figures import (
     CONFIG,

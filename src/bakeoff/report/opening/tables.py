@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from bakeoff import stats
+from bakeoff import registry, stats
 from bakeoff.metrics import METRICS, NO_VALUE, RATIO
 from bakeoff.races.definitions import Contestant, Race
 from bakeoff.races.frames import plain
@@ -27,14 +27,6 @@ RAN: Mapping[str, str] = {
     "deterministic": "Deterministic",
     "keep_memory": "Memory kept",
     "tf32": "Rounded to TF32",
-}
-# Packages that name what a backend is, by backend: the framework, then the Keras above it.
-_FRAMEWORKS: Mapping[str, tuple[str, ...]] = {
-    "tensorflow": ("tensorflow-cpu", "tensorflow", "keras"),
-    "tensorflow1": ("tensorflow", "keras"),
-    "jax": ("jax", "keras"),
-    "torch": ("torch", "keras"),
-    "theano": ("theano", "keras"),
 }
 
 
@@ -148,7 +140,8 @@ def _framework(contestant: Contestant) -> str:
         str(package).lower().replace("_", "-"): str(version)
         for package, version in (contestant.observed.get("versions") or {}).items()
     }
-    names = [name for name in _FRAMEWORKS.get(contestant.backend, ()) if name in versions]
+    brought = registry.backends().get(contestant.backend)
+    names = [name for name in (brought.record.packages if brought else ()) if name in versions]
     return ", ".join(f"{name} {versions[name]}" for name in names) or NO_VALUE
 
 

@@ -47,32 +47,32 @@ def check_data(exam: Examination) -> None:
 
 def check_initial_weights(exam: Examination) -> None:
     own, others = (one.weights_after(AS_TRAINED, 0) for one in (exam.evidence, exam.others))
-    twin_calls = architecture.matching(exam.evidence, exam.others)
-    twins = {exam.others.key_of(place): place for place in range(len(others))}
+    matching = architecture.matching(exam.evidence, exam.others)
+    alikes = {exam.others.key_of(place): place for place in range(len(others))}
     for place, array in enumerate(own):
         call, name = exam.evidence.key_of(place)
-        twin = twins.get((twin_calls.get(call, -1), name))
-        if twin is None:
+        alike = alikes.get((matching.get(call, -1), name))
+        if alike is None:
             continue
-        _trainable(exam, place, twin, call)
-        size = difference(array, others[twin])
+        _trainable(exam, place, alike, call)
+        size = difference(array, others[alike])
         # Another shape follows from a layer that is declared otherwise, here or before.
-        if size > exam.tolerance.epsilon and array.shape == others[twin].shape:
-            cause, text = _initializer(exam, place, twin, array, others[twin])
+        if size > exam.tolerance.epsilon and array.shape == others[alike].shape:
+            cause, text = _initializer(exam, place, alike, array, others[alike])
             where = exam.evidence.name_of(place)
             exam.find("initial weights", AS_TRAINED, where, size, cause, text, position=call)
 
 
-def _trainable(exam: Examination, place: int, twin: int, call: int) -> None:
+def _trainable(exam: Examination, place: int, alike: int, call: int) -> None:
     own = exam.evidence.weights[place].trainable
-    if own != exam.others.weights[twin].trainable:
+    if own != exam.others.weights[alike].trainable:
         text = "it is trained, which others' is not" if own else "it is not trained, which others' is"
         where = exam.evidence.name_of(place)
         exam.find("architecture", "", where, float("nan"), "declared_trainable", text, position=call)
 
 
-def _initializer(exam: Examination, place: int, twin: int, own: Array, others: Array) -> tuple[str, str]:
-    info, other = exam.evidence.weights[place], exam.others.weights[twin]
+def _initializer(exam: Examination, place: int, alike: int, own: Array, others: Array) -> tuple[str, str]:
+    info, other = exam.evidence.weights[place], exam.others.weights[alike]
     if info.own_draw:
         return "own_draw", "they are the framework's own draw: Bakeoff doesn't know this initializer"
     mine, theirs = architecture.initializer(info), architecture.initializer(other)

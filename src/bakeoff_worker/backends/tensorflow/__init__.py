@@ -1,91 +1,29 @@
 """Keras 3 on TensorFlow 2."""
 
-import os
-from typing import Any, List, Mapping, Optional
+from bakeoff_worker.backends.record import Environment, Record
 
-from bakeoff_worker.backends.keras_model import Keras3, require_gpu
-
-
-class Backend(Keras3):
-    """TensorFlow as its users get it: `fit` in graph mode, XLA only where Keras or the study says so."""
-
-    keras_backend = "tensorflow"
-
-    def skip_reason(self) -> Optional[str]:
-        """TensorFlow's CPU kernels convolve channels-last only; XLA and determinism exclude each other."""
-        if self.settings.data_layout == "channels_first" and self.settings.device == "cpu":
-            return "TensorFlow has no channels-first convolution on the CPU"
-        if self.settings.jit and self.settings.deterministic:
-            return "TensorFlow has no XLA while deterministic kernels are asked for"
-        return None
-
-    def _before_import(self) -> None:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        if self.settings.device == "cpu":
-            os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-
-    def _after_import(self) -> None:
-        import tensorflow
-
-        self.tensorflow = tensorflow
-        if self.settings.device == "gpu":
-            require_gpu(bool(tensorflow.config.list_physical_devices("GPU")), "TensorFlow")
-        if self.settings.tf32 is not None:
-            tensorflow.config.experimental.enable_tensor_float_32_execution(self.settings.tf32)
-        if self.settings.threads is not None:
-            tensorflow.config.threading.set_intra_op_parallelism_threads(self.settings.threads)
-            tensorflow.config.threading.set_inter_op_parallelism_threads(self.settings.threads)
-        if self.settings.deterministic:
-            tensorflow.config.experimental.enable_op_determinism()
-        super()._after_import()
-
-    def _loss(self) -> Any:
-        """Binary cross-entropy of the probabilities, as the other backends take it.
-
-        Left alone, Keras 3 on TensorFlow finds the logits behind the last layer and takes their sigmoid,
-        also where the layer is a softmax: another loss than on JAX, PyTorch and Keras 2.
-        """
-        if self.settings.loss != "binary_crossentropy":
-            return super()._loss()
-
-        def binary_crossentropy(y_true: Any, y_pred: Any) -> Any:
-            return self.keras.losses.binary_crossentropy(y_true, self.tensorflow.identity(y_pred))
-
-        return binary_crossentropy
-
-    def warnings(self) -> List[str]:
-        """Where the loss is not the one that Keras would have taken."""
-        if self.settings.loss != "binary_crossentropy":
-            return super().warnings()
-        return [
-            *super().warnings(),
-            "binary_crossentropy is given the probabilities, as on the other backends: by itself Keras 3 on "
-            "TensorFlow takes the sigmoid of the logits, also behind a softmax",
-        ]
-
-    def synchronize(self) -> None:
-        """Wait for the device's stream; on the CPU `fit` has already fetched its results."""
-        if self.settings.device == "gpu":
-            self.tensorflow.test.experimental.sync_devices()
-
-    def observed(self) -> Mapping[str, Any]:
-        """With thread settings (0 means TensorFlow's own choice: every CPU), kernels and devices."""
-        from tensorflow.python.framework import config as context  # the public API can only switch it on
-
-        threading = self.tensorflow.config.threading
-        return dict(
-            super().observed(),
-            execution="XLA" if self.model.jit_compile else "graph",
-            threads=threading.get_intra_op_parallelism_threads(),
-            inter_op_threads=threading.get_inter_op_parallelism_threads(),
-            blas="Eigen and oneDNN, built in",
-            onednn=os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
-            deterministic=bool(context.is_op_determinism_enabled()),
-            devices=[device.name for device in self.tensorflow.config.list_logical_devices()],
-        )
-
-    def device_peak_memory_bytes(self) -> Optional[int]:
-        """Peak of TensorFlow's own allocator on the first GPU."""
-        if self.settings.device != "gpu":
-            return None
-        return int(self.tensorflow.config.experimental.get_memory_info("GPU:0")["peak"])
+RECORD = Record(
+    name="tensorflow",
+    place=1,
+    colours=("#c78500", "#fbbf4d"),
+    symbol="square",
+    modules=("numpy", "keras", "tensorflow"),
+    packages=("tensorflow-cpu", "tensorflow", "keras"),
+    environments=(
+        Environment(
+            name="tensorflow",
+            summary="Keras 3.15.1 on TensorFlow 2.21.0 (CPU)",
+            lock="tensorflow.txt",
+            disk_bytes=1850000000,
+        ),
+        Environment(
+            name="tensorflow_spark",
+            summary="Keras 3.15.1 on TensorFlow 2.19.1 (CPU); Elephas 7.3.0, Spark 3.5.9",
+            lock="tensorflow_spark.txt",
+            has_spark=True,
+            disk_bytes=2150000000,
+        ),
+    ),
+    aliases=("tf", "keras"),
+    elephas="7",
+)

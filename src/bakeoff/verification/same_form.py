@@ -25,13 +25,16 @@ def form(group: Group) -> frozenset[tuple[str, object]]:
 def carried_over(verified: Verified, group: Group) -> Verified:
     """What was found of one group, said of another of the same `form`."""
     of = {_without_dataset(one.settings): one for one in group.contestants}
-    twins = [of[_without_dataset(one.contestant.settings)] for one in verified.examined]
-    label = {one.label: twin.label for one, twin in zip(verified.examined, twins, strict=True)}
+    counterparts = [of[_without_dataset(one.contestant.settings)] for one in verified.contestants]
+    label = {
+        one.label: counterpart.label
+        for one, counterpart in zip(verified.contestants, counterparts, strict=True)
+    }
     return Verified(
         title=group.title,
-        examined=tuple(
-            dataclasses.replace(one, contestant=twin)
-            for one, twin in zip(verified.examined, twins, strict=True)
+        contestants=tuple(
+            dataclasses.replace(one, contestant=counterpart)
+            for one, counterpart in zip(verified.contestants, counterparts, strict=True)
         ),
         certificates=tuple(
             dataclasses.replace(
@@ -42,7 +45,7 @@ def carried_over(verified: Verified, group: Group) -> Verified:
             )
             for one in verified.certificates
         ),
-        shown_on=verified.shown_on or verified.examined[0].contestant.settings.dataset,
+        shown_on=verified.shown_on or verified.contestants[0].contestant.settings.dataset,
     )
 
 

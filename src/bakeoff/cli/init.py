@@ -1,0 +1,95 @@
+"""``bakeoff init``: a first study file for a model and data, after a look at them."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from bakeoff import datasets, study
+from bakeoff.cli import downloads
+from bakeoff.cli.console import say, tell
+from bakeoff.errors import StudyError, UsageError
+from bakeoff.study import MODELS
+from bakeoff.study.draft import DataFacts, draft
+
+_NO_FRAMEWORK = ("tensorflow", "torch", "jax")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Look at model and data, write the file; 0."""
+    target: Path = arguments.output
+    if target.suffix != ".toml":
+        raise UsageError(f"--output {target}: expected a name that ends in .toml")
+    if target.exists() and not arguments.force:
+        raise UsageError(f"{target} exists", "name another with --output, or overwrite it with --force")
+    if arguments.model not in MODELS:
+        _check_model(Path(arguments.model))
+    with downloads.shown(tell) as on_download:
+        prepared = datasets.ensure(arguments.data, image_size=arguments.image_size, on_progress=on_download)
+    about = json.loads((prepared.path / "about.json").read_text(encoding="utf-8"))
+    facts = DataFacts(
+        source=_as_named(arguments.data, datasets.catalogue(), target),
+        image_size=arguments.image_size,
+        image_shape=prepared.image_shape,
+        num_train=prepared.num_train,
+        num_test=prepared.num_test,
+        class_sizes=np.bincount(np.load(prepared.path / "y_train.npy")).tolist(),
+        class_names=about["class_names"],
+        notes=prepared.notes,
+    )
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", target.stem)
+    text = draft(name, _as_named(arguments.model, MODELS, target), facts)
+    target.write_text(text, encoding="utf-8")
+    study.load(target)  # what we write, we must be able to read
+    say(f"{target} written. Next: bakeoff plan {target}, then bakeoff run {target}")
+    return 0
+
+
+def _as_named(name: str, known: object, target: Path) -> str:
+    """A catalogue name as it is, a path relative to the study file's folder where it can be."""
+    if name in known:  # type: ignore[operator]
+        return name
+    return Path(os.path.relpath(Path(name).expanduser(), target.absolute().parent)).as_posix()
+
+
+def _check_model(path: Path) -> None:
+    """Pass if the file defines build() and asks for no framework by name; nothing of it runs.
+
+    Raises:
+        StudyError: it doesn't, with all that is wrong.
+    """
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StudyError(
+            [f"{path}: can't be read ({error.strerror}); expected a file or one of {', '.join(MODELS)}"],
+            "name the file that builds your network",
+        ) from error
+    except (SyntaxError, ValueError) as error:
+        raise StudyError([f"{path}: is no Python: {error}"], "run `python -m py_compile` on it") from error
+    problems = []
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    if not any(function.name == "build" for function in functions):
+        problems.append(f"{path}: has no function build(input_shape, num_classes) that returns the network")
+    for node in ast.walk(tree):
+        modules = (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+        problems += [
+            f"{path}, line {node.lineno}: imports {module}, which only one contestant has; "  # type: ignore[attr-defined]
+            "expected Keras alone: `from keras import layers, models`"
+            for module in modules
+            if module.partition(".")[0] in _NO_FRAMEWORK
+        ]
+    if problems:
+        raise StudyError(problems, "docs/models.md shows a network of your own")

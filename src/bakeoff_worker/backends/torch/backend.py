@@ -1,0 +1,75 @@
+"""Keras 3 on PyTorch."""
+
+import os
+import shutil
+from typing import Any, Mapping, Optional
+
+from bakeoff_worker.backends.keras_model import Keras3, require_gpu
+
+
+class Backend(Keras3):
+    """PyTorch: eager unless the study asks for compilation."""
+
+    keras_backend = "torch"
+
+    def skip_reason(self) -> Optional[str]:
+        """On the CPU PyTorch compiles through C++."""
+        if self.settings.jit and self.settings.device == "cpu" and not shutil.which("g++"):
+            return "PyTorch compiles through C++, but there is no g++"
+        return None
+
+    def _before_import(self) -> None:
+        if self.settings.jit:
+            self.cache_directory = os.path.join(self.paths.scratch, "inductor")
+            self.compile_cache = "warm" if os.path.isdir(self.cache_directory) else "cold"
+            os.environ["TORCHINDUCTOR_CACHE_DIR"] = self.cache_directory
+        if self.settings.device == "cpu":
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        if self.settings.deterministic and self.settings.device == "gpu":
+            os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+
+    def _after_import(self) -> None:
+        import torch
+
+        self.torch = torch
+        if self.settings.device == "gpu":
+            require_gpu(torch.cuda.is_available(), "PyTorch")
+        if self.settings.tf32 is not None:
+            torch.backends.cuda.matmul.allow_tf32 = self.settings.tf32
+            torch.backends.cudnn.allow_tf32 = self.settings.tf32
+        if self.settings.threads is not None:
+            torch.set_num_threads(self.settings.threads)
+            torch.set_num_interop_threads(self.settings.threads)
+        if self.settings.deterministic:
+            torch.use_deterministic_algorithms(True)
+        super()._after_import()
+
+    def synchronize(self) -> None:
+        """Wait for the CUDA stream; on the CPU PyTorch has already computed."""
+        if self.settings.device == "gpu":
+            self.torch.cuda.synchronize()
+
+    def observed(self) -> Mapping[str, Any]:
+        """With thread counts and libraries."""
+        return dict(
+            super().observed(),
+            execution="inductor" if self.model.jit_compile else "eager",
+            compile_cache=self.compile_cache if self.settings.jit else None,
+            threads=self.torch.get_num_threads(),
+            inter_op_threads=self.torch.get_num_interop_threads(),
+            blas=" and ".join(
+                name
+                for name, library in (
+                    ("MKL", self.torch.backends.mkl),
+                    ("oneDNN", self.torch.backends.mkldnn),
+                )
+                if library.is_available()
+            )
+            or "built in",
+            deterministic=self.torch.are_deterministic_algorithms_enabled(),
+            devices=[self.torch.cuda.get_device_name(0)] if self.settings.device == "gpu" else ["cpu"],
+        )
+
+    def device_peak_memory_bytes(self) -> Optional[int]:
+        """Peak of PyTorch's own allocator on the current GPU."""
+        return int(self.torch.cuda.max_memory_allocated()) if self.settings.device == "gpu" else None
