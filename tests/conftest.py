@@ -76,9 +76,9 @@ def theano_flags() -> str:
 def framework() -> Callable[[str], Environment]:
     """The environment of that name, made if need be; skips where the oldest Python can't be had.
 
-    Theano's share one compile directory, and an environment with Spark that of its twin without: of what the
-    twin has compiled, only what links the BLAS is compiled anew. Theano tells modules apart by all that goes
-    into them.
+    What JAX compiles is kept for the next test. Theano's share one compile directory, and an environment with
+    Spark that of its twin without: of what the twin has compiled, only what links the BLAS is compiled anew.
+    Theano tells modules apart by all that goes into them.
     """
 
     @functools.cache
@@ -89,6 +89,12 @@ def framework() -> Callable[[str], Environment]:
             if not name.startswith("vintage"):
                 raise
             pytest.skip(failure.message)
+        if name == "jax":
+            cached = {
+                "JAX_COMPILATION_CACHE_DIR": str(made.scratch / "tests"),
+                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            }
+            return replace(made, variables={**made.variables, **cached})
         if made.blas_library is None:  # no Theano
             return made
         if name.endswith("_spark"):
