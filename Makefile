@@ -1,7 +1,9 @@
 # The few targets a person needs. Each sets up all that it needs; only Python 3.11+ and g++ must be there.
 #   make quick            the main job: four backends, three data sets, a report
 #   make quick-distributed   two backends on a small Spark cluster and on one machine, a report
-#   make test             everything: style, types, layering, tests with real frameworks
+#   make test             style, types, layering, tests with real frameworks: each thing once
+#   make test-all         the same with every crossing of frameworks, releases and settings
+#   make test-fast        without frameworks, downloads, a browser, starts of the program, whole reports
 #   make results          reports and tables under results/, outputs and the picture in README and docs, as of today
 #   make docs             README and docs as a site in build/docs, which is read without network
 #   make bench-NAME       one figure, its goal on the last line, non-zero exit where missed
@@ -11,19 +13,35 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Twice --quiet: errors in full, and no warnings about settings of pip that are not ours to mend.
 
-.PHONY: quick quick-distributed test test-fast lint format lock results docs clean
+.PHONY: quick quick-distributed test test-all test-fast environments lint format lock results docs clean
 quick: $(VENV)/.installed
 	$(BIN)/bakeoff run quick
 
 quick-distributed: $(VENV)/.installed
 	$(BIN)/bakeoff run quick-distributed
 
-test: $(VENV)/.installed-test lint
+# Slow files start first (tests/conftest.py), each on one of two workers.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+ENVIRONMENTS := tensorflow jax torch theano tensorflow_spark theano_spark vintage vintage_spark java
+
+test: $(VENV)/.installed-test
 	scripts/system-packages chromium g++ python3-dev npm
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(MAKE) --jobs 2 lint environments
+	$(PYTEST) -m "not exhaustive"
+	@echo "make test-all last passed: $$(cat tests/last-full-pass.txt)"
+
+test-all: $(VENV)/.installed-test
+	scripts/system-packages chromium g++ python3-dev npm
+	$(MAKE) --jobs 2 lint environments
+	$(PYTEST)
+	echo "$$(date -u +%F), of $$(git describe --always --dirty)" > tests/last-full-pass.txt
 
 test-fast: $(VENV)/.installed-test lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow and not exhaustive"
+
+# Made on demand otherwise; their downloads need little of a processor. Tests say what is amiss with one.
+environments: $(VENV)/.installed
+	@$(BIN)/bakeoff env create $(ENVIRONMENTS) >/dev/null 2>&1 || true
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

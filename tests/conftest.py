@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import platform
+import shutil
+import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+import bakeoff_worker
 from bakeoff import environments
-from bakeoff.environments import Environment, interpreters
+from bakeoff.environments import Environment, creation
+from bakeoff.errors import EnvironmentFailure
 
 # xdist sets it for its workers; ours is the width of a program whose output goes to a pipe.
 os.environ.pop("COLUMNS", None)
@@ -20,45 +26,122 @@ os.environ.pop("COLUMNS", None)
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
+# Files that take a minute or more, the slowest first. With `--no-loadscope-reorder` they start in this order.
+SLOWEST = (
+    "worker/test_settings.py",
+    "verification/test_frameworks.py",
+    "worker/test_agreement.py",
+    "worker/elephas/test_runs.py",
+    "worker/elephas/test_faults.py",
+    "verification/test_rounds.py",
+    "worker/test_contract.py",
+    "environments/test_catalogue.py",
+    "worker/spark/test_eventlog.py",
+    "worker/spark/test_cluster.py",
+    "report/test_browser.py",
+    "cli/test_interrupted.py",
+    "environments/test_packing.py",
+    "worker/test_models.py",
+    "identity/test_identity.py",
+    "cli/test_until_decided.py",
+    "cli/test_run.py",
+    "worker/spark/test_guardian.py",
+)
 
-@dataclass(frozen=True)
-class Packed:
-    """An environment's archive, and the environment itself in another folder than it was packed from."""
+# Theano's modules compile faster without optimization, and compute the same. A process that waits for the
+# compile directory asks again after a second, not after five. With Theano's own list of what the processor
+# can do, g++ takes no precompiled header.
+THEANO_FLAGS = "cmodule.remove_gxx_opt=True,compile.wait=1,compile.timeout=120"
+ARCHITECTURE = "-march=x86-64" if platform.machine() == "x86_64" else ""
 
-    archive: Path
-    moved: Environment
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files first, so that workers that run side by side end together; to start the program is slow."""
+    root = Path(__file__).parent
+    places = {root / name: place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+    for item in items:
+        if {"program", "finished"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Packed]:
-    """The environment of that name, made in a cache of its own, packed, and moved away; once a session.
+def theano_flags() -> str:
+    """Flags with which Theano compiles fast, with nothing of the tests', where the run says."""
+    return THEANO_FLAGS
 
-    Nothing that the archive could have been made to point at is there any more.
+
+@pytest.fixture(scope="session")
+def framework() -> Callable[[str], Environment]:
+    """The environment of that name, made if need be; skips where the oldest Python can't be had.
+
+    What JAX compiles is kept for the next test. Theano's share one compile directory, and an environment with
+    Spark that of its twin without: of what the twin has compiled, only what links the BLAS is compiled anew.
+    Theano tells modules apart by all that goes into them.
     """
-    known: dict[str, Packed] = {}
 
-    def of(name: str) -> Packed:
-        if name == "vintage_spark" and interpreters.find("3.7").found is None:
-            pytest.skip("no Python 3.7 to be had here")
-        if name not in known:
-            folder = tmp_path_factory.mktemp(name)
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("BAKEOFF_CACHE", str(folder / "cache"))  # others use the one there is
-                made = environments.ensure(name)
-                archive = environments.pack(name, folder / "packed.tar.gz")
-            known[name] = Packed(archive, _move(made, folder / "moved"))
-        return known[name]
+    @functools.cache
+    def ensure(name: str) -> Environment:
+        try:
+            made = environments.ensure(name)
+        except EnvironmentFailure as failure:
+            if not name.startswith("vintage"):
+                raise
+            pytest.skip(failure.message)
+        if name == "jax":
+            cached = {
+                "JAX_COMPILATION_CACHE_DIR": str(made.scratch / "tests"),
+                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            }
+            return replace(made, variables={**made.variables, **cached})
+        if made.blas_library is None:  # no Theano
+            return made
+        if name.endswith("_spark"):
+            twin = ensure(name.removesuffix("_spark"))
+            scratch, flags = twin.scratch, twin.variables["THEANO_FLAGS"]
+        else:
+            scratch, header = made.scratch, _precompiled(made)
+            cxxflags = f"{ARCHITECTURE} -include {header}"
+            flags = f"{THEANO_FLAGS},gcc.cxxflags={cxxflags},base_compiledir={scratch / 'tests'}"
+        return replace(made, scratch=scratch, variables={**made.variables, "THEANO_FLAGS": flags})
 
-    return of
+    return ensure
 
 
-def _move(made: Environment, target: Path) -> Environment:
-    home = made.scratch.parent
-    home.rename(target)
-    return replace(
-        made,
-        python=target / made.python.relative_to(home),
-        scratch=target / made.scratch.relative_to(home),
-        blas_library=made.blas_library and target / made.blas_library.relative_to(home),
-        variables={name: value.replace(str(home), str(target)) for name, value in made.variables.items()},
-    )
+def _precompiled(made: Environment) -> Path:
+    """A header with all that Theano's modules include: to parse it takes most of the time of each."""
+    folder = made.scratch / "headers"
+    with creation.exclusive(folder, lambda: None):
+        if not folder.exists():
+            part = made.scratch / "headers.part"
+            shutil.rmtree(part, ignore_errors=True)
+            script = Path(__file__).with_name("theano_headers.py")
+            variables = {
+                **os.environ,
+                **made.variables,
+                "THEANO_FLAGS": f"base_compiledir={made.scratch}/tests",
+            }
+            command = [made.python, script, Path(bakeoff_worker.__file__).parents[1], part]
+            done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            part.rename(folder)
+    return folder / "all.h"
+
+
+@pytest.fixture(scope="session")
+def archive_of(
+    framework: Callable[[str], Environment], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """The archive of the environment of that name, packed once for all workers that run side by side."""
+
+    def pack(name: str) -> Path:
+        framework(name)
+        folder = tmp_path_factory.getbasetemp()
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            folder = folder.parent
+        archive = folder / f"{name}.tar.gz"
+        with creation.exclusive(archive, lambda: None):
+            return archive if archive.exists() else environments.pack(name, archive)
+
+    return pack

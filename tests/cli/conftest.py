@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,10 +150,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture
-def program(tmp_path: Path, cache: Path) -> Iterator[Program]:
-    """The program beside the study ``tiny.toml``: 2 trials, 2 repeats, 3 epochs, nothing to download."""
-    program = Program(tmp_path, cache)
+def _study_in(folder: Path, cache: Path) -> Program:
+    """The program beside the study ``tiny.toml`` and all that it needs."""
+    program = Program(folder, cache)
     program.write("tiny.toml", STUDY)
     program.write("invented.py", MODEL)
     generator = np.random.default_rng(0)
@@ -160,10 +160,35 @@ def program(tmp_path: Path, cache: Path) -> Iterator[Program]:
         f"x_{split}": generator.integers(0, 256, (number, 8, 8, 1), np.uint8)
         for split, number in (("train", 40), ("test", 20))
     }
-    np.savez(tmp_path / "digits.npz", **images, y_train=np.arange(40) % 10, y_test=np.arange(20) % 10)
+    np.savez(folder / "digits.npz", **images, y_train=np.arange(40) % 10, y_test=np.arange(20) % 10)
+    return program
+
+
+@pytest.fixture(scope="session")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, cache: Path
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A folder in which ``bakeoff run tiny.toml`` has run, for tests to read; and what it printed."""
+    program = _study_in(tmp_path_factory.mktemp("finished"), cache)
+    return program.folder, program("run", "tiny.toml")
+
+
+@pytest.fixture
+def program(tmp_path: Path, cache: Path) -> Iterator[Program]:
+    """The program beside the study ``tiny.toml``: 2 trials, 2 repeats, 3 epochs, nothing to download."""
+    program = _study_in(tmp_path, cache)
     yield program
     for process in program.started:
         process.kill()  # does nothing to one that has ended
         process.wait()
         for stream in filter(None, (process.stdout, process.stderr)):
             stream.close()
+
+
+@pytest.fixture
+def done(program: Program, finished: tuple[Path, subprocess.CompletedProcess[str]]) -> Program:
+    """The program beside a store of its own, as ``bakeoff run tiny.toml`` leaves it."""
+    for file in finished[0].glob("bakeoff.sqlite*"):
+        if file.is_file():
+            shutil.copy(file, program.folder)
+    return program

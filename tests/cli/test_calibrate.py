@@ -31,7 +31,7 @@ def calibrate(program):
     return run
 
 
-def test_a_calibration_says_what_it_found_and_another_measures_anew(program, calibrate) -> None:
+def test_a_calibration_says_what_it_found_and_another_measures_anew(done, calibrate) -> None:
     code, out = calibrate("--json")
     found = json.loads(out)
     assert found["passed"] == (code == 0)
@@ -45,11 +45,14 @@ def test_a_calibration_says_what_it_found_and_another_measures_anew(program, cal
     assert (
         "it can tell apart in ten minutes differences of" in words and ", in an hour differences of" in words
     )
-    with Reader(program.store) as reader:
+    with Reader(done.store) as reader:
         studies = reader.studies()
-        seeds = reader.runs()["seed"].n_unique()
-    assert studies["study"].to_list() == ["calibration"] * 2
+        seeds = reader.runs().filter(study="calibration")["seed"].n_unique()
+    assert studies["study"].to_list() == ["calibration", "calibration", "tiny"]
     assert seeds == 12, "two calibrations of six blocks share no run"
+    # Other commands mean the study.
+    assert "tiny" in done("show", "--json").stdout
+    assert "handicap" in done("show", "calibration").stdout
 
 
 def test_a_calibration_that_was_stopped_goes_on(program, calibrate) -> None:
@@ -61,13 +64,6 @@ def test_a_calibration_that_was_stopped_goes_on(program, calibrate) -> None:
     with Reader(program.store) as reader:
         assert len(reader.studies()) == 1
         assert len(reader.runs().filter(status="ok")) == 24
-
-
-def test_other_commands_mean_the_study_and_not_the_calibration(program, calibrate) -> None:
-    program("run", "tiny.toml", "--no-report", "--no-verify")
-    calibrate("--quiet")
-    assert "tiny" in program("show", "--json").stdout
-    assert "handicap" in program("show", "calibration").stdout
 
 
 def test_a_wrong_option_is_a_mistake_of_the_study(program) -> None:

@@ -13,67 +13,64 @@ import numpy
 import polars as pl
 
 QUIET = ("--quiet", "--no-report")
+ONCE = ("--set", "repeats=1")
 
 
-def test_every_planned_run_is_stored_once(program: Any) -> None:
-    program("run", "tiny.toml", *QUIET)
-    runs = program.runs()
+def test_every_planned_run_is_stored_once(done: Any) -> None:
+    runs = done.runs()
     assert runs["status"].to_list() == ["ok"] * 4
-    assert runs.select("label", "repeat").n_unique() == 4 and len(program.epochs()) == 12
+    assert runs.select("label", "repeat").n_unique() == 4 and len(done.epochs()) == 12
     # Randomized blocks: each repeat of all trials before the next one.
     assert runs["block"].to_list() == [0, 0, 1, 1]
 
 
-def test_the_same_command_again_has_nothing_to_do(program: Any) -> None:
-    program("run", "tiny.toml", *QUIET)
-    before = program.runs()
-    again = program("run", "tiny.toml", "--no-report", "--json")
+def test_the_same_command_again_has_nothing_to_do(done: Any) -> None:
+    before = done.runs()
+    again = done("run", "tiny.toml", "--no-report", "--json")
     assert "0 of 4 runs to do" in again.stderr and again.stdout == ""
-    assert program.runs().equals(before)
+    assert done.runs().equals(before)
 
 
-def test_more_repeats_and_trials_measure_only_what_is_missing(program: Any) -> None:
-    program("run", "tiny.toml", *QUIET)
-    first = program.runs()
-    program("run", "tiny.toml", *QUIET, "--set", "repeats=3")
-    second = program.runs()
+def test_more_repeats_and_trials_measure_only_what_is_missing(done: Any) -> None:
+    first = done.runs()
+    done("run", "tiny.toml", *QUIET, "--set", "repeats=3")
+    second = done.runs()
     assert len(second) == 6 and set(second["repeat"][4:]) == {2}
-    program("run", "tiny.toml", *QUIET, "--set", "repeats=3", "--set", "matrix.global_batch_size=[10,20,40]")
-    third = program.runs()
+    done("run", "tiny.toml", *QUIET, "--set", "repeats=3", "--set", "matrix.global_batch_size=[10,20,40]")
+    third = done.runs()
     assert len(third) == 9 and set(third["label"][6:]) == {"batch 40"}
     assert third["status"].to_list() == ["ok"] * 9
     assert third["run_id"][:4].to_list() == first["run_id"].to_list()
     # All of them are the last study's; the first study's four are still its own.
-    shown = json.loads(program("show", "tiny", "--json").stdout)
+    shown = json.loads(done("show", "tiny", "--json").stdout)
     assert len(shown) == 9
 
 
 def test_quiet_prints_nothing(program: Any) -> None:
-    done = program("run", "tiny.toml", *QUIET)
+    done = program("run", "tiny.toml", *QUIET, *ONCE)
     assert done.stdout == done.stderr == ""
 
 
 def test_json_prints_only_json(program: Any) -> None:
-    events = [json.loads(line) for line in program("run", "tiny.toml", "--json").stdout.splitlines()]
+    events = [json.loads(line) for line in program("run", "tiny.toml", "--json", *ONCE).stdout.splitlines()]
     assert [event["event"] for event in events if event["event"] != "record"] == [
         "run_started",
         "run_ended",
-    ] * 4
+    ] * 2
     epochs = [event["record"] for event in events if event.get("kind") == "epoch"]
-    assert len(epochs) == 12 and epochs[0]["epoch"] == 1 and epochs[0]["num_images"] == 40
+    assert len(epochs) == 6 and epochs[0]["epoch"] == 1 and epochs[0]["num_images"] == 40
     stored = program.epochs()["train_s"].to_list()
     assert [epoch["train_s"] for epoch in epochs] == stored
 
 
-def test_plain_lines_tell_position_epoch_and_error(program: Any) -> None:
-    done = program("run", "tiny.toml", "--no-report")
-    err = done.stderr
+def test_plain_lines_tell_position_epoch_and_error(finished: Any) -> None:
+    err = finished[1].stderr
     assert "[1/4] batch 10, repeat 1: started" in err or "[1/4] batch 20, repeat 1: started" in err
     assert "epoch 3/3" in err and "error 23.33 %" in err and "\x1b[" not in err
 
 
-def test_results_go_to_standard_output_and_all_else_to_standard_error(program: Any) -> None:
-    done = program("run", "tiny.toml")
+def test_results_go_to_standard_output_and_all_else_to_standard_error(finished: Any) -> None:
+    done = finished[1]
     assert not re.search(r"^\[\d/4\]|runs to do|epoch \d", done.stdout, re.MULTILINE)
     assert "Training time, s" in done.stdout
     assert done.stderr.count(": started\n") == done.stderr.count(": ok\n") == 4
@@ -113,12 +110,12 @@ def test_what_failed_is_tried_again(program: Any) -> None:
     """The fault is cured by a file that appears, as a full disk is by space."""
     model = "def build(input_shape, num_classes, **options):\n    pass\n"
     program.write("invented.py", model)
-    program("run", "tiny.toml", *QUIET, "--set", "time_limit_s=0.05", code=1)
+    program("run", "tiny.toml", *QUIET, *ONCE, "--set", "time_limit_s=0.05", code=1)
     assert set(program.runs()["status"]) == {"timeout"}
-    program("run", "tiny.toml", *QUIET)
+    program("run", "tiny.toml", *QUIET, *ONCE)
     runs = program.runs()
-    assert len(runs) == 8 and runs["status"].to_list()[4:] == ["ok"] * 4
-    assert set(runs["attempt"][4:]) == {2}
+    assert len(runs) == 4 and runs["status"].to_list()[2:] == ["ok"] * 2
+    assert set(runs["attempt"][2:]) == {2}
 
 
 def test_other_packages_are_measured_again_and_kept_apart(program: Any, tmp_path: Path) -> None:
@@ -135,17 +132,17 @@ def test_other_packages_are_measured_again_and_kept_apart(program: Any, tmp_path
     program.write("tiny.toml", f'{text}\n[environments.own]\npython = "{python}"\n')
 
     _install(site, "1.0")
-    program("run", "tiny.toml", *QUIET)
+    program("run", "tiny.toml", *QUIET, *ONCE)
     _install(site, "2.0")
-    program("run", "tiny.toml", *QUIET)
+    program("run", "tiny.toml", *QUIET, *ONCE)
     runs = program.runs()
-    assert runs["status"].to_list() == ["ok"] * 8
+    assert runs["status"].to_list() == ["ok"] * 4
     conditions = runs.group_by("condition_id").agg(pl.len(), pl.col("environment_digest").n_unique())
-    assert conditions.drop("condition_id").rows() == [(4, 1), (4, 1)]
+    assert conditions.drop("condition_id").rows() == [(2, 1), (2, 1)]
 
     _install(site, "1.0")  # back again: those runs count as they are
-    again = program("run", "tiny.toml", "--no-report", "--json")
-    assert "0 of 4 runs to do" in again.stderr
+    again = program("run", "tiny.toml", "--no-report", "--json", *ONCE)
+    assert "0 of 2 runs to do" in again.stderr
 
 
 def test_an_environment_that_cannot_be_had_stops_nobody_else(program: Any) -> None:
@@ -163,9 +160,8 @@ def test_an_environment_that_cannot_be_had_stops_nobody_else(program: Any) -> No
     assert failed["reason"].str.contains("/nowhere/python").all()
 
 
-def test_what_the_report_needs_is_in_the_store(program: Any) -> None:
-    program("run", "tiny.toml", *QUIET)
-    runs = program.runs()
+def test_what_the_report_needs_is_in_the_store(done: Any) -> None:
+    runs = done.runs()
     for column in ("wall_s", "train_s", "evaluation_s", "user_s", "peak_memory_bytes", "machine", "command"):
         assert runs[column].null_count() == 0, column
     assert runs["command"].str.contains("tiny.toml").all()
@@ -173,10 +169,10 @@ def test_what_the_report_needs_is_in_the_store(program: Any) -> None:
 
 
 def test_a_store_in_a_folder_that_is_not_there_yet(program: Any, tmp_path: Path) -> None:
-    program("run", "tiny.toml", *QUIET, "--store", tmp_path / "deep" / "er" / "mine.sqlite")
+    program("run", "tiny.toml", *QUIET, *ONCE, "--store", tmp_path / "deep" / "er" / "mine.sqlite")
     assert not program.store.exists()
     shown = program("show", "--runs", "--store", tmp_path / "deep" / "er" / "mine.sqlite").stdout
-    assert shown.count(" ok ") == 4
+    assert shown.count(" ok ") == 2
 
 
 def _install(site: Path, version: str) -> None:

@@ -20,6 +20,8 @@ from bakeoff.launchers.base import Launch
 from bakeoff.store.reader import Reader
 from bakeoff_worker.records import EpochRecord, Record, RunEnded, RunSpec
 
+pytestmark = pytest.mark.slow
+
 RACE = """
 name = "race"
 repeats = 2
@@ -209,18 +211,18 @@ def test_a_spent_budget_of_hours_leaves_it_undecided(folder: Path) -> None:
     assert told[-1].startswith("3 comparisons are undecided: ") and "--max-hours H raises it" in told[-1]
 
 
-@pytest.mark.parametrize("stop_at", [0, 4, 17, 19, 24])
-def test_an_interrupted_study_goes_on_as_if_it_had_not_been(folder: Path, stop_at: int) -> None:
+def test_an_interrupted_study_goes_on_as_if_it_had_not_been(folder: Path) -> None:
     whole = Launcher(TWO_ARE_CLOSE, noise=0.03)
     _, told = run(folder, whole, store="whole.sqlite")
-    assert len(whole.launched) > 24
-    first = Launcher(TWO_ARE_CLOSE, noise=0.03, stop_at=stop_at)
-    with pytest.raises(KeyboardInterrupt):
-        run(folder, first)
-    then = Launcher(TWO_ARE_CLOSE, noise=0.03)
-    _, told_then = run(folder, then)
-    assert first.names + then.names == whole.names
-    assert told_then[-1] == told[-1]
+    assert len(whole.launched) > 19
+    for stop_at in (0, 4, 19):  # before anything, among the first blocks, and among those of the close two
+        first = Launcher(TWO_ARE_CLOSE, noise=0.03, stop_at=stop_at)
+        with pytest.raises(KeyboardInterrupt):
+            run(folder, first, store=f"{stop_at}.sqlite")
+        then = Launcher(TWO_ARE_CLOSE, noise=0.03)
+        _, told_then = run(folder, then, store=f"{stop_at}.sqlite")
+        assert first.names + then.names == whole.names
+        assert told_then[-1] == told[-1]
 
 
 def test_the_same_command_again_has_nothing_to_do(folder: Path) -> None:

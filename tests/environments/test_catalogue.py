@@ -201,7 +201,9 @@ with SparkContext(conf=local.set("spark.driver.bindAddress", "127.0.0.1")) as sp
 """
 
 
+# The same through our own driver, with each of them: tests/worker/elephas/test_runs.py.
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("name", "backend"),
     [

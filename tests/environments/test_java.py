@@ -197,7 +197,9 @@ def test_an_unfit_one_on_path_is_told_even_when_the_packaged_one_is_there(tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["theano_spark", "vintage_spark"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("theano_spark", marks=pytest.mark.exhaustive), "vintage_spark"]
+)
 def test_spark_runs_on_the_packaged_one_where_there_is_no_other(name: str, path_without_java: str) -> None:
     if name == "vintage_spark" and interpreters.find("3.7").found is None:
         pytest.skip("no Python 3.7 to be had here")

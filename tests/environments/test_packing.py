@@ -145,7 +145,6 @@ def test_what_bakeoff_did_not_make_is_not_packed(tmp_path: Path, monkeypatch: py
     assert "conda-pack" in raised.value.hint
 
 
-@pytest.mark.slow
 def test_a_debian_python_looks_for_its_packages_elsewhere(make_wheel, request_for, tmp_path: Path) -> None:
     """Its site folders are not where virtual environments have theirs, and its headers lie in two places."""
     system = Path("/usr/bin/python3")
@@ -182,22 +181,25 @@ print(theano.config.cxx != "", f(numpy.ones((3, 4), "float32")))
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["theano_spark", "vintage_spark"])
-def test_theano_compiles_where_only_the_archive_is(name: str, packed, tmp_path: Path) -> None:
-    made = packed(name).moved
+@pytest.mark.parametrize(
+    "name", ["theano_spark", pytest.param("vintage_spark", marks=pytest.mark.exhaustive)]
+)
+def test_theano_compiles_where_only_the_archive_is(
+    name: str, archive_of, framework, theano_flags: str, tmp_path: Path
+) -> None:
+    made = framework(name)
     assert made.blas_library is not None
-    blas = made.blas_library.relative_to(made.python.parents[1])
-    base = base_of(made.python)
-    python = unpacked(packed(name).archive, tmp_path / "environment")
+    home = made.python.parents[1]
+    python = unpacked(archive_of(name), tmp_path / "environment")
     shutil.copytree(Path(packing.__file__).parents[2] / "bakeoff_worker", tmp_path / "bakeoff_worker")
-    blas = tmp_path / "environment" / blas
+    blas = tmp_path / "environment" / made.blas_library.relative_to(home)
+    hidden = [folder for folder in (home, base_of(made.python)) if folder != Path("/usr")]
     out = run_hidden(
         [python, "-c", THEANO],
-        [] if base == Path("/usr") else [base],
+        hidden,
         tmp_path,
         LD_LIBRARY_PATH=str(blas.parent),
-        THEANO_FLAGS=f"floatX=float32,base_compiledir={tmp_path / 'compiled'},"
+        THEANO_FLAGS=f"{theano_flags},floatX=float32,base_compiledir={tmp_path / 'compiled'},"
         f"blas.ldflags=-L{blas.parent} -l:{blas.name}",
     )
     assert out.splitlines()[-1] == "True 36.0"
@@ -206,6 +208,8 @@ def test_theano_compiles_where_only_the_archive_is(name: str, packed, tmp_path: 
 SPARK = """
 import sys
 from pyspark import SparkConf, SparkContext
+
+pytestmark = pytest.mark.slow
 conf = SparkConf().setMaster("local-cluster[2,1,512]").set("spark.executor.memory", "512m")
 for key in ("spark.driver.host", "spark.driver.bindAddress"):
     conf.set(key, "127.0.0.1")
@@ -219,11 +223,11 @@ with SparkContext(conf=conf) as spark:
 """
 
 
-@pytest.mark.slow
-def test_spark_unpacks_it_and_its_executors_run_it(packed) -> None:
-    made = packed("theano_spark").moved
+@pytest.mark.exhaustive
+def test_spark_unpacks_it_and_its_executors_run_it(archive_of, framework) -> None:
+    made = framework("theano_spark")
     answer = subprocess.run(
-        [made.python, "-c", SPARK, packed("theano_spark").archive],
+        [made.python, "-c", SPARK, archive_of("theano_spark")],
         env={
             "PATH": os.environ["PATH"],
             "HOME": os.environ["HOME"],

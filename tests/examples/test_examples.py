@@ -20,6 +20,8 @@ import bakeoff
 from bakeoff.cli import main
 from bakeoff_worker.records import Record, RunSpec
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -148,10 +150,9 @@ def test_the_own_study_is_right(folder: Path) -> None:
     assert main(["plan", "my-study.toml"]) == 0
 
 
-@pytest.mark.slow
 def test_the_own_study_runs(folder: Path) -> None:
     runpy.run_path("make_data.py", run_name="__main__")
-    changes = ["repeats=1", "epochs=5", "model_options.width=16", 'matrix.backend=["tensorflow", "theano"]']
+    changes = ["repeats=1", "epochs=5", "model_options.width=16", 'matrix.backend=["tensorflow", "torch"]']
     study = bakeoff.load("my-study.toml", changes)
     assert bakeoff.run(study, progress=False).counts == {"ok": 2}
     runs = bakeoff.open_results("bakeoff.sqlite").runs(study.name)

@@ -184,14 +184,28 @@ def build(input_shape, num_classes):
 """
 
 
+EVERY_BACKEND = ("tensorflow", "jax", "torch", "theano", "theano in vintage", "tensorflow1 in vintage")
+
+
 @pytest.mark.slow
-def test_every_backend_reads_the_same_of_a_model(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "contestants",
+    [
+        pytest.param(("torch", "tensorflow1 in vintage"), id="two"),
+        pytest.param(EVERY_BACKEND, id="all", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_every_backend_reads_the_same_of_a_model(
+    contestants: tuple[str, ...], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("BAKEOFF_CACHE")
     (home / "nets" / "net.py").write_text(PLAIN)
-    vintage = [f'{{ backend = "{name}", environment = "vintage" }}' for name in ("theano", "tensorflow1")]
-    today = [f'{{ backend = "{name}" }}' for name in ("tensorflow", "jax", "torch", "theano")]
+    rows = []
+    for name in contestants:
+        backend, _, environment = name.partition(" in ")
+        rows.append(f'{{ backend = "{backend}", environment = "{environment or backend}" }}')
     text = (home / "study.toml").read_text().replace('backend = "fake"\n', "")
-    (home / "study.toml").write_text(f"{text}[matrix]\ncontestant = [{', '.join([*today, *vintage])}]\n")
+    (home / "study.toml").write_text(f"{text}[matrix]\ncontestant = [{', '.join(rows)}]\n")
     study = load(home / "study.toml")
     provisions = prepare(study, expand(study))
     if interpreters.find("3.7").found is None:  # then there is no vintage here

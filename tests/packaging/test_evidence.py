@@ -13,6 +13,8 @@ from PIL import Image
 
 from bakeoff.report import Frames
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 HINT = "`make results` draws and writes everything anew; see what changed before you commit it"
 

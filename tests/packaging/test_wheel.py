@@ -75,7 +75,7 @@ def test_every_file_of_both_packages_travels(built: Built) -> None:
     assert {f"src/{name}" for name in expected} | {"LICENSE", "README.md", "pyproject.toml"} <= inside
 
 
-@pytest.mark.parametrize("way", ["pip", "uv tool"])
+@pytest.mark.parametrize("way", [pytest.param("pip", marks=pytest.mark.exhaustive), "uv tool"])
 def test_an_installed_bakeoff_behaves_as_the_checkout_does(built: Built, way: str, tmp_path: Path) -> None:
     if way == "pip":
         subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)

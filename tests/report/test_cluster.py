@@ -29,6 +29,8 @@ from bakeoff.report.items.cluster.runs import Cluster, cluster
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import CertificateRow, Writer
 
+pytestmark = pytest.mark.slow
+
 # One run of repeat 0: tasks of 10 and 11 s from second 7 on, evaluation until 21, stop at 22.
 TWO = (Trial("theano", "2x1"), Trial("theano", ""))
 LAYOUTS = (

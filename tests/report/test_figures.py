@@ -16,6 +16,8 @@ from bakeoff.report import Frames, figures, vega
 from bakeoff.report.contents import compose, error_table
 from bakeoff.report.items import parts
 
+pytestmark = pytest.mark.slow
+
 
 def data_of(chart: Any) -> list[dict[str, Any]]:
     """All rows that a chart draws from."""

@@ -15,6 +15,8 @@ from bakeoff.store.reader import Reader
 from bakeoff.store.writer import Condition, StudyRow, Writer
 from bakeoff_worker.records import EpochRecord, Facts, PhaseEnded, RunEnded, RunSpec, TrialSettings
 
+pytestmark = pytest.mark.slow
+
 
 class Page(html.parser.HTMLParser):
     """What a page loads, shows and leaves open."""
@@ -209,7 +211,6 @@ def test_a_real_store(tmp_path: Path) -> None:
     assert "jax trains 2.00× faster than torch" in text
 
 
-@pytest.mark.slow
 def test_a_thousand_runs_make_a_small_file(race: Callable[..., Frames], tmp_path: Path) -> None:
     datasets = ("mnist", "fashion_mnist", "cifar10")
     path = render(race(datasets=datasets, repeats=84, epochs=200), tmp_path)

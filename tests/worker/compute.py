@@ -2,7 +2,8 @@
 
 ``python compute.py WORKER_ROOT JOB.json OUTPUT.npz``. The job names one backend and its cases: settings,
 image shape, perhaps a model file, a number of epochs. Per case the file gets either the error, or digest and
-number of the initial weights, the forward pass of one batch, the warnings, and what training led to.
+number of the initial weights, the warnings, and what training led to. With a forward pass before and an
+evaluation after training unless `inference` is false: those are two more graphs to compile.
 """
 
 import functools
@@ -58,18 +59,20 @@ def compute(backend, case):
     answers = {
         "sha256": backend.initial_weights_sha256,
         "num_parameters": backend.model.count_params(),
-        "forward": backend.model.predict(x, batch_size=32, verbose=0),
         "own_draws": np.array(backend.own_draws, dtype=str),
         "warnings": np.array(backend.warnings(), dtype=str),
     }
+    if case.get("inference", True):
+        answers["forward"] = backend.model.predict(x, batch_size=32, verbose=0)
     if case.get("first_step"):
         backend.first_step(x, y)
     if case.get("epochs"):
         trained = np.array([backend.train_epoch(x, y) for _ in range(case["epochs"])])
         answers["losses"], answers["accuracies"] = trained.T
-        answers["evaluated"] = backend.evaluate(x, y)
-        predicted = backend.model.predict(x, batch_size=32, verbose=0)
-        answers["accuracy_by_hand"] = (predicted.argmax(axis=1) == labels).mean()
+        if case.get("inference", True):
+            answers["evaluated"] = backend.evaluate(x, y)
+            predicted = backend.model.predict(x, batch_size=32, verbose=0)
+            answers["accuracy_by_hand"] = (predicted.argmax(axis=1) == labels).mean()
         for index, (layer, array) in enumerate(weights_of(backend.model)):
             if settings.backend == "theano" and type(layer).__name__ == "Conv2D" and array.ndim == 4:
                 array = array[::-1, ::-1]  # Theano convolves: its kernels stand turned

@@ -16,9 +16,7 @@ import numpy as np
 import pytest
 
 import bakeoff_worker
-from bakeoff import environments
 from bakeoff.environments import Environment
-from bakeoff.errors import EnvironmentFailure
 from bakeoff.launchers.base import Launch
 from bakeoff.launchers.local import launch
 from bakeoff_worker.records import (
@@ -92,36 +90,15 @@ Run = Callable[..., Finished]
 
 
 @pytest.fixture(scope="session")
-def environment() -> Callable[[str], Environment]:
-    """The environment of that name, made if need be; skips where the oldest one can't be had."""
+def environment(
+    framework: Callable[[str], Environment], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Environment]:
+    """The environment of that name; our own interpreter for `fake`."""
 
-    def ensure(name: str) -> Environment:
+    def of(name: str) -> Environment:
         if name == "fake":
-            return Environment("fake", Path(sys.executable), {}, "", "own", Path(os.devnull))
-        try:
-            return environments.ensure(name)
-        except EnvironmentFailure as failure:
-            if name != "vintage":
-                raise
-            pytest.skip(f"{failure.message}")
-
-    return ensure
-
-
-@pytest.fixture(scope="session")
-def scratch(
-    environment: Callable[[str], Environment], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], Path]:
-    """The environment's own compile directory; one with Spark shares that of its twin without.
-
-    Theano's first compilation of the study's network takes a minute and seventy modules. Of those that the
-    twin has compiled, only what links the BLAS is compiled anew: Theano tells modules apart by all that
-    goes into them.
-    """
-
-    def of(name: str) -> Path:
-        twin = name.removesuffix("_spark")
-        return tmp_path_factory.mktemp("scratch") if twin == "fake" else environment(twin).scratch
+            return Environment(name, Path(sys.executable), {}, "", "own", tmp_path_factory.mktemp("scratch"))
+        return framework(name)
 
     return of
 
@@ -144,16 +121,14 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def compute(
-    environment: Callable[[str], Environment],
-    scratch: Callable[[str], Path],
-    tmp_path_factory: pytest.TempPathFactory,
+    environment: Callable[[str], Environment], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., dict[str, Any]]:
     """Arrays by ``case/name`` that one contestant computes for the cases given; see ``compute.py``."""
 
     def arrays(backend: str, home: str, cases: Mapping[str, Any]) -> dict[str, Any]:
         found, folder = environment(home), tmp_path_factory.mktemp("compute")
         job, output = folder / "job.json", folder / "output.npz"
-        job.write_text(json.dumps({"backend": backend, "scratch": str(scratch(home)), "cases": cases}))
+        job.write_text(json.dumps({"backend": backend, "scratch": str(found.scratch), "cases": cases}))
         command = [found.python, Path(__file__).with_name("compute.py"), WORKER_ROOT, job, output]
         variables = {"PATH": os.environ["PATH"], "HOME": str(folder), **found.variables}
         child = subprocess.run(command, env=variables, capture_output=True, text=True, cwd=folder)
@@ -164,14 +139,11 @@ def compute(
     return arrays
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run(
-    tmp_path: Path,
-    dataset: Path,
-    environment: Callable[[str], Environment],
-    scratch: Callable[[str], Path],
+    dataset: Path, environment: Callable[[str], Environment], tmp_path_factory: pytest.TempPathFactory
 ) -> Run:
-    """Runs one job to its end: ``run("jax", epochs=1)``; settings by name, paths by `where`."""
+    """Runs one job to its end: ``run("jax", epochs=1)``; settings by name."""
 
     def finish(
         backend: str,
@@ -187,14 +159,14 @@ def run(
         found = replace(found, variables={**found.variables, **(variables or {})})
         settings.setdefault("epochs", 1)
         trial = TrialSettings(backend=backend, environment=name, **settings)
+        folder = tmp_path_factory.mktemp("run")
         paths = RunPaths(
             dataset=str(dataset),
             model_file=str(model_file) if model_file else None,
-            scratch=str(scratch_folder or scratch(name)),
-            records=str(tmp_path / "records.jsonl"),
+            scratch=str(scratch_folder or found.scratch),
+            records=str(folder / "records.jsonl"),
         )
-        Path(paths.records).unlink(missing_ok=True)
         job = Job(RunSpec(trial, backend, 0, 0, 0, seed=7), paths)
-        return Finished(tuple(launch(Launch(job, found, tmp_path / "log"))))
+        return Finished(tuple(launch(Launch(job, found, folder / "log"))))
 
     return finish

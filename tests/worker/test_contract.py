@@ -9,21 +9,26 @@ import pytest
 import bakeoff_worker
 
 WORKER_ROOT = Path(bakeoff_worker.__file__).parents[1]
-REAL = [("tensorflow", "tensorflow"), ("jax", "jax"), ("torch", "torch"), ("theano", "theano")]
-OLD = [("theano", "vintage"), ("tensorflow1", "vintage")]
+REAL = [
+    *(("tensorflow", "tensorflow"), ("jax", "jax"), ("torch", "torch")),
+    *(("theano", "theano"), ("tensorflow1", "vintage"), ("theano", "vintage")),
+]
 
 
 def pytest_generate_tests(metafunc):
     cases = [pytest.param("fake", "fake", id="fake")]
-    for backend, home in REAL + OLD:
-        cases.append(pytest.param(backend, home, id=f"{backend}-in-{home}", marks=pytest.mark.slow))
+    for backend, home in REAL:
+        marks = [pytest.mark.slow]
+        if (backend, home) == ("theano", "vintage"):  # as on today's Python
+            marks.append(pytest.mark.exhaustive)
+        cases.append(pytest.param(backend, home, id=f"{backend}-in-{home}", marks=marks))
     if "backend" in metafunc.fixturenames:
         metafunc.parametrize(("backend", "home"), cases)
 
 
-def test_the_contract_holds(backend, home, environment, scratch, tmp_path):
+def test_the_contract_holds(backend, home, environment, tmp_path):
     found = environment(home)
-    command = [found.python, Path(__file__).with_name("contract.py"), WORKER_ROOT, backend, scratch(home)]
+    command = [found.python, Path(__file__).with_name("contract.py"), WORKER_ROOT, backend, found.scratch]
     variables = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(tmp_path), **found.variables}
     child = subprocess.run(command, env=variables, capture_output=True, text=True, cwd=tmp_path)
     assert child.returncode == 0, child.stderr[-3000:]
@@ -46,7 +51,7 @@ def test_the_contract_holds(backend, home, environment, scratch, tmp_path):
 
 
 def test_a_run_is_recorded_whole(backend, home, run):
-    options = {} if backend != "fake" else {"epoch_s": 0.01}
+    options = {"filters": [8, 4]} if backend != "fake" else {"epoch_s": 0.01}
     found = run(backend, home=home, epochs=3, global_batch_size=100, model_options=options)
     assert found.ended.status == "ok", found.ended
     assert list(found.phases) == [

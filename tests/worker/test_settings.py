@@ -81,11 +81,24 @@ def test_a_gpu_that_is_not_there_is_declined(run, backend, home):
 # ---- what is asked for runs, and is read back ---------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def single_threaded(run):
+    """A run by one thread with the defaults of everything else, once for each contestant."""
+    known = {}
+
+    def of(backend, home):
+        if backend not in known:
+            known[backend] = run(backend, home=home, threads=1, epochs=3)
+        assert known[backend].ended.status == "ok", known[backend].ended
+        return known[backend]
+
+    return of
+
+
 @pytest.mark.slow
 @every(ALL)
-def test_one_thread_uses_one_cpu(run, backend, home):
-    found = run(backend, home=home, threads=1, epochs=2)
-    assert found.ended.status == "ok", found.ended
+def test_one_thread_uses_one_cpu(single_threaded, backend, home):
+    found = single_threaded(backend, home)
     assert found.facts.observed["threads"] == 1
     assert found.facts.observed.get("blas_threads", 1) == 1
     training = found.phases["training"]
@@ -96,11 +109,45 @@ def test_one_thread_uses_one_cpu(run, backend, home):
 
 
 @pytest.mark.slow
+@every([("torch", "torch"), ("jax", "jax")])
+def test_kept_memory_spares_the_system_its_work(run, single_threaded, backend, home):
+    """They free their buffers after each step, JAX in threads: pages that glibc gives back and gets anew."""
+    kept = run(backend, home=home, threads=1, epochs=3, keep_memory=True)
+    assert kept.ended.status == "ok", kept.ended
+    shares = []
+    for found in (single_threaded(backend, home), kept):
+        later = found.epochs[1:]
+        shares.append(sum(one.system_s for one in later) / sum(one.train_s for one in later))
+    assert shares[1] < 0.5 * shares[0], shares
+
+
+@pytest.fixture(scope="module")
+def in_double(run, environment, small_model, tmp_path_factory):
+    """A run of a small network in double precision, by three threads, deterministic; `again` repeats it.
+
+    Theano compiles into an empty directory of the contestant's.
+    """
+    known, folders = {}, {}
+
+    def of(backend, home, again=False):
+        if again or backend not in known:
+            folder = folders.setdefault(backend, tmp_path_factory.mktemp("scratch"))
+            flags = environment(home).variables.get("THEANO_FLAGS", "")
+            known[backend] = run(
+                backend, home=home, threads=3, precision="float64", deterministic=True,
+                model="small.py", model_file=small_model, scratch_folder=folder,
+                variables={"THEANO_FLAGS": f"{flags},base_compiledir={folder / 'theano'}"},
+            )  # fmt: skip
+        assert known[backend].ended.status == "ok", known[backend].ended
+        return known[backend]
+
+    return of
+
+
+@pytest.mark.slow
 @every(ALL)
-def test_more_threads_float64_and_determinism_are_seen_too(run, backend, home, small_model):
-    model = {"model": "small.py", "model_file": small_model}
-    found = run(backend, home=home, threads=3, precision="float64", deterministic=True, **model)
-    assert found.ended.status == "ok", found.ended
+def test_more_threads_float64_and_determinism_are_seen_too(in_double, backend, home):
+    found = in_double(backend, home)
     observed = found.facts.observed
     assert observed["threads"] == 3
     assert observed["precision"] == observed["floatx"] == "float64"
@@ -110,55 +157,8 @@ def test_more_threads_float64_and_determinism_are_seen_too(run, backend, home, s
 
 
 @pytest.mark.slow
-@every([("torch", "torch"), ("jax", "jax")])
-def test_kept_memory_spares_the_system_its_work(run, backend, home):
-    """They free their buffers after each step, JAX in threads: pages that glibc gives back and gets anew."""
-    shares = []
-    for keep_memory in (False, True):
-        found = run(backend, home=home, threads=1, epochs=4, keep_memory=keep_memory)
-        assert found.ended.status == "ok", found.ended
-        later = found.epochs[1:]
-        shares.append(sum(one.system_s for one in later) / sum(one.train_s for one in later))
-    assert shares[1] < 0.5 * shares[0], shares
-
-
-@pytest.mark.slow
-@every(KERAS_3)
-def test_mixed_precision_computes_in_half_and_keeps_weights_whole(run, backend, home):
-    found = run(backend, home=home, precision="mixed_bfloat16", pin_cpus=True, threads=1)
-    assert found.ended.status == "ok", found.ended
-    assert found.facts.observed["precision"] == "mixed_bfloat16"
-    assert found.facts.observed["floatx"] == "float32"
-    assert len(found.facts.observed["cpus"]) == 1
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("backend", "jit", "seen", "execution"),
-    [
-        ("tensorflow", None, False, "graph"),
-        ("tensorflow", True, True, "XLA"),
-        ("jax", None, True, "XLA"),
-        ("jax", False, False, "eager"),
-        ("torch", None, False, "eager"),
-        ("torch", True, True, "inductor"),
-    ],
-)
-def test_compilation_is_what_was_asked_for(run, backend, jit, seen, execution):
-    model = "keras_mnist_convnet" if jit is not False else "lenet5"  # JAX takes a second for each eager step
-    found = run(backend, jit=jit, model=model, train_images=200, evaluation_images=100, global_batch_size=100)
-    assert found.ended.status == "ok", found.ended
-    assert (found.facts.observed["jit"], found.facts.observed["execution"]) == (seen, execution)
-    assert found.facts.asked["jit"] is jit
-
-
-@pytest.mark.slow
-def test_theanos_second_run_finds_what_the_first_compiled(run, tmp_path, small_model):
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    settings = {"model": "small.py", "model_file": small_model, "scratch_folder": scratch}
-    cold, warm = run("theano", **settings), run("theano", **settings)
-    assert (cold.ended.status, warm.ended.status) == ("ok", "ok")
+def test_theanos_second_run_finds_what_the_first_compiled(in_double):
+    cold, warm = in_double("theano", "theano"), in_double("theano", "theano", again=True)
     assert cold.facts.observed["compile_cache"] == "cold"
     assert warm.facts.observed["compile_cache"] == "warm"
     assert cold.facts.observed["blas"].startswith("OpenBLAS")
@@ -168,6 +168,46 @@ def test_theanos_second_run_finds_what_the_first_compiled(run, tmp_path, small_m
     }
     assert sum(first for first, _ in compiling.values()) > 2 * sum(second for _, second in compiling.values())
     assert cold.facts.observed["initial_weights_sha256"] == warm.facts.observed["initial_weights_sha256"]
+
+
+@pytest.mark.slow
+@every(KERAS_3)
+def test_mixed_precision_computes_in_half_and_keeps_weights_whole(run, backend, home, small_model):
+    model = {"model": "small.py", "model_file": small_model}
+    found = run(backend, home=home, precision="mixed_bfloat16", pin_cpus=True, threads=1, **model)
+    assert found.ended.status == "ok", found.ended
+    assert found.facts.observed["precision"] == "mixed_bfloat16"
+    assert found.facts.observed["floatx"] == "float32"
+    assert len(found.facts.observed["cpus"]) == 1
+
+
+@pytest.mark.slow
+@every(ALL)
+def test_compilation_is_the_backends_own_unless_asked_for(single_threaded, backend, home):
+    found = single_threaded(backend, home)
+    assert found.facts.asked["jit"] is None
+    assert (found.facts.observed["jit"], found.facts.observed["execution"]) == {
+        "tensorflow": (False, "graph"),
+        "jax": (True, "XLA"),
+        "torch": (False, "eager"),
+        "theano": (True, "C and C++ through g++"),
+        "tensorflow1": (False, "graph"),
+    }[backend]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("backend", "jit", "execution"),
+    [("tensorflow", True, "XLA"), ("jax", False, "eager"), ("torch", True, "inductor")],
+)
+@pytest.mark.parametrize("model", ["small.py", pytest.param("lenet5", marks=pytest.mark.exhaustive)])
+def test_compilation_is_what_was_asked_for(run, small_model, backend, jit, execution, model):
+    file = small_model if model == "small.py" else None
+    few = {"train_images": 200, "evaluation_images": 100, "global_batch_size": 100}
+    found = run(backend, jit=jit, model=model, model_file=file, **few)
+    assert found.ended.status == "ok", found.ended
+    assert (found.facts.observed["jit"], found.facts.observed["execution"]) == (jit, execution)
+    assert found.facts.asked["jit"] is jit
 
 
 # ---- recipes ------------------------------------------------------------------------------------
@@ -204,7 +244,7 @@ def small(compute, small_model):
             cases = {}
             for name, (optimizer, options) in RECIPES.items():
                 settings = {**base, "optimizer": optimizer, "optimizer_options": options}
-                cases[name] = {**case, "settings": settings}
+                cases[name] = {**case, "inference": False, "settings": settings}
             for loss in LOSSES:
                 cases[f"loss-{loss}"] = {**case, "settings": {**base, "loss": loss, "optimizer": "sgd"}}
             for name, (settings, _) in WRONG.items():

@@ -15,7 +15,6 @@ import pytest
 
 from bakeoff import environments
 from bakeoff.environments import Environment
-from bakeoff.errors import EnvironmentFailure
 from bakeoff.launchers.base import Launch
 from bakeoff.launchers.local import launch
 from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
@@ -98,32 +97,16 @@ class Finished:
         return samples  # type: ignore[no-any-return]
 
 
-@pytest.fixture(scope="session")
-def cluster_environment() -> Callable[[str], Environment]:
-    """The environment with Spark of that name, made if need be; skips where Python 3.7 can't be had."""
-
-    def ensure(name: str) -> Environment:
-        try:
-            return environments.ensure(name)
-        except EnvironmentFailure as failure:
-            if name != "vintage_spark":
-                raise
-            pytest.skip(failure.message)
-
-    return ensure
-
-
 Watch = Callable[[Record, int], None]
 
 
 @pytest.fixture
 def spread(
-    tmp_path: Path,
-    dataset: Path,
-    cluster_environment: Callable[[str], Environment],
-    scratch: Callable[[str], Path],
+    tmp_path: Path, dataset: Path, framework: Callable[[str], Environment]
 ) -> Iterator[Callable[..., Finished]]:
     """Runs one job on a cluster: ``spread("tensorflow", options={"layout": "2x1"}, epochs=2)``.
+
+    Its network is dense layers alone unless told otherwise: Theano compiles those in seconds.
 
     watch: is given each record and the driver's process id, while the driver waits.
     """
@@ -134,7 +117,6 @@ def spread(
         home: str | None = None,
         options: Mapping[str, Any] | None = None,
         java: Path | None = None,
-        environment: Environment | None = None,
         parquet: Path | None = None,
         data: Path | None = None,
         variables: Mapping[str, str] | None = None,
@@ -142,7 +124,7 @@ def spread(
         **settings: Any,
     ) -> Finished:
         name = home or HOME[backend]
-        found = environment or cluster_environment(name)
+        found = framework(name)
         found = replace(found, variables={**found.variables, **(variables or {})})
         chosen = {**DISTRIBUTIONS["elephas"], "layout": "2x1", "batch_size_per_task": 50, **(options or {})}
         trial = TrialSettings(
@@ -150,7 +132,7 @@ def spread(
             environment=name,
             distribution="elephas",
             distribution_options=chosen,
-            model_options=settings.pop("model_options", {"filters": [8, 4]}),
+            model_options=settings.pop("model_options", {"filters": [], "dense": [32]}),
             optimizer_options=OPTIMIZERS["adam"],
             **settings,
         )
@@ -158,7 +140,7 @@ def spread(
         paths = RunPaths(
             dataset=str(data or dataset),
             model_file=None,
-            scratch=str(scratch(name)),
+            scratch=str(found.scratch),
             records=str(tmp_path / "records.jsonl"),
             parquet=str(parquet) if parquet else None,
             java=str(java or environments.java.find("3.5").home),

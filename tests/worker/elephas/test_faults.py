@@ -65,6 +65,7 @@ def test_a_python_worker_without_memory(spread):
     assert any(task.status != "ok" for task in found.training), "Spark's own retries are in the records"
 
 
+@pytest.mark.exhaustive
 def test_a_driver_without_memory_for_what_it_sends(spread, dataset, tmp_path):
     """Its scheduler's thread dies of it; the rest of the JVM would wait for ever."""
     large = tmp_path / "large"
@@ -88,11 +89,14 @@ def test_a_lost_parameter_server(spread):
         assert len(server) == 1
         server[0].kill()
 
-    found = spread("tensorflow", options={"mode": "asynchronous"}, epochs=2, watch=Once(strike))
+    found = spread(
+        "tensorflow", options={"mode": "asynchronous", "layout": "1x1"}, epochs=2, watch=Once(strike)
+    )
     assert found.ended.status == "failed", found.ended
     assert "refused" in found.ended.reason, found.ended.reason
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a disk that is full")
 def test_a_full_disk_on_an_executor(spread, tmp_path):
     from bakeoff import datasets
@@ -134,7 +138,9 @@ def test_a_driver_that_dies_leaves_nothing(spread):
         folder.append(Path(psutil.Process(driver).cwd()))
         psutil.Process(driver).kill()
 
-    found = spread("tensorflow", options={"mode": "synchronous"}, epochs=2, watch=Once(strike))
+    found = spread(
+        "tensorflow", options={"mode": "synchronous", "layout": "1x1"}, epochs=2, watch=Once(strike)
+    )
     assert found.ended.status == "killed", found.ended
     deadline = time.monotonic() + 10
     while folder[0].exists() and time.monotonic() < deadline:
@@ -152,9 +158,9 @@ def test_a_master_that_is_not_there_is_said_within_seconds(spread):
 
 
 def test_a_users_own_cluster_serves_and_a_layout_that_does_not_fit_it_is_said(
-    spread, tmp_path, cluster_environment, monkeypatch
+    spread, tmp_path, framework, monkeypatch
 ):
-    found = cluster_environment("tensorflow_spark")
+    found = framework("tensorflow_spark")
     root = Path(bakeoff_worker.__file__).parents[1]
     script = root.parent / "benchmarks" / "bare" / "standalone.py"
     java = environments.java.find("tensorflow_spark").home

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from bakeoff import environments
-from bakeoff.errors import EnvironmentFailure
 from bakeoff_worker.distribution.spark import cluster
 from bakeoff_worker.distribution.spark.cluster import ClusterError
 
@@ -221,13 +220,14 @@ def java_of(origin):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("home", "java"),
-    [("theano_spark", "machine"), ("theano_spark", "packaged"), ("vintage_spark", "machine")],
+    [
+        ("theano_spark", "machine"),
+        pytest.param("theano_spark", "packaged", marks=pytest.mark.exhaustive),
+        pytest.param("vintage_spark", "machine", marks=pytest.mark.exhaustive),
+    ],
 )
 def test_a_real_cluster_keeps_to_itself(driver, look, home, java):
-    try:
-        one = driver("look", layout=(2, 2), home=home, java=java_of(java))
-    except EnvironmentFailure as failure:
-        pytest.skip(failure.message)
+    one = driver("look", layout=(2, 2), home=home, java=java_of(java))
     said = one.reach("cluster")
     assert re.match(r"spark://127\.0\.0\.1:\d+$", said["master"])
     executors = one.reach("application")["executors"]
@@ -271,6 +271,7 @@ def test_a_real_cluster_keeps_to_itself(driver, look, home, java):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_studys_layout_comes_up_and_goes_down(driver, look):
     one = driver("idle", layout=(5, 4))
     assert 0 < one.reach("cluster")["seconds"] < 120

@@ -221,8 +221,17 @@ def kill_group(pid):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kill", [kill_driver, kill_group])
-@pytest.mark.parametrize("moment", ["guarded", "cluster", "tasks"])
+@pytest.mark.parametrize(
+    ("moment", "kill"),
+    [
+        ("guarded", kill_driver),
+        ("cluster", kill_group),
+        ("tasks", kill_driver),
+        pytest.param("guarded", kill_group, marks=pytest.mark.exhaustive),
+        pytest.param("cluster", kill_driver, marks=pytest.mark.exhaustive),
+        pytest.param("tasks", kill_group, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_no_process_port_or_file_outlives_a_killed_driver(driver, look, moment, kill):
     one = driver("endless")
     guarding = one.reach("guarded")["guardian"]
