@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,10 @@ sys.path.append(str(Path(__file__).parents[1] / "verification"))
 from invented import Contestant
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README", "docs/ten-minutes", "docs/own-model", "docs/for-a-paper", "docs/for-a-class", "docs/faq")
+PAGES = (
+    *("README", "docs/ten-minutes", "docs/own-model", "docs/faq"),
+    *(pytest.param(page, marks=pytest.mark.slow) for page in ("docs/for-a-paper", "docs/for-a-class")),
+)
 # Exit codes of commands that may also say "undecided", what this machine lacks, or that too little is known.
 CODES: Mapping[str, set[int]] = {
     "compare": {0, 9},
@@ -69,30 +72,33 @@ def launch(request: Launch) -> Generator[Record | TurnAwaited, None, None]:
             yield record
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder; environments and known data sets are there at once, and runs are invented."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("BAKEOFF_STORE", raising=False)
-    for entry in (session.run, verification.verify):
-        monkeypatch.setitem(entry.__kwdefaults__, "launcher", launch)
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with results of `quick`; environments and known data sets are there, and runs are invented."""
+    home = tmp_path_factory.mktemp("house")
 
     def environment(name: str, **_: object) -> Environment:
-        return Environment(name, Path(sys.executable), {}, f"digest of {name}", "managed", tmp_path)
+        return Environment(name, Path(sys.executable), {}, f"digest of {name}", "managed", home)
 
     def known(name: str, **options: object) -> datasets.Prepared:
         if name in datasets.catalogue():
-            return datasets.Prepared(tmp_path, name, 10, (28, 28, 1), 60_000, 10_000, "0" * 64, "0" * 64)
+            return datasets.Prepared(home, name, 10, (28, 28, 1), 60_000, 10_000, "0" * 64, "0" * 64)
         return prepared(name, **options)  # type: ignore[arg-type]
 
-    # The scripts in a report are the same each time, and take a second or two to bundle.
-    monkeypatch.setattr(vl_convert, "javascript_bundle", lambda *_, **__: "")
     prepared = datasets.ensure
-    monkeypatch.setattr(environments, "ensure", environment)
-    monkeypatch.setattr(datasets, "ensure", known)
-    monkeypatch.setattr(datasets, "fetch", known)
-    return tmp_path
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setenv("BAKEOFF_CACHE", str(home / "cache"))
+        patch.delenv("BAKEOFF_STORE", raising=False)
+        for entry in (session.run, verification.verify):
+            patch.setitem(entry.__kwdefaults__, "launcher", launch)
+        # The scripts in a report are the same each time, and take a second or two to bundle.
+        patch.setattr(vl_convert, "javascript_bundle", lambda *_, **__: "")
+        patch.setattr(environments, "ensure", environment)
+        patch.setattr(datasets, "ensure", known)
+        patch.setattr(datasets, "fetch", known)
+        assert main(["run", "quick", "--no-report"]) == 0
+        yield home
 
 
 def write_files(page: str) -> None:
@@ -108,26 +114,26 @@ def write_files(page: str) -> None:
     np.savez("my_images.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
 
 
+@pytest.mark.usefixtures("house")
 @pytest.mark.parametrize("page", PAGES)
-def test_each_command_runs(page: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_command_runs(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     write_files(page)
-    if page == "docs/faq":
-        assert main(["run", "quick", "--no-report"]) == 0
     found = commands(page)
     assert len(found) >= 3
     for program, arguments in found:
-        if program == "bakeoff":
-            words = shlex.split(arguments)
+        words = shlex.split(arguments)
+        if program == "make":
+            subprocess.run(["make", "-n", *words], cwd=ROOT, check=True, capture_output=True)
+        elif program == "bakeoff" and (words != ["doctor"] or page == "README"):
             # README's runs end with a report; drawing it each time would take most of the test's time.
             code = main([*words, "--no-report"] if words[0] == "run" and page != "README" else words)
             said = capsys.readouterr()
             assert code in CODES.get(words[0], {0}), f"bakeoff {arguments}: {code}\n{said.err[-2000:]}"
-        elif program == "make":
-            subprocess.run(["make", "-n", *shlex.split(arguments)], cwd=ROOT, check=True, capture_output=True)
     # Installing is tested in tests/packaging/test_wheel.py.
 
 
-def test_the_python_in_the_readme_runs(folder: Path) -> None:
+@pytest.mark.usefixtures("house")
+def test_the_python_in_the_readme_runs() -> None:
     (code,) = blocks("README", "python")
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)
@@ -135,9 +141,9 @@ def test_the_python_in_the_readme_runs(folder: Path) -> None:
     assert "mnist: times" in names["charts"]  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("house")
 @pytest.mark.parametrize("page", ["docs/compare", "docs/report"])
-def test_the_python_of_a_page_runs(page: str, folder: Path) -> None:
-    assert main(["run", "quick", "--no-report"]) == 0
+def test_the_python_of_a_page_runs(page: str) -> None:
     for code in blocks(page, "python"):
         exec(compile(code, page, "exec"), {})
 
