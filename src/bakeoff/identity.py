@@ -95,8 +95,8 @@ def known(study: Study) -> Study:
     contents = {}
 
     @functools.cache
-    def find(name: str) -> Environment | None:
-        return environments.find(name, request=study.environments.get(name))
+    def find(name: str, backend: str) -> Environment | None:
+        return environments.find(name, request=study.environments.get(name), backend=backend)
 
     @functools.cache
     def data_of(*key: Any) -> Prepared | None:
@@ -105,7 +105,7 @@ def known(study: Study) -> Study:
     for trial_id, one in _settings_of(study).items():
         try:
             data = data_of(one.dataset, one.image_size, one.data_scale)
-            environment = None if one.model in MODELS else find(one.environment)
+            environment = None if one.model in MODELS else find(one.environment, one.backend)
         except (DatasetError, EnvironmentFailure):
             continue
         if data is None:

@@ -8,6 +8,7 @@ docs/backends.md says what such a folder holds.
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
 import os
 from collections.abc import Iterator, Mapping
@@ -102,6 +103,20 @@ def environments_of(backend: str, *, has_spark: bool) -> tuple[str, ...]:
     known = backends().get(backend)
     every = known.record.environments if known else ()
     return tuple(one.name for one in every if one.has_spark == has_spark)
+
+
+def code_of(backend: str) -> dict[str, str]:
+    """What a backend of the user's is, by the digest of its files: part of what its runs ran in.
+
+    Empty for Bakeoff's own, whose changes raise the measurement version.
+    """
+    folder = backends()[backend].folder
+    if folder.parent == Path(package.__path__[0]):
+        return {}
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return {"backend": digest.hexdigest()}
 
 
 def backend_rank(backend: str) -> int:

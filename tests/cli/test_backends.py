@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,19 @@ def test_one_new_folder_is_a_new_backend(program: Any) -> None:
     page = (program.folder / "report.html").read_text()
     assert "#be185d" in page and "#f9a8d4" in page and "triangle-left" in page
     assert "numpy" in page
+
+
+def test_an_edited_backend_is_another_one(program: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    program = with_toy(program, str(folder))
+    program.write("alone.toml", STUDY.replace("repeats = 3", "repeats = 1").replace(', "fake"', ""))
+    for number, how in enumerate(["", "# the same again, but for this line\n"], 1):
+        with (folder / "toy" / "backend.py").open("a") as file:
+            file.write(how)
+        for _ in range(2):
+            program("run", "alone.toml", "--quiet", "--no-report")
+            assert program.runs()["environment_digest"].n_unique() == len(program.runs()) == number
 
 
 def test_without_the_setting_nobody_knows_it(program: Any) -> None:

@@ -19,7 +19,7 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -90,6 +90,12 @@ def ensure(
     Raises:
         EnvironmentFailure: it is unknown, does not serve that backend, or can't be made; says why.
     """
+    return _with_code(_ensure(name, request, backend, listener), backend)
+
+
+def _ensure(
+    name: str, request: EnvironmentRequest | None, backend: str | None, listener: Listener
+) -> Environment:
     if request is not None and request.python is not None:
         return _external(request.name, request.python, backend)
     spec = _spec(name, request, backend)
@@ -104,19 +110,21 @@ def ensure(
     return _managed(spec, home)
 
 
-def find(name: str, *, request: EnvironmentRequest | None = None) -> Environment | None:
-    """The environment if it is ready, else None; makes nothing.
+def find(
+    name: str, *, request: EnvironmentRequest | None = None, backend: str | None = None
+) -> Environment | None:
+    """The environment if it is ready, else None; makes nothing. backend: what is to run in it.
 
     Raises:
         EnvironmentFailure: the name is unknown, or an external interpreter won't do.
     """
     if request is not None and request.python is not None:
-        return _external(request.name, request.python, None)
+        return _with_code(_external(request.name, request.python, None), backend)
     spec = _spec(name, request, None)
     if spec.lock is None:
-        return _own(spec)
+        return _with_code(_own(spec), backend)
     home = creation.folder(creation.root(), spec)
-    return _managed(spec, home) if creation.is_ready(home) else None
+    return _with_code(_managed(spec, home), backend) if creation.is_ready(home) else None
 
 
 def check(name: str, *, request: EnvironmentRequest | None = None, backend: str | None = None) -> None:
@@ -266,6 +274,12 @@ def _check_modules(name: str, request: EnvironmentRequest, backend: str, site_pa
             f"{', '.join(modules)}",
             "Add it to the lock, or run another backend there.",
         )
+
+
+def _with_code(environment: Environment, backend: str | None) -> Environment:
+    """The environment as a backend of the user's runs in it: its digest covers the backend's own files."""
+    code = registry.code_of(backend) if backend else {}
+    return replace(environment, digest=digest_with(environment.digest, code)) if code else environment
 
 
 def _managed(spec: EnvironmentSpec, home: Path) -> Environment:
