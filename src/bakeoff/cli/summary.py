@@ -47,7 +47,7 @@ def print_screen(store: Path, study: str | None, arguments: argparse.Namespace) 
 
 def _onwards(study: str, where: str, written: Path, width: int) -> Iterator[Text]:
     """What tells more."""
-    show = f"bakeoff show {study}{where} --runs (--certificates, --warnings)"
+    show = f"bakeoff show {study}{where} --runs"
     commands = {"Pair by pair": f"bakeoff compare {study}{where}", "One by one": show}
     for what, command in commands.items():
         yield from wrapped([Words(f"{what}: {command}")], width)
