@@ -147,6 +147,7 @@ def test_a_store_without_a_cluster_has_their_columns_and_no_rows(full: Path) -> 
         assert reader.tasks().schema["gc_s"] == pl.Float64
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_tasks_are_read_in_seconds(writer: Writer) -> None:
     run_id = writer.begin_run(specs()[0], study_digest="d1", condition=HERE, environment={})
     before, after = to_line(task(123456)).split("123456")
