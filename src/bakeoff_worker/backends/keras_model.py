@@ -241,7 +241,7 @@ class KerasBackend(BackendBase):
             )
         takes = (None,) + tuple(input_shape)
         try:
-            if not model.built:
+            if not model.built and isinstance(model, self.keras.models.Sequential):
                 model.build(takes)
             given = _declared(model, "input_shape")
             if given is not None and not _admits(given, takes):
