@@ -85,12 +85,13 @@ def drawn() -> set[Path]:
     found: set[Path] = set()
     above: list[tuple[int, Path]] = []
     for line in layout.splitlines():
-        indent, name = len(line) - len(line.lstrip()), line.split()[0]
+        indent, names = len(line) - len(line.lstrip()), line.strip().split("  ")[0].split(", ")
         above = [(depth, path) for depth, path in above if depth < indent]
-        path = (above[-1][1] if above else ROOT) / name
+        for name in names:
+            path = (above[-1][1] if above else ROOT) / name
+            if "*" not in name and "<" not in name:
+                found |= {path, *path.parents}
         above.append((indent, path))
-        if "*" not in name and "<" not in name:
-            found |= {path, *path.parents}
         found |= {path.parent / other for other in re.findall(r"; (\w+\.py):", line)}
     return found
 

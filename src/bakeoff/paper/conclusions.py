@@ -11,7 +11,7 @@ from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, RATIO, Metric
 from bakeoff.paper import published
 from bakeoff.races.marks import marks_of
 from bakeoff.report.item import Table, words
-from bakeoff.report.items.cluster.runs import Between, Cluster, Entrant
+from bakeoff.report.items.cluster.runs import Between, Cluster, ClusterContestant
 
 REPRODUCED = "reproduced here"
 CONTRADICTED = "contradicted here"
@@ -222,7 +222,7 @@ def _layout_case(one: Between) -> Case:
     return Case(said, verdicts.get(wide.total.kind, UNDECIDED))
 
 
-def _ratio_case(cluster: Cluster, theano: Entrant, flow: Entrant) -> Case:
+def _ratio_case(cluster: Cluster, theano: ClusterContestant, flow: ClusterContestant) -> Case:
     ratio = stats.time_ratio(*cluster.paired(theano, flow, "total_s"))
     interval = None if ratio.low is None or ratio.high is None else (ratio.low, ratio.high)
     ends = _ends(RATIO, ratio.low, ratio.high)
@@ -231,7 +231,11 @@ def _ratio_case(cluster: Cluster, theano: Entrant, flow: Entrant) -> Case:
 
 
 def _difference_case(
-    cluster: Cluster, pair: tuple[Entrant, Entrant], column: str, metric: Metric, margin: float
+    cluster: Cluster,
+    pair: tuple[ClusterContestant, ClusterContestant],
+    column: str,
+    metric: Metric,
+    margin: float,
 ) -> Case:
     first, second = cluster.paired(*pair, column)
     found = stats.summarize(first - second)
@@ -241,18 +245,20 @@ def _difference_case(
     return Case(said, judge(interval, found.num, (-margin, margin)))
 
 
-def _level_case(cluster: Cluster, one: Entrant, column: str, metric: Metric, printed: float) -> Case:
+def _level_case(
+    cluster: Cluster, one: ClusterContestant, column: str, metric: Metric, printed: float
+) -> Case:
     found = stats.summarize(cluster.values(one, column), bounds=stats.POSITIVE)
     return _case(one, found, metric, (printed / FACTOR, printed * FACTOR))
 
 
-def _share_case(cluster: Cluster, one: Entrant) -> Case:
+def _share_case(cluster: Cluster, one: ClusterContestant) -> Case:
     runs = cluster.of(one)
     shares = (runs["stage_medians_s"] / runs["total_s"]).drop_nulls().to_list()
     return _case(one, stats.summarize(shares, bounds=stats.SHARE), METRICS["share"], (0.5, float("inf")))
 
 
-def _case(one: Entrant, found: stats.Summary, metric: Metric, same: Interval) -> Case:
+def _case(one: ClusterContestant, found: stats.Summary, metric: Metric, same: Interval) -> Case:
     interval = None if found.low is None or found.high is None else (found.low, found.high)
     said = f"{_name(one)} {metric.text(found.mean)} {metric.unit} ({_ends(metric, found.low, found.high)})"
     return Case(said, judge(interval, found.num, same))
@@ -261,7 +267,7 @@ def _case(one: Entrant, found: stats.Summary, metric: Metric, same: Interval) ->
 # ---- who takes part -----------------------------------------------------------------------------
 
 
-def _pairs(cluster: Cluster) -> list[tuple[Entrant, Entrant]]:
+def _pairs(cluster: Cluster) -> list[tuple[ClusterContestant, ClusterContestant]]:
     """Theano and TensorFlow on the cluster under equal settings: TensorFlow 1 where it is there."""
     by_id = {one.contestant.trial_id: one for one in cluster.distributed}
     found = []
@@ -276,16 +282,16 @@ def _pairs(cluster: Cluster) -> list[tuple[Entrant, Entrant]]:
     return [pair for pair in found if _in_its_mode(pair)] or found
 
 
-def _contestants(pairs: Iterable[tuple[Entrant, Entrant]]) -> list[Entrant]:
+def _contestants(pairs: Iterable[tuple[ClusterContestant, ClusterContestant]]) -> list[ClusterContestant]:
     every = [one for pair in pairs for one in pair]
     return list({one.contestant.trial_id: one for one in every}.values())
 
 
-def _in_its_mode(entrants: Sequence[Entrant]) -> bool:
+def _in_its_mode(contestants: Sequence[ClusterContestant]) -> bool:
     """Whether all ran as the paper may have: its release's default mode, nothing corrected."""
     return all(
         one.settings.get("distribution_options.mode") == "asynchronous" and one.variant == "as released"
-        for one in entrants
+        for one in contestants
     )
 
 
@@ -330,7 +336,7 @@ def _dataset(cluster: Cluster) -> str:
 # ---- words --------------------------------------------------------------------------------------
 
 
-def _name(one: Entrant) -> str:
+def _name(one: ClusterContestant) -> str:
     return f"{one.plain_at} (skipped samples)" if one.contestant.is_short else one.plain_at
 
 

@@ -68,16 +68,16 @@ def beside(cluster: Cluster) -> Table:
         python_in_run=pl.when(pl.col("run_s") > 0).then(pl.col("python_s") / pl.col("run_s")),
     )
     rows: list[tuple[str, ...]] = []
-    entrants = kit.by_layout(cluster)
+    contestants = kit.by_layout(cluster)
     parts = ("mean", "low", "high", "minimum", "maximum")
     for column, heading, metric_name in _BESIDE:
         metric = kit.COUNT if metric_name == "count" else METRICS[metric_name]
-        of_trial = (runs.filter(trial_id=one.contestant.trial_id)[column] for one in entrants)
+        of_trial = (runs.filter(trial_id=one.contestant.trial_id)[column] for one in contestants)
         summaries = [kit.summary(values.drop_nulls().to_list(), metric) for values in of_trial]
         if not any(one.maximum for one in summaries):  # nothing known, or nothing but zeros
             continue
         texts = iter(metric.texts([getattr(one, part) for one in summaries for part in parts]))
-        for one, summary in zip(entrants, summaries, strict=True):
+        for one, summary in zip(contestants, summaries, strict=True):
             mean, low, high, least, most = (next(texts) for _ in parts)
             rows.append((heading, one.at, str(summary.num), mean, interval_text(low, high), least, most))
     return Table(
@@ -102,7 +102,7 @@ def sample_table(cluster: Cluster) -> Table:
             samples_asked="num_asked", samples_trained="num_trained", samples_skipped="num_skipped"
         )
         short = set(short_of_samples(renamed)["run_id"])
-        layout = {one.contestant.trial_id: one.plain_at for one in cluster.entrants}
+        layout = {one.contestant.trial_id: one.plain_at for one in cluster.contestants}
         grouped = renamed.group_by(["trial_id", *counts], maintain_order=True).agg("run_id", "repeat")
         for row in grouped.sort("trial_id", maintain_order=True).iter_rows(named=True):
             missing = row["run_id"][0] in short

@@ -14,7 +14,7 @@ from bakeoff.races.sentences import answer
 from bakeoff.report import vega
 from bakeoff.report.item import Item, Table, numbers, words
 from bakeoff.report.items.cluster import kit, sentences
-from bakeoff.report.items.cluster.runs import Cluster, Entrant, without
+from bakeoff.report.items.cluster.runs import Cluster, ClusterContestant, without
 from bakeoff.report.items.words import interval_text, slug
 
 SCALE = "data_scale"
@@ -93,7 +93,7 @@ def machine_table(cluster: Cluster) -> Table:
             NO_VALUE if ratio is None or not number else METRICS["share"].text(ratio / number)
             for number in cores
         ]
-        busy = [METRICS["train_s"].text(busy_cores(cluster, entrant)) for entrant in (one.first, one.second)]
+        busy = [METRICS["train_s"].text(busy_cores(cluster, member)) for member in (one.first, one.second)]
         rows.append(
             (
                 one.second.at,
@@ -124,18 +124,18 @@ def machine_table(cluster: Cluster) -> Table:
     )
 
 
-def busy_cores(cluster: Cluster, entrant: Entrant) -> float | None:
+def busy_cores(cluster: Cluster, member: ClusterContestant) -> float | None:
     """Cores that training kept busy, on average: its CPU seconds over its wall seconds."""
-    runs = cluster.of(entrant)
+    runs = cluster.of(member)
     cpu = pl.col("user_s") + pl.col("system_s")
-    if entrant.is_distributed:
+    if member.is_distributed:
         cpu = pl.coalesce("training_cpu_s", cpu)
     return stats.summarize(runs.select(cpu / pl.col("train_s")).to_series().drop_nulls().to_list()).mean
 
 
 def growth_table(cluster: Cluster, table: pl.DataFrame) -> Table:
     """How training time grows with the training set; table: as `scaling` has it."""
-    of_trial = {one.contestant.trial_id: one.contestant for one in cluster.entrants}
+    of_trial = {one.contestant.trial_id: one.contestant for one in cluster.contestants}
     rows = []
     for (line,), group in table.group_by(["line"], maintain_order=True):
         base = group.filter(pl.col("data_scale") == group["data_scale"].min())
@@ -176,7 +176,7 @@ def scaling(cluster: Cluster) -> pl.DataFrame:
     `distribution`, `data_scale`, `train_s`, `low`, `high`. Empty where no contestant has two sizes.
     """
     rows = []
-    for one in cluster.entrants:
+    for one in cluster.contestants:
         summary = stats.summarize(cluster.values(one, "train_s"), bounds=stats.POSITIVE)
         scale = int(one.settings.get(SCALE) or 1)
         if summary.mean is None:

@@ -13,7 +13,7 @@ from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, NO_VALUE, RATIO, Metric
 from bakeoff.races.marks import Label
 from bakeoff.registry import backend_rank
 from bakeoff.report import vega
-from bakeoff.report.items.cluster.runs import Between, Cluster, Entrant
+from bakeoff.report.items.cluster.runs import Between, Cluster, ClusterContestant
 from bakeoff.report.items.words import interval_text
 
 # Seconds from which minutes read better.
@@ -30,7 +30,7 @@ PAGE = ("#ffffff", "#14171c")
 # ---- cells --------------------------------------------------------------------------------------
 
 
-def by_layout(cluster: Cluster) -> list[Entrant]:
+def by_layout(cluster: Cluster) -> list[ClusterContestant]:
     """Those with good runs, contestants of one layout together, in the order in which layouts appear."""
     layouts = list(dict.fromkeys(one.layout for one in cluster.distributed))
     return sorted(cluster.distributed, key=lambda one: layouts.index(one.layout))
@@ -79,11 +79,11 @@ def error_cells(one: Between) -> tuple[str, str]:
 
 def labels(cluster: Cluster) -> tuple[Label, ...]:
     """Every name that a chart of these runs may have, with its marks."""
-    every = [(one, name) for one in cluster.entrants for name in (one.base, one.plain_at, _placed(one))]
+    every = [(one, name) for one in cluster.contestants for name in (one.base, one.plain_at, _placed(one))]
     return tuple(one.contestant.label(name) for one, name in every)
 
 
-def _placed(one: Entrant) -> str:
+def _placed(one: ClusterContestant) -> str:
     words = one.layout or "one machine"
     return one.base if words in one.base else f"{one.base} · {words}"
 

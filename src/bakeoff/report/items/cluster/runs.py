@@ -37,7 +37,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Entrant:
+class ClusterContestant:
     """One trial of a section, on a cluster or on one machine.
 
     settings: all of them, flat, as `as_computed` has them. base: the name without layout and mark. elephas,
@@ -108,14 +108,14 @@ class Entrant:
 
 @dataclass(frozen=True)
 class Between:
-    """Two entrants that differ in one thing, paired by block: the first against the second.
+    """Two contestants that differ in one thing, paired by block: the first against the second.
 
     verdict: on training time, and on final errors. total: on seconds from the application's launch to its
     stop alone; on one machine, of the whole process.
     """
 
-    first: Entrant
-    second: Entrant
+    first: ClusterContestant
+    second: ClusterContestant
     verdict: stats.Verdict
     total: stats.Verdict
 
@@ -136,13 +136,13 @@ class Cluster:
 
     runs: all good runs of the section with `contestant`, `layout` and `total_s`; those on a cluster with the
     columns of `measures.measures`. tasks, executors: of the good runs on a cluster. samples: of all runs.
-    layouts: entrants that differ in their layout alone, the faster first. warmth: cold executors against warm
-    ones. machine: each entrant on a cluster against the same on one machine. rounds: by trial_id, whether one
-    synchronous round gave the weights that its stated arithmetic says; of those that were verified.
+    layouts: contestants that differ in their layout alone, the faster first. warmth: cold executors against
+    warm ones. machine: each contestant on a cluster against the same on one machine. rounds: by trial_id,
+    whether one synchronous round gave the weights that its stated arithmetic says; of those verified.
     """
 
     section: Section
-    entrants: tuple[Entrant, ...]
+    contestants: tuple[ClusterContestant, ...]
     runs: pl.DataFrame
     tasks: pl.DataFrame
     executors: pl.DataFrame
@@ -153,26 +153,26 @@ class Cluster:
     rounds: Mapping[str, Certified] = field(default_factory=dict)
 
     @property
-    def distributed(self) -> tuple[Entrant, ...]:
-        """Entrants on a cluster that have good runs."""
+    def distributed(self) -> tuple[ClusterContestant, ...]:
+        """Contestants on a cluster that have good runs."""
         ran = set(self.runs["trial_id"])
-        return tuple(one for one in self.entrants if one.is_distributed and one.contestant.trial_id in ran)
+        return tuple(one for one in self.contestants if one.is_distributed and one.contestant.trial_id in ran)
 
-    def of(self, entrant: Entrant) -> pl.DataFrame:
-        """The entrant's good runs."""
-        return self.runs.filter(trial_id=entrant.contestant.trial_id)
+    def of(self, member: ClusterContestant) -> pl.DataFrame:
+        """The member's good runs."""
+        return self.runs.filter(trial_id=member.contestant.trial_id)
 
-    def values(self, entrant: Entrant, column: str) -> list[float]:
+    def values(self, member: ClusterContestant, column: str) -> list[float]:
         """What its good runs have of a column, those that have it."""
-        return [float(value) for value in self.of(entrant)[column] if value is not None]
+        return [float(value) for value in self.of(member)[column] if value is not None]
 
-    def paired(self, first: Entrant, second: Entrant, column: str) -> tuple[Array, Array]:
+    def paired(self, first: ClusterContestant, second: ClusterContestant, column: str) -> tuple[Array, Array]:
         """Values of a column of the blocks in which both ended well."""
         return paired(self.of(first), self.of(second), column)
 
-    def shares(self, entrant: Entrant) -> list[dict[str, float]]:
+    def shares(self, member: ClusterContestant) -> list[dict[str, float]]:
         """By run: the share of each part of its time; of runs whose time is known."""
-        runs = self.of(entrant).select(measures.PART_COLUMNS.values()).drop_nulls()
+        runs = self.of(member).select(measures.PART_COLUMNS.values()).drop_nulls()
         found = []
         for row in runs.iter_rows():
             total = sum(row)
@@ -182,22 +182,22 @@ class Cluster:
                 )
         return found
 
-    def tasks_of(self, entrant: Entrant) -> pl.DataFrame:
+    def tasks_of(self, member: ClusterContestant) -> pl.DataFrame:
         """Training tasks of its good runs that ended well."""
         if not len(self.tasks):
             return self.tasks
         return self.tasks.filter(
-            pl.col("trial_id") == entrant.contestant.trial_id,
+            pl.col("trial_id") == member.contestant.trial_id,
             pl.col("purpose") == "training",
             pl.col("task_status") == "ok",
         )
 
-    def share_of_lock(self, entrant: Entrant) -> float | None:
+    def share_of_lock(self, member: ClusterContestant) -> float | None:
         """Of the time in which its tasks built models, the share in which they waited for Theano's lock.
 
         None for other backends, and for runs that were taken before it was measured.
         """
-        tasks = self.tasks_of(entrant)
+        tasks = self.tasks_of(member)
         if not len(tasks) or tasks["lock_s"].null_count():
             return None
         built_s = float(tasks["build_s"].sum())
@@ -211,8 +211,8 @@ def cluster(section: Section, contents: Contents) -> Cluster:
     observed = observed_of(frames.facts, good)
     spread = distributed(section.runs)
     spark = {run_id: found.get("spark") or {} for run_id, found in observed.items()}
-    entrants = tuple(_entrants(section, observed))
-    layouts = {one.contestant.trial_id: one.layout for one in entrants}
+    contestants = tuple(_contestants(section, observed))
+    layouts = {one.contestant.trial_id: one.layout for one in contestants}
     measured = measures.measures(spread, frames, spark)
     runs = section.runs.with_columns(
         layout=pl.col("trial_id").replace_strict(layouts, return_dtype=pl.String)
@@ -222,9 +222,9 @@ def cluster(section: Section, contents: Contents) -> Cluster:
     evaluated = evaluations(frames.facts, runs)
     rules = rules_of(frames.document)
 
-    lent = {column: _lent(entrants, runs, column) for column in ("train_s", "total_s")}
+    lent = {column: _lent(contestants, runs, column) for column in ("train_s", "total_s")}
 
-    def between(first: Entrant, second: Entrant) -> Between:
+    def between(first: ClusterContestant, second: ClusterContestant) -> Between:
         ids = first.contestant.trial_id, second.contestant.trial_id
         a, b = (runs.filter(trial_id=trial_id) for trial_id in ids)
         of_train, of_total = (lent[column].get(frozenset(ids)) for column in ("train_s", "total_s"))
@@ -233,10 +233,10 @@ def cluster(section: Section, contents: Contents) -> Cluster:
         return Between(first, second, verdict=found, total=total)
 
     # Who learnt nothing is faster or slower than nobody.
-    learnt = [one for one in entrants if one.is_distributed and not one.contestant.learning.is_nothing]
+    learnt = [one for one in contestants if one.is_distributed and not one.contestant.learning.is_nothing]
     return Cluster(
         section=section,
-        entrants=entrants,
+        contestants=contestants,
         runs=runs,
         tasks=_of(frames.tasks, spread, layouts),
         executors=_of(frames.executors, spread, layouts),
@@ -248,7 +248,7 @@ def cluster(section: Section, contents: Contents) -> Cluster:
         ),
         machine=tuple(
             between(single, spread_out)
-            for single in entrants
+            for single in contestants
             if not single.is_distributed and not single.contestant.learning.is_nothing
             for spread_out in learnt
             if _problem(single) == _problem(spread_out)
@@ -263,7 +263,7 @@ def without(name: str, *parts: str) -> str:
     return _SEPARATOR.join(kept) or name
 
 
-def _entrants(section: Section, observed: Mapping[str, Mapping[str, Any]]) -> Iterable[Entrant]:
+def _contestants(section: Section, observed: Mapping[str, Mapping[str, Any]]) -> Iterable[ClusterContestant]:
     rows = {row["trial_id"]: row for row in section.attempts.iter_rows(named=True)}
     said: dict[str, Mapping[str, Any]] = {}
     for run_id, trial_id in section.runs.select("run_id", "trial_id").iter_rows():
@@ -273,7 +273,7 @@ def _entrants(section: Section, observed: Mapping[str, Mapping[str, Any]]) -> It
         about = said.get(contestant.trial_id, {})
         settings = as_computed(rows[contestant.trial_id], about)
         settings |= {key: rows[contestant.trial_id][key] for key in ("backend", "environment")}
-        yield Entrant(
+        yield ClusterContestant(
             contestant=contestant,
             settings=settings,
             base=without(contestant.plain_name, str(settings.get(LAYOUT)), "one machine"),
@@ -282,29 +282,31 @@ def _entrants(section: Section, observed: Mapping[str, Mapping[str, Any]]) -> It
         )
 
 
-def _differing(entrants: Sequence[Entrant], keys: set[str]) -> Iterator[tuple[Entrant, Entrant]]:
+def _differing(
+    contestants: Sequence[ClusterContestant], keys: set[str]
+) -> Iterator[tuple[ClusterContestant, ClusterContestant]]:
     """Pairs that differ in these settings and in no other."""
-    for first, second in itertools.combinations(entrants, 2):
+    for first, second in itertools.combinations(contestants, 2):
         if _but(first, keys) == _but(second, keys) and _but(first, set()) != _but(second, set()):
             yield first, second
 
 
-def _but(entrant: Entrant, keys: set[str] | frozenset[str]) -> str:
-    rest = {key: value for key, value in entrant.settings.items() if key not in keys}
+def _but(member: ClusterContestant, keys: set[str] | frozenset[str]) -> str:
+    rest = {key: value for key, value in member.settings.items() if key not in keys}
     return json.dumps(rest, sort_keys=True, default=str)
 
 
-def _problem(entrant: Entrant) -> str:
+def _problem(member: ClusterContestant) -> str:
     """What it was to solve: all settings but those that one machine and a cluster need not share."""
-    options = {key for key in entrant.settings if key.startswith("distribution_options")}
-    return _but(entrant, _OF_THE_MACHINE | options)
+    options = {key for key in member.settings if key.startswith("distribution_options")}
+    return _but(member, _OF_THE_MACHINE | options)
 
 
 def _lent(
-    entrants: Sequence[Entrant], runs: pl.DataFrame, column: str
+    contestants: Sequence[ClusterContestant], runs: pl.DataFrame, column: str
 ) -> Mapping[frozenset[str], stats.Lent]:
     """By pair of trial_ids, what the section's other contestants show of the noise of these seconds."""
-    of = [one.contestant.trial_id for one in entrants]
+    of = [one.contestant.trial_id for one in contestants]
     (found,) = stats.lend(
         [{one: dict(zip(*by_block(runs.filter(trial_id=one), column), strict=True)) for one in of}]
     )

@@ -31,7 +31,7 @@ def items(cluster: Cluster) -> Iterator[Item]:
     runs = cluster.runs.with_columns(layout=pl.when(pl.col("layout") != "").then("layout"))
     with_single = {pair.first.contestant.trial_id for pair in cluster.machine}
     shown = runs.filter(pl.col("layout").is_not_null() | pl.col("trial_id").is_in(list(with_single)))
-    names = {one.contestant.trial_id: one.base for one in cluster.entrants}
+    names = {one.contestant.trial_id: one.base for one in cluster.contestants}
     named = shown.with_columns(contestant=pl.col("trial_id").replace_strict(names, return_dtype=pl.String))
     at = ", ".join(one.at for one in cluster.distributed)
     yield Item(
@@ -49,11 +49,11 @@ def items(cluster: Cluster) -> Iterator[Item]:
 
 def distributed_runs(cluster: Cluster) -> Table:
     """Means over simulations, with standard deviation and interval, by layout."""
-    entrants = kit.by_layout(cluster)
+    contestants = kit.by_layout(cluster)
     cells: list[list[tuple[str, str]]] = []
     headings = [*words("Layout", "Contestant"), *numbers("Simulations")]
     for column, metric in _COLUMNS:
-        summaries = [kit.summary(cluster.values(one, column), metric) for one in entrants]
+        summaries = [kit.summary(cluster.values(one, column), metric) for one in contestants]
         metric = kit.in_minutes(metric, [one.mean for one in summaries])
         cells.append(kit.mean_and_interval(metric, summaries, with_sd=True))
         headings += [Column(metric.heading), Column("95 % interval")]
@@ -64,7 +64,7 @@ def distributed_runs(cluster: Cluster) -> Table:
             str(len(cluster.of(one))),
             *(text for column in cells for text in column[index]),
         )
-        for index, one in enumerate(entrants)
+        for index, one in enumerate(contestants)
     )
     return Table(
         f"cluster-{slug(cluster.section.title)}",
