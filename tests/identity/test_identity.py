@@ -23,6 +23,8 @@ from bakeoff.prepare import prepare
 from bakeoff.store.reader import Reader
 from bakeoff.study import load
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -33,7 +35,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 # Every fifth kind: `make bench-identity` runs all of them, in ten minutes.
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*CHANGES, *NO_CHANGES][::5], ids=lambda kind: f"{kind.name}, {kind.data}")
 def test_every_change_is_noticed_and_nothing_else(
     kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -187,7 +188,6 @@ def build(input_shape, num_classes):
 EVERY_BACKEND = ("tensorflow", "jax", "torch", "theano", "theano in vintage", "tensorflow1 in vintage")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "contestants",
     [

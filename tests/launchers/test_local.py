@@ -308,6 +308,7 @@ def test_time_in_which_it_is_stopped_does_not_count(
     assert 3000.0 <= stopped.wall_s < 3500.0 and (stopped.user_s, stopped.system_s) == (0.0, 0.0)
 
 
+@pytest.mark.slow
 def test_a_run_that_hangs_in_its_turn_is_ended_at_its_limit(make_launch: MakeLaunch) -> None:
     options = {"fault": "hang", "fault_epoch": 2}
     request = make_launch(order="alternating", time_limit_s=5.0, model_options=options)

@@ -129,6 +129,7 @@ def test_a_verdict_needs_six_blocks(invented: Callable[..., Frames], entry: Any,
     assert "no interval, 4 paired blocks" in races.sentence(found)
 
 
+@pytest.mark.slow
 def test_a_quick_study_is_decided_by_the_noise_of_all_its_races(
     invented: Callable[..., Frames], entry: Any
 ) -> None:

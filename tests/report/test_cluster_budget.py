@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from bakeoff.report.items.cluster.budget import PARTS, driver_alone_s, largest_avoidable, spent
 
+pytestmark = pytest.mark.slow
+
 SECONDS = (
     *("run_s", "deserialize_s", "serialize_s", "getting_result_s", "scheduler_delay_s", "gc_s"),
     *("shuffle_wait_s", "shuffle_write_s", "worker_start_s", "python_s", "import_s", "data_s", "build_s"),

@@ -25,6 +25,8 @@ from bakeoff.report.items.cluster.budget import PARTS, TITLES
 from bakeoff.report.items.cluster.timelines import lanes
 from bakeoff_worker.records import ExecutorRecord, TaskRecord
 
+pytestmark = pytest.mark.slow
+
 # Contrast and colour blindness as for the other figures.
 VISION = runpy.run_path(str(Path(__file__).with_name("test_figures.py")))
 

@@ -181,6 +181,7 @@ def test_what_differs_between_backends_alone_does_not_part_them(
     assert len(section.races[0].comparisons) == 3
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_order_of_rows_changes_no_number(race: Callable[..., Frames], seed: int) -> None:

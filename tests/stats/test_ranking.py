@@ -127,6 +127,7 @@ def test_nobody_to_compare(count: int) -> None:
     assert found.groups == ((0,),) * count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_sequential", [False, True])
 def test_equal_contestants_are_rarely_told_apart(is_sequential: bool) -> None:
     """Any pair of four, in fixed plans of 6 blocks, or at any of the looks 6 to 12: 5 % at most."""

@@ -98,6 +98,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory):
             yield writer, reader
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(given=st.lists(records, max_size=8))
 def test_records_come_back_as_they_were(shared, given: list) -> None:
@@ -213,6 +214,7 @@ def test_an_end_that_the_worker_wrote_counts(path: Path) -> None:
         assert [(found.num_added, found.end) for found in writer.recover()] == [(1, RunEnded("ok"))]
 
 
+@pytest.mark.slow
 def test_kill_9_loses_nothing_that_was_stored(path: Path) -> None:
     chance = random.Random(4)
     safe: set[tuple[str, int]] = set()

@@ -23,6 +23,8 @@ from bakeoff.verification.contestants import groups
 from bakeoff.verification.reference.semantics import Semantics
 from bakeoff_worker.records import RunEnded, RunSpec, TrialSettings
 
+pytestmark = pytest.mark.slow
+
 FLIPPED = Contestant(does=Semantics().with_layer(0, flip=True))
 
 

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 _FAULTS = """
 import resource, sys, threading
 from bakeoff_worker import allocator

@@ -118,7 +118,7 @@ class Lines(Handler):
 class JsonLines(Lines):
     """One JSON object per event of a run on standard output."""
 
-    def __init__(self, *, is_quiet: bool) -> None:
+    def __init__(self, *, is_quiet: bool = False) -> None:
         super().__init__()
         self._is_quiet = is_quiet
 
