@@ -106,7 +106,7 @@ def test_every_fault_is_recorded_and_earlier_epochs_survive(run, fault, status, 
     if fault == "nan":
         assert math.isnan(found.epochs[-1].train_loss)
     if fault in ("raise", "segfault"):
-        assert "fake/__init__.py" in found.ended.last_lines, "where it happened"
+        assert "fake/backend.py" in found.ended.last_lines, "where it happened"
 
 
 def test_a_run_stands_if_it_can_not_tell_which_images_it_got_wrong(run):
