@@ -64,7 +64,7 @@ def test_each_spark_is_told_its_java(tmp_path: Path, monkeypatch: pytest.MonkeyP
     newer, older = finding("Java for Spark 3.5.9"), finding("Java for Spark 3.4.4")
     assert (newer.state, newer.detail) == (
         "ok",
-        f"21 from PATH, {tmp_path / 'jdk'}; for tensorflow_spark, theano_spark",
+        f"21 from PATH, {tmp_path / 'jdk'}; for theano_spark, tensorflow_spark",
     )
     assert older.state == "ok"
     assert "`bakeoff env create java`" in older.detail

@@ -362,13 +362,13 @@ def test_every_column_is_documented(full: Path) -> None:
         section.split("\n", 1)[0].strip("`"): set(re.findall(r"^\| `([^`]+)`", section, re.MULTILINE))
         for section in sections
     }
-    with Reader(full) as reader:
-        for name in (
-            *("runs", "epochs", "phases", "outcomes", "studies", "facts", "warnings", "certificates"),
-            *CLUSTER,
-        ):
-            frame: pl.DataFrame = getattr(reader, name)()
-            of_run = name not in ("studies", "certificates")
-            described = documented[name] | (documented["Every frame"] if of_run else set())
-            columns = {c if not c.startswith("settings.") else "settings.*" for c in frame.columns}
-            assert columns == described, name
+    results = open_results(full)
+    for name in (
+        *("runs", "epochs", "phases", "outcomes", "studies", "facts", "warnings", "certificates"),
+        *CLUSTER,
+    ):
+        frame: pl.DataFrame = getattr(results, name)()
+        of_run = name not in ("studies", "certificates")
+        described = documented[name] | (documented["Every frame"] if of_run else set())
+        columns = {c if not c.startswith("settings.") else "settings.*" for c in frame.columns}
+        assert columns == described, name
