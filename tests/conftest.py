@@ -36,6 +36,7 @@ SLOWEST = (
     "verification/test_rounds.py",
     "worker/test_contract.py",
     "environments/test_catalogue.py",
+    "docs/test_commands.py",
     "worker/spark/test_eventlog.py",
     "worker/spark/test_cluster.py",
     "report/test_browser.py",

@@ -25,11 +25,10 @@ sys.path.append(str(Path(__file__).parents[1] / "verification"))
 
 from invented import Contestant
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
-PAGES = (
-    *("README", "docs/ten-minutes", "docs/own-model", "docs/faq"),
-    *(pytest.param(page, marks=pytest.mark.slow) for page in ("docs/for-a-paper", "docs/for-a-class")),
-)
+PAGES = ("README", "docs/ten-minutes", "docs/own-model", "docs/faq", "docs/for-a-paper", "docs/for-a-class")
 # Exit codes of commands that may also say "undecided", what this machine lacks, or that too little is known.
 CODES: Mapping[str, set[int]] = {
     "compare": {0, 9},

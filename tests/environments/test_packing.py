@@ -17,6 +17,8 @@ from bakeoff.errors import EnvironmentFailure
 from bakeoff.events import messages
 from bakeoff.study import EnvironmentRequest
 
+pytestmark = pytest.mark.slow
+
 # What a node brings itself, as in `packing`; and data of the C library's.
 OF_THE_SYSTEM = re.compile(
     r"(ld-linux.*|lib(c|m|dl|rt|pthread|util|resolv|gcc_s|stdc\+\+))\.so|LC_CTYPE|locale-archive|gconv"
@@ -208,8 +210,6 @@ def test_theano_compiles_where_only_the_archive_is(
 SPARK = """
 import sys
 from pyspark import SparkConf, SparkContext
-
-pytestmark = pytest.mark.slow
 conf = SparkConf().setMaster("local-cluster[2,1,512]").set("spark.executor.memory", "512m")
 for key in ("spark.driver.host", "spark.driver.bindAddress"):
     conf.set(key, "127.0.0.1")

@@ -145,6 +145,7 @@ def test_no_conclusions_without_the_papers_pair(tmp_path: Path) -> None:
     assert "conclusions" not in [part.anchor for part in parts(compose(bound(frames(tmp_path / "s", TWO))))]
 
 
+@pytest.mark.slow
 def test_a_study_of_ones_own_never_meets_the_paper(tmp_path: Path) -> None:
     single = Trial("theano", "", environment="vintage_spark", changes={"epochs": 50, "train_images": None})
     shown = frames(tmp_path / "s", [*paper(), single])

@@ -179,8 +179,8 @@ def test_a_round_that_fails_is_not_compared(tmp_path):
     ("backend", "name", "options", "merge"),
     [
         ("tensorflow", "tensorflow_spark", {}, "mean"),
-        ("theano", "theano_spark", {}, "sum"),
         ("theano", "theano_spark", {"merge": "averaged"}, "mean"),
+        pytest.param("theano", "theano_spark", {}, "sum", marks=pytest.mark.exhaustive),
         pytest.param("tensorflow1", "vintage_spark", {}, "sum", marks=pytest.mark.exhaustive),
     ],
 )

@@ -131,6 +131,8 @@ def test_a_full_disk_on_an_executor(spread, tmp_path):
     assert "No space left on device" in found.ended.reason, found.ended.reason
 
 
+# What the guardian does then: tests/worker/spark/test_guardian.py.
+@pytest.mark.exhaustive
 def test_a_driver_that_dies_leaves_nothing(spread):
     folder: list[Path] = []
 
