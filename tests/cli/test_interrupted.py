@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import sqlite3
 from collections.abc import Callable
@@ -126,7 +127,10 @@ def test_a_store_that_is_deleted_ends_the_study(program: Any, sessions: Sessions
             path.unlink()
     out, err = process.communicate(timeout=120)
     assert process.returncode == 6, err
-    assert "error: " in err and "deleted, moved or replaced" in err and "finished runs: 0, epochs: 1" in err
+    assert "error: " in err and "deleted, moved or replaced" in err
+    assert re.search(r"finished runs: 0, epochs: [01]\.", err), (
+        "the epoch that was written may not be stored yet"
+    )
     assert "[2/2]" not in err, "nothing more is run into the void"
     assert out == "" and sessions(worker) == []
     assert not program.store.exists()
