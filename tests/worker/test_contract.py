@@ -70,4 +70,6 @@ def test_a_run_is_recorded_whole(backend, home, run):
         assert epoch.num_images == 1000
         assert epoch.device_s is None
     if backend != "fake":
-        assert found.epochs[0].train_s < 3 * found.epochs[1].train_s + 1, "nothing left to compile in epoch 1"
+        # By CPU seconds, which another program's work doesn't lengthen much.
+        of_first, of_second = (one.user_s + one.system_s for one in found.epochs[:2])
+        assert of_first < 3 * of_second + 2, "nothing left to compile in epoch 1"
