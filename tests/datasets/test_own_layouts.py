@@ -83,6 +83,10 @@ def test_splits_that_can_not_be_told(tmp_path: Path, around: Surroundings) -> No
     with pytest.raises(DatasetError, match="got no class folders") as caught:
         read(tmp_path / "outer" / "pets" / "train" / "cat", around)
     assert caught.value.hint
+    class_folders(tmp_path / "wrapped" / "pets" / "photos", 2)
+    with pytest.raises(DatasetError, match="got the one class folder pets, expected two at least") as caught:
+        read(tmp_path / "wrapped", around)
+    assert caught.value.hint == f"name the folder in it: {tmp_path / 'wrapped' / 'pets'}"
     class_folders(tmp_path / "tested" / "test", 2)
     with pytest.raises(DatasetError, match="got test and no train folder"):
         read(tmp_path / "tested", around)
@@ -230,6 +234,9 @@ def test_csv_as_kaggle_has_it(tmp_path: Path, around: Surroundings) -> None:
     unlabelled = read(folder, around)
     assert (unlabelled.num_train, unlabelled.num_test) == (3, 3)
     assert any("sign_mnist_test.csv has no labels" in note for note in unlabelled.notes)
+    moved = folder.rename(tmp_path / "elsewhere")
+    assert read(moved, around).digest == unlabelled.digest, "the draw hangs on no path"
+    moved.rename(folder)
     with pytest.raises(DatasetError, match="is the train split alone") as caught:
         read(folder / "sign_mnist_train.csv", around)
     assert str(folder) in caught.value.hint

@@ -158,6 +158,12 @@ def test_a_study_of_ones_own_never_meets_the_paper(tmp_path: Path) -> None:
     assert "Theano takes about six times TensorFlow's total: reproduced here" in of_the_paper
 
 
+def test_another_network_under_the_papers_name_does_not_either(tmp_path: Path) -> None:
+    trials = [dataclasses.replace(one, changes={**one.changes, "model": "lenet5"}) for one in paper()]
+    shown = bound(frames(tmp_path / "s", trials))
+    assert "conclusions" not in [part.anchor for part in parts(compose(shown))]
+
+
 def test_built_in_studies_that_are_bound_are_there() -> None:
     built_in = [name for name in BOUND_TO if not name.startswith("table-1")]
     assert [study.load(name).name for name in built_in] == built_in

@@ -12,7 +12,7 @@ from invented import Contestant
 
 from bakeoff import session, study, verification
 from bakeoff.environments import Environment
-from bakeoff.errors import EnvironmentFailure
+from bakeoff.errors import EnvironmentFailure, MachineError
 from bakeoff.events import messages
 from bakeoff.execute import Provision
 from bakeoff.launchers import fake
@@ -166,6 +166,18 @@ def test_a_mistake_of_ours_stops_nothing(machine):
     found = here.session()
     assert found["verdict"].to_list() == ["not compared"]
     assert found["words"][0] == "the verification itself failed: IndexError: a mistake"
+
+
+def test_what_can_not_be_made_ready_for_it_stops_nothing(machine, monkeypatch):
+    here = machine(jax=Contestant(), torch=Contestant())
+
+    def full(*_, **__):
+        raise MachineError("the disk is full")
+
+    monkeypatch.setattr(beforehand, "prepare", full)
+    found = here.session()
+    assert here.asked == [] and found["verdict"].to_list() == ["not compared"]
+    assert "the verification itself failed: MachineError: the disk is full" in found["words"][0]
 
 
 @pytest.mark.timeout(60)

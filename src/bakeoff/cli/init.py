@@ -7,6 +7,7 @@ import ast
 import json
 import os
 import re
+from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 
@@ -16,10 +17,12 @@ from bakeoff import datasets, study
 from bakeoff.cli.console import say
 from bakeoff.cli.progress import Lines
 from bakeoff.errors import StudyError, UsageError
+from bakeoff.registry import backends
 from bakeoff.study import MODELS
 from bakeoff.study.draft import DataFacts, draft
 
-_NO_FRAMEWORK = ("tensorflow", "torch", "jax")
+# What each contestant has, and a network may import.
+_OF_ALL = {"keras", "numpy"}
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -52,9 +55,9 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _as_named(name: str, known: object, target: Path) -> str:
+def _as_named(name: str, known: Collection[str], target: Path) -> str:
     """A catalogue name as it is, a path relative to the study file's folder where it can be."""
-    if name in known:  # type: ignore[operator]
+    if name in known:
         return name
     return Path(os.path.relpath(Path(name).expanduser(), target.absolute().parent)).as_posix()
 
@@ -75,6 +78,7 @@ def _check_model(path: Path) -> None:
     except (SyntaxError, ValueError) as error:
         raise StudyError([f"{path}: is no Python: {error}"], "run `python -m py_compile` on it") from error
     problems = []
+    frameworks = {module for record, _ in backends().values() for module in record.modules} - _OF_ALL
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     if not any(function.name == "build" for function in functions):
         problems.append(f"{path}: has no function build(input_shape, num_classes) that returns the network")
@@ -90,7 +94,7 @@ def _check_model(path: Path) -> None:
             f"{path}, line {node.lineno}: imports {module}, which only one contestant has; "  # type: ignore[attr-defined]
             "expected Keras alone: `from keras import layers, models`"
             for module in modules
-            if module.partition(".")[0] in _NO_FRAMEWORK
+            if module.partition(".")[0] in frameworks
         ]
     if problems:
         raise StudyError(problems, "docs/models.md shows a network of your own")

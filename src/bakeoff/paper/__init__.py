@@ -1,6 +1,7 @@
 """The paper of 2023 that this project asks again: its windows, its Table 1, its conclusions.
 
-Bound to its own studies by `bakeoff.report.items.BOUND_TO`: a report on another study never meets it.
+Bound to its own studies by `bakeoff.report.items.BOUND_TO`, and to its network: a report on another study, or
+on another network under the name of one of these, never meets it.
 """
 
 from __future__ import annotations
@@ -21,9 +22,14 @@ from bakeoff.report.items.cluster.runs import cluster
 from bakeoff.report.items.errors import error_mean_and_spread, last_values
 from bakeoff.report.items.words import main_race, slug
 
+_NETWORK = "study_cnn"
+
 
 def extend(contents: Contents, parts: Sequence[Part]) -> list[Part]:
     """The parts with what the paper showed of the same, and its conclusions behind them."""
+    runs = contents.selection.chosen
+    if not len(runs) or set(runs["model"]) != {_NETWORK}:
+        return list(parts)
     sections = {one.title: one for one in contents.sections}
     found = [replace(part, items=tuple(_beside(part, sections))) for part in parts]
     tried = conclusions.chosen(

@@ -84,7 +84,13 @@ class Beforehand:
         return are_known(group.contestants, self._digests(group), self._machine_id, self._writer.path)
 
     def _computing(self, due: Sequence[Group]) -> AbstractContextManager[Callable[[Group], Verified]]:
-        provisions = {key: one for group in due for key, one in self._provided(group).items()}
+        provisions: dict[str, Provision | BakeoffError] = {}
+        for group in due:
+            try:
+                provisions |= self._provided(group)
+            except Exception as error:
+                failure = BakeoffError(_itself(error))
+                provisions |= dict.fromkeys((one.verified_id for one in group.contestants), failure)
         seed = plan.run_seed(self._study.seed, 0)
         return computing(due, provisions, seed=seed, launcher=self._launcher, listener=self._listener)
 
@@ -94,8 +100,7 @@ class Beforehand:
         except StoreError:
             raise
         except Exception as error:  # a mistake of ours, too, is no reason to measure nothing
-            reason = f"the verification itself failed: {type(error).__name__}: {error}"
-            verified = not_verified(group, self._digests(group), reason)
+            verified = not_verified(group, self._digests(group), _itself(error))
         for line in lines(verified):
             tell(self._listener, f"{group.title}: {line}")
         self._keep(verified)
@@ -125,6 +130,10 @@ class Beforehand:
             verified_id: "" if isinstance(one, BakeoffError) else one.environment.digest
             for verified_id, one in provisions.items()
         }
+
+
+def _itself(error: Exception) -> str:
+    return f"the verification itself failed: {type(error).__name__}: {error}"
 
 
 def _ids(group: Group) -> set[str]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from bakeoff.datasets.catalogue import ARRAYS
 from bakeoff.datasets.own.raw import Array, Raw
 from bakeoff.errors import DatasetError
 from bakeoff.inputs import Inputs
@@ -37,11 +35,6 @@ def checked(label: str, raw: Raw) -> OwnData:
         DatasetError: the first mistake found, by array.
     """
     given, class_names = _numbered(label, raw)
-    if missing := [name for name in ARRAYS if name not in given]:
-        raise DatasetError(
-            f"{label}: got arrays {', '.join(sorted(given)) or 'none'}; missing {', '.join(missing)}",
-            "save it with np.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)",
-        )
     images = {name: _images(f"{label}: {name}", given[name]) for name in ("x_train", "x_test")}
     labels = {name: _labels(f"{label}: {name}", given[name]) for name in ("y_train", "y_test")}
     for split in ("train", "test"):
@@ -65,7 +58,8 @@ def checked(label: str, raw: Raw) -> OwnData:
 
 def _numbered(label: str, raw: Raw) -> tuple[Mapping[str, Array], list[str] | None]:
     """The arrays with labels that are texts as numbers, in alphabetical order, and the classes' names."""
-    texts = {name: raw.arrays[name] for name in ("y_train", "y_test") if _are_texts(raw.arrays.get(name))}
+    labels = {name: raw.arrays[name] for name in ("y_train", "y_test")}
+    texts = {name: array for name, array in labels.items() if array.dtype.kind == "U"}
     if not texts:
         return raw.arrays, None if raw.class_names is None else list(raw.class_names)
     if len(texts) == 1:
@@ -78,10 +72,6 @@ def _numbered(label: str, raw: Raw) -> tuple[Mapping[str, Array], list[str] | No
         "y_test": np.searchsorted(class_names, texts["y_test"]),
     }
     return {**raw.arrays, **numbered}, class_names.tolist()
-
-
-def _are_texts(array: Any) -> bool:
-    return array is not None and array.dtype.kind == "U"
 
 
 def _images(label: str, array: Array) -> Array:

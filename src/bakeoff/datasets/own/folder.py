@@ -63,6 +63,12 @@ def _read_unsplit(path: Path, side: int | None) -> Raw:
             f"{path}: got no class folders, expected {EXPECTED}",
             f"name the folder in it: {path / inside[0]}" if inside else "docs/data.md shows the forms",
         )
+    if len(classes) == 1:
+        (only,) = classes
+        raise DatasetError(
+            f"{path}: got the one class folder {only}, expected two at least",
+            f"name the folder in it: {path / only}" if tree.visible_folders(path / only) else "",
+        )
     raw = _drawn(path, classes, side)
     return Raw(raw.arrays, raw.class_names, (*raw.notes, *filter(None, [_stray_note(path)])))
 
@@ -114,7 +120,7 @@ def _classes(path: Path) -> dict[str, list[Path]]:
     for folder in tree.visible_folders(path):
         if folder.name in _STRAY_FOLDERS:
             continue
-        files = [file for file in tree.visible_files(folder) if not _is_stray(file)]
+        files = [file for file in tree.visible_files(folder) if not _is_stray(file, path)]
         strange += [file for file in files if file.suffix.lower() not in tree.PICTURES]
         classes[folder.name] = files
     if strange:
@@ -133,12 +139,13 @@ def _classes(path: Path) -> dict[str, list[Path]]:
     return classes
 
 
-def _is_stray(file: Path) -> bool:
-    return file.name.lower() in _STRAY_FILES or any(part in _STRAY_FOLDERS for part in file.parts)
+def _is_stray(file: Path, path: Path) -> bool:
+    inside = file.relative_to(path)
+    return file.name.lower() in _STRAY_FILES or any(part in _STRAY_FOLDERS for part in inside.parts)
 
 
 def _stray_note(path: Path) -> str:
-    names = Counter(file.name for file in tree.visible_files(path) if _is_stray(file))
+    names = Counter(file.name for file in tree.visible_files(path) if _is_stray(file, path))
     if not names:
         return ""
     counted = listed([f"{name} ({count})" for name, count in sorted(names.items())])

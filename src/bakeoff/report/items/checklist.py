@@ -106,11 +106,12 @@ def _checks(contents: Contents) -> Iterator[Check]:
         f"Not on {', '.join(unequal)}." if unequal else weights,
     )
     lost, left = len(runs) - len(ok), len(contents.selection.left_out)
+    planned = contents.frames.num_planned
     yield check(
-        "Is every run accounted for?",
-        True,
-        f"{len(runs)} runs, of which {len(ok)} count and {lost} did not end well or were repeated; {left} "
-        "more ran under other conditions. All are listed.",
+        "Did every planned run end well?",
+        None if planned is None else len(ok) >= planned,
+        f"{len(ok)} of {'an unknown number' if planned is None else planned} count; {lost} more did not end "
+        f"well or were repeated, {left} ran under other conditions. All are listed.",
     )
     disturbed = int(ok["disturbed"].fill_null(False).sum()) if "disturbed" in ok.columns else None
     yield check(

@@ -73,7 +73,7 @@ def _alternating(runs: pl.DataFrame) -> list[str]:
         return []
     steps = runs.filter(pl.col("settings.order") == "alternating")["settings.turn_steps"].unique().sort()
     return [
-        f"alternating: the contestants of a block train {slice_} each in turn, the others stopped"
+        f"alternating: the contestants of a race train {slice_} each in turn, the others stopped"
         for slice_ in ("an epoch" if num is None else f"{num} steps" for num in steps)
     ]
 

@@ -165,7 +165,7 @@ def error_against_time(epochs: pl.DataFrame, palette: vega.Palette | None = None
     so_far = epochs.sort("run_id", "epoch").with_columns(so_far=pl.col("train_s").cum_sum().over("run_id"))
     rows = _per_epoch(so_far, "validation_error", palette, so_far=pl.col("so_far").mean())
     x = vega.quantity("so_far", "Training time so far (s)", tickCount=8)
-    return _curves(rows, "validation_error", palette, x=x, switch="x")
+    return _curves(rows, "validation_error", palette, x=x)
 
 
 def remaining_improvement(
@@ -263,10 +263,9 @@ def _curves(
     under: Sequence[dict[str, Any]] = (),
     *,
     x: dict[str, Any] | None = None,
-    switch: str = "y",
     more: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> vega.Chart:
-    """Mean curves with a symbol here and there, and a tooltip at each epoch."""
+    """Mean curves with a symbol here and there, and a tooltip at each epoch. x: epochs, where None."""
     base = {"x": x or _epoch_axis(rows), "y": _value_axis(column), "color": palette.colour()}
     near = {"type": "point", "on": "pointerover", "clear": "pointerout", "nearest": True}
     hover = {"name": "hover", "select": {**near, "fields": ["contestant", "epoch"]}}
@@ -289,7 +288,7 @@ def _curves(
         layers,
         rows,
         height=vega.HEIGHT,
-        switch=switch,
+        switch="x" if x else "y",
         floor=min(means) / 2 if means else None,
         names=palette.names,
         pick_by="contestant",

@@ -131,11 +131,8 @@ def rows_chart(
     field: str,
     names: Sequence[str],
     step: int,
-    *,
-    switch: str = "",
-    room: int = 60,
 ) -> vega.Chart:
-    """Layers over one row per name, `step` pixels high."""
+    """Layers over one row per name, `step` pixels high, along an axis that a page may make logarithmic."""
     y = vega.rows_of(field, names, labelLimit=330)
     placed = [{**one, "encoding": {"y": y, **one["encoding"]}} for one in layers]
-    return vega.chart(placed, rows, height=step * max(1, len(names)), room=room, switch=switch)
+    return vega.chart(placed, rows, height=step * max(1, len(names)), room=60, switch="x")

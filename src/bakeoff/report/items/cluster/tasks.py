@@ -115,7 +115,7 @@ def task_times(tasks: pl.DataFrame) -> vega.Chart:
         vega.layer("point", dot, kind="task", size=24, strokeWidth=1, opacity=0.8),
         vega.layer("tick", tick, kind="all", thickness=3, size=24, opacity=1),
     ]
-    return kit.rows_chart(layers, rows, "contestant", names, 34, switch="x")
+    return kit.rows_chart(layers, rows, "contestant", names, 34)
 
 
 def _rows(tasks: pl.DataFrame, common: Mapping[str, Any]) -> list[dict[str, Any]]:

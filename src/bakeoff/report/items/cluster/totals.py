@@ -107,4 +107,4 @@ def layouts(runs: pl.DataFrame) -> vega.Chart:
         vega.layer("point", dot, kind="run", size=48, strokeWidth=1.4, opacity=1),
         vega.layer("tick", tick, kind="mean", thickness=3, size=22, opacity=1),
     ]
-    return kit.rows_chart(layers, rows, "line", names, 30, switch="x")
+    return kit.rows_chart(layers, rows, "line", names, 30)
