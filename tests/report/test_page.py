@@ -226,4 +226,4 @@ def test_that_contestants_took_turns_is_said(
     order = {"settings.order": pl.lit("alternating"), "settings.turn_steps": pl.lit(steps, pl.Int64)}
     turns = Frames("", frames.runs.with_columns(**order), frames.epochs)
     text = page(render(turns, tmp_path)).text
-    assert f"alternating: the contestants of a block train {words} each in turn, the others stopped" in text
+    assert f"alternating: the contestants of a race train {words} each in turn, the others stopped" in text

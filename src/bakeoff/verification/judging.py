@@ -161,6 +161,9 @@ def computing(
             raise
         finally:
             pool.shutdown(cancel_futures=True)
+            for job in jobs.values():
+                if not job.cancelled() and not job.exception() and (evidence := job.result().evidence):
+                    evidence.close()
 
 
 def _in_order(contestants: Sequence[Contestant]) -> list[Contestant]:

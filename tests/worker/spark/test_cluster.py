@@ -284,7 +284,8 @@ def test_the_studys_layout_comes_up_and_goes_down(driver, look):
 def test_a_layout_that_does_not_fit_is_said_with_what_there_is(driver):
     one = driver("unfit", layout=(2, 1), executors=3, patience_s=20.0)
     said = one.reach("refused")
-    assert "2 of 3 executors came up within 20 s, with 2 cores in all" in said["message"]
+    # A busy machine may bring up one of the two in that time.
+    assert re.search(r"[12] of 3 executors came up within 20 s, with [12] cores? in all", said["message"])
     assert "asked were 3 with 1 cores and 512m of memory each" in said["message"]
     assert "Another application may hold the cores" in said["hint"]
     assert one.process.wait(60) == 0

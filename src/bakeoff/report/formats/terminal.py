@@ -12,7 +12,7 @@ from rich.text import Text
 
 from bakeoff import stats
 from bakeoff.metrics import NO_VALUE
-from bakeoff.races.marks import Label
+from bakeoff.races.marks import Label, marks_of
 from bakeoff.report.formats.marks import SYMBOLS, marked
 from bakeoff.report.item import Tone
 from bakeoff.report.items.summary import Cell, Grid, Screen, Words
@@ -28,8 +28,25 @@ def lines(screen: Screen, width: int) -> list[Text]:
         num_groups, table = _drawn(screen.grid, width)
         if num_groups > 1:
             table = min(table, _drawn(_transposed(screen.grid), width)[1], key=len)
-        drawn += table
+        drawn += [*table, *_legend(screen, width)]
     return drawn + [line for sentence in screen.sentences for line in wrapped([sentence], width)]
+
+
+def _legend(screen: Screen, width: int) -> Iterator[Text]:
+    """What the table's symbols mean, but for those that a sentence explains."""
+    grid = screen.grid
+    if grid is None:
+        return
+    if any(_is_open(cell) for cell in grid.cells.values()):
+        yield from wrapped([Words("? Not told apart from the fastest.")], width)
+    explained = {sentence.mark for sentence in screen.sentences}
+    for mark in marks_of(grid.marked_rows):
+        if mark not in explained:
+            yield from wrapped([Words(mark.value, mark=mark)], width)
+
+
+def _is_open(cell: Cell) -> bool:
+    return cell.tone is Tone.OPEN and cell.ratio is not None
 
 
 def wrapped(parts: Sequence[Words], width: int, between: str = "") -> Iterator[Text]:
@@ -91,7 +108,7 @@ class _Column:
                 cells.append(Text())
                 continue
             ends = f" ({'–'.join(_numbers(cell.ratio)[1:])})" if _has_interval(cell) else ""
-            doubt = " ?" if cell.tone is Tone.OPEN and cell.ratio else ""
+            doubt = " ?" if _is_open(cell) else ""
             marks = "".join(f" {SYMBOLS[mark]}" for mark in cell.marks)
             gap = " " if ratio or ends else ""
             words = f"{time:>{times}}{gap}{ratio:>{ratios if ratio else 0}}{ends}{doubt}{marks}"
