@@ -60,7 +60,7 @@ def warm_up(times: Values) -> WarmUp | None:
 
 
 def _quantile(values: NDArray[np.float64], share: float) -> float:
-    """As `numpy.quantile`, which takes ten times as long on so few values; a report asks thousands of times."""
+    """As `numpy.quantile`, which takes ten times as long on so few values; a report has thousands of runs."""
     place = share * (len(values) - 1)
     below = int(place)
     ends = np.sort(values)[below : below + 2]
