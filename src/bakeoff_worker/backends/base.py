@@ -9,7 +9,14 @@ from bakeoff_worker.records import RunPaths, TrialSettings
 
 
 class BackendBase:
-    """One framework in one process. `settings` and `paths` are those of the run."""
+    """One framework in one process. `settings` and `paths` are those of the run.
+
+    Set before `build`: rates: learning rate at each step of the run, (num_steps,); None where it is constant.
+    class_weights: factor on the loss of each class's images, (num_classes,); None: all alike.
+    """
+
+    rates: Any = None
+    class_weights: Optional[List[float]] = None
 
     def __init__(self, settings: TrialSettings, paths: RunPaths) -> None:
         self.settings = settings

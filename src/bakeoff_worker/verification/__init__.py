@@ -7,14 +7,14 @@ trained by the very calls that a run times: `fit` and the study's optimizer. Wha
 
 import functools
 
-from bakeoff_worker import backends, data, loop
+from bakeoff_worker import backends, data, loop, schedules
 from bakeoff_worker.backends.base import Inspectable, Skip
 from bakeoff_worker.backends.keras_model import KerasBackend
 from bakeoff_worker.clock import Stopwatch
 from bakeoff_worker.emit import Channel
 from bakeoff_worker.records import Job
 from bakeoff_worker.verification import inspected, optimizer, silence, steps
-from bakeoff_worker.verification.batches import NUM_COMMON, SCENES, Batches
+from bakeoff_worker.verification.batches import NUM_COMMON, NUM_STEPS, SCENES, Batches
 from bakeoff_worker.verification.evidence import Evidence, describe
 from bakeoff_worker.verification.gradients import Gradients
 from bakeoff_worker.verification.trace import Trace
@@ -48,6 +48,8 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     watch = Stopwatch()
     silence.random_layers(backend.keras)
     first = Batches(source, settings, "as_trained")
+    backend.rates = schedules.in_short(settings, NUM_STEPS)
+    backend.class_weights = source.class_weights
     backend.build(loop.model_builder(job), first.input_shape, source.num_classes, seed)
     draws = silence.draws(backend.keras)
     loop.end_phase(channel, "build", watch.stop())
