@@ -82,6 +82,8 @@ class TrialSettings:
     preprocessing: ``scale`` (pixels / 255), ``standardize`` (zero mean, unit variance per channel,
         statistics of the training images), or ``none``.
     epochs, global_batch_size, optimizer, optimizer_options, learning_rate, loss: the training recipe.
+    from_logits: the model ends in logits, and the loss takes their softmax or sigmoid itself; a model file
+        may say so as well (``from_logits = True``).
     device: ``cpu`` or ``gpu``.
     threads: intra-op threads; None leaves the backend's own default.
     pin_cpus: bind the process to as many CPUs as it has threads.
@@ -146,6 +148,7 @@ class TrialSettings:
     keep_event_logs: str = ""
     order: str = "sequential"
     turn_steps: Optional[int] = None
+    from_logits: bool = False
     content: Mapping[str, str] = field(default_factory=dict)
 
     @property

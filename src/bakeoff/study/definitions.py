@@ -97,6 +97,7 @@ LATER_SETTINGS: Mapping[str, Any] = {
     "keep_event_logs": "",
     "order": "sequential",
     "turn_steps": None,
+    "from_logits": False,
 }
 # Blocks before which a study that runs until decided decides nothing; `bakeoff.stats` has the reasons.
 FEWEST_BLOCKS = 6

@@ -180,6 +180,7 @@ class SettingsTable(BaseModel):
     optimizer_options: Options = {}
     learning_rate: Annotated[FiniteFloat, Field(gt=0)] = 1
     loss: Annotated[str, _one_of(LOSSES)] = ""
+    from_logits: bool = False
     device: Annotated[str, _one_of(("cpu", "gpu"))] = ""
     threads: Annotated[Count | None, _or_word("threads")] = None
     pin_cpus: bool = False

@@ -9,7 +9,12 @@ from bakeoff_worker.records import RunPaths, TrialSettings
 
 
 class BackendBase:
-    """One framework in one process. `settings` and `paths` are those of the run."""
+    """One framework in one process. `settings` and `paths` are those of the run.
+
+    num_outputs: numbers that the model gives for an image, known once it is built; None: one for each class.
+    """
+
+    num_outputs: Optional[int] = None
 
     def __init__(self, settings: TrialSettings, paths: RunPaths) -> None:
         self.settings = settings

@@ -50,6 +50,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     silence.random_layers(backend.keras)
     first = Batches(source, settings, "as_trained")
     backend.build(loop.model_builder(job), first.input_shape, source.num_classes, seed)
+    source.prepare.num_outputs = backend.num_outputs
     draws = silence.draws(backend.keras)
     loop.end_phase(channel, "build", watch.stop())
 

@@ -101,6 +101,7 @@ def describe(backend: Any, weights: Weights) -> Dict[str, Any]:
             for weight, trainable, own_draw in zip(weights.all, weights.trainable, weights.own_draws)
         ],
         "loss": settings.loss,
+        "from_logits": backend.from_logits,
         "optimizer": settings.optimizer,
         "optimizer_options": dict(
             OPTIMIZERS.get(settings.optimizer, {}),

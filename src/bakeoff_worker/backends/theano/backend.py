@@ -7,6 +7,7 @@ from typing import Any, List, Mapping, Optional
 from bakeoff_worker import probe
 from bakeoff_worker.backends.keras_model import Keras2
 from bakeoff_worker.backends.keras_weights import inner_layers, leaves
+from bakeoff_worker.backends.theano import losses
 
 
 class Backend(Keras2):
@@ -50,6 +51,13 @@ class Backend(Keras2):
         import theano
 
         self.theano = theano
+
+    def _loss(self) -> Any:
+        """Of logits, without Keras 2's way through clipped probabilities: the same as on other backends."""
+        loss = super()._loss()
+        if self.from_logits:
+            loss.call = losses.OF_LOGITS[self.settings.loss]
+        return loss
 
     def _seed(self, seed: int) -> None:
         # Keras 2's Theano backend seeds its dropout from NumPy's global generator.

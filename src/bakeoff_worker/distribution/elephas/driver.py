@@ -79,6 +79,8 @@ def built(
     prepare(backend)
     backend.build(loop.model_builder(job), tuple(evaluation[0].shape[1:]), source.num_classes, job.spec.seed)
     loop.end_phase(channel, "build", watch.stop())
+    source.prepare.num_outputs = backend.num_outputs
+    evaluation = evaluation[0], data.labels_for(evaluation[1], backend.num_outputs)
 
     folder = os.path.join(job.paths.folder or os.getcwd(), "spark")
     os.makedirs(folder, exist_ok=True)
@@ -196,7 +198,7 @@ def _train(run: Run, context: Any, properties: Dict[str, str], channel: Channel)
     releases.wrap_workers(lambda worker: RecordedWorker(worker, run.figures, setup))
     if run.options["merge"] == "averaged":
         run.release.correct(run.num_slots)
-    metric = run.backend._metric()
+    metric = run.backend._metrics()[0]
     model = run.release.model(run.backend.model, metric, run.options)
     progress = Progress(context, channel)
     if run.options["executors"] == "warm":

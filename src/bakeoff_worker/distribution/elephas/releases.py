@@ -55,7 +55,7 @@ class Release:
         """Whether a synchronous fit is one Spark job an epoch, weights merged after each."""
         return not self.old
 
-    def model(self, keras_model: Any, metric: str, options: Dict[str, Any]) -> Any:
+    def model(self, keras_model: Any, metric: Any, options: Dict[str, Any]) -> Any:
         """Elephas's SparkModel around a compiled Keras model."""
         from elephas import spark_model
 
