@@ -19,6 +19,9 @@ HOME = {
     "torch": "torch",
     "theano": "theano",
     "tensorflow1": "vintage",
+    "plain_tensorflow": "tensorflow",
+    "plain_jax": "jax",
+    "plain_torch": "torch",
 }
 OWN = """
 def build(input_shape, num_classes):
@@ -84,9 +87,16 @@ def test_the_studys_network_on_every_backend(verified):
         "torch": [],
         "theano": ["ties_and_relu_at_zero"],
         "tensorflow1": ["step_counter"],
+        "plain_tensorflow": [],
+        "plain_jax": [],
+        "plain_torch": [],
     }
-    assert found.alike == (("tensorflow", "jax", "torch"), ("theano",), ("tensorflow1",))
-    for one in found.contestants:
+    plain = ("plain_tensorflow", "plain_jax", "plain_torch")
+    assert found.alike == (("tensorflow", "jax", "torch", *plain), ("theano",), ("tensorflow1",))
+    for one in found.contestants[-3:]:
+        assert one.judgement.worst["optimizer"].difference < 1e-4, one.label
+        assert one.judgement.worst["weights"].difference < 1e-5, one.label
+    for one in found.contestants[:-3]:
         assert one.judgement.is_explained
         assert one.judgement.worst["forward"].difference < 1e-5, one.label
         assert one.judgement.worst["gradients"].difference < 1e-4, one.label

@@ -48,8 +48,8 @@ class Group:
 
 
 def trains_a_network(contestant: Contestant) -> bool:
-    """Whether there is anything to look into: a model of Keras."""
-    return registry.backends()[contestant.settings.backend].record.is_keras
+    """Whether there is anything to look into: a network."""
+    return registry.backends()[contestant.settings.backend].record.has_network
 
 
 def groups(trials: Iterable[tuple[str, TrialSettings]]) -> tuple[Group, ...]:
