@@ -5,7 +5,6 @@ of a contestant that has one on purpose). Shuffling, emitting, probing and the p
 no clock runs.
 """
 
-import functools
 import math
 from typing import Any, Iterator, List, Optional, Tuple
 
@@ -45,6 +44,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     backend.class_weights = arrays.class_weights
     backend.build(model_builder(job), arrays.input_shape, arrays.num_classes, seed)
     end_phase(channel, "build", watch.stop())
+    arrays = arrays.for_outputs(backend.num_outputs)
     head = data.first_batches(len(arrays.x_train), settings.global_batch_size)
     evaluation_head = data.first_batches(len(arrays.x_evaluation), settings.global_batch_size)
     watch = Stopwatch()
@@ -180,10 +180,10 @@ def _epoch(
     return record, trained, evaluated
 
 
-def model_builder(job: Job) -> Any:
+def model_builder(job: Job) -> models.Builder:
     """`build(input_shape, num_classes)` of the job's model."""
     settings = job.spec.settings
-    return functools.partial(models.build, settings.model, settings.model_options, job.paths.model_file)
+    return models.Builder(settings.model, settings.model_options, job.paths.model_file)
 
 
 def facts(settings: TrialSettings, backend: BackendBase, **seen: Any) -> Facts:

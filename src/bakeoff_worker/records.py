@@ -84,6 +84,8 @@ class TrialSettings:
         statistics of the training images), or ``none``.
     epochs, global_batch_size, optimizer, optimizer_options, learning_rate, loss: the training recipe; ``own``
         as optimizer or loss: what the user's model file brings along.
+    from_logits: the model ends in logits, and the loss takes their softmax or sigmoid itself; a model file
+        may say so as well (``from_logits = True``).
     device: ``cpu`` or ``gpu``.
     threads: intra-op threads; None leaves the backend's own default.
     pin_cpus: bind the process to as many CPUs as it has threads.
@@ -156,6 +158,7 @@ class TrialSettings:
     keep_event_logs: str = ""
     order: str = "sequential"
     turn_steps: Optional[int] = None
+    from_logits: bool = False
     weight_decay: float = 0.0
     clip_value: Optional[float] = None
     clip_norm: Optional[float] = None

@@ -144,18 +144,21 @@ def _rounded(value: Any) -> Any:
     return float("{:.6g}".format(value)) if isinstance(value, float) else value
 
 
-def described_loss(loss: Any) -> Tuple[str, Dict[str, Any]]:
-    """A loss's name and the reference's options of it; ``NAME, unknown`` where they don't say it all."""
+def described_loss(loss: Any) -> Tuple[str, bool, Dict[str, Any]]:
+    """A loss's name, whether it takes logits, and the reference's options of it.
+
+    ``NAME, unknown`` where they don't say it all.
+    """
     name = _named(loss)
     config: Mapping[str, Any] = loss.get_config() if hasattr(loss, "get_config") else {}
     is_known = (
         name in LOSSES
         and (isinstance(loss, str) or type(loss).__module__.split(".")[0] == "keras" or _is_keras(loss))
-        and not config.get("from_logits")
         and config.get("reduction", "sum_over_batch_size") == "sum_over_batch_size"
     )
     smoothing = config.get("label_smoothing") or 0.0
-    return (name, {"smoothing": smoothing} if smoothing else {}) if is_known else (name + ", unknown", {})
+    options = {"smoothing": smoothing} if smoothing else {}
+    return (name if is_known else name + ", unknown"), bool(config.get("from_logits")), options
 
 
 def _is_keras(loss: Any) -> bool:
