@@ -246,6 +246,8 @@ class RunPaths:
     folder: private to the run and removed when it is over, however it ends.
     evidence: file for what the contestant computes, where it is to be verified instead of timed.
     looks: whether the model is only to be built, to see what it reads.
+    profile: what is to be shown instead of being timed: ``budget`` (where the wall time goes); None for
+        anything else.
     """
 
     dataset: str
@@ -257,6 +259,7 @@ class RunPaths:
     folder: Optional[str] = None
     evidence: Optional[str] = None
     looks: bool = False
+    profile: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -376,6 +379,39 @@ class Outcomes:
     epoch: int
     num_images: int
     wrong: str
+
+
+@dataclass(frozen=True)
+class FirstCall:
+    """A batch shape met for the first time, in a profile: with whatever is traced and compiled for it.
+
+    call: ``training`` or ``evaluation``. num_images: of the batch.
+    """
+
+    call: str
+    num_images: int
+    wall_s: float
+    user_s: Optional[float]
+    system_s: Optional[float]
+
+
+@dataclass(frozen=True)
+class ProfiledEpoch:
+    """One epoch of a profile: never a timing.
+
+    num_steps: weight updates. wall_s, user_s, system_s: of training, without evaluation. page_faults: pages
+    that the kernel had to hand out meanwhile; None where unknown. evaluation_s: of num_evaluated images.
+    """
+
+    epoch: int
+    num_images: int
+    num_steps: int
+    num_evaluated: int
+    evaluation_s: float
+    wall_s: float
+    user_s: Optional[float]
+    system_s: Optional[float]
+    page_faults: Optional[int]
 
 
 @dataclass(frozen=True)
@@ -551,6 +587,8 @@ Record = Union[
     PhaseEnded,
     EpochRecord,
     Outcomes,
+    FirstCall,
+    ProfiledEpoch,
     StageProgress,
     TaskRecord,
     ExecutorRecord,
@@ -569,6 +607,8 @@ KINDS: Dict[str, Type[Any]] = {
     "phase": PhaseEnded,
     "epoch": EpochRecord,
     "outcomes": Outcomes,
+    "first_call": FirstCall,
+    "profiled_epoch": ProfiledEpoch,
     "stage_progress": StageProgress,
     "task": TaskRecord,
     "executor": ExecutorRecord,
