@@ -156,6 +156,12 @@ def parser() -> argparse.ArgumentParser:
     profile.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="look for data sets here before any download"
     )
+    profile.add_argument(
+        "--trace",
+        type=Path,
+        metavar="FILE",
+        help="write what frameworks' profilers saw as a Chrome trace, which Perfetto opens",
+    )
     profile.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
     calibrate = _command(

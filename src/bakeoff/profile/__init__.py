@@ -26,7 +26,7 @@ __all__ = ["QUESTIONS", "VERSION", "Profiled", "profile"]
 
 # What is measured, and how. Profiles of different versions say different things.
 VERSION = 1
-QUESTIONS = ("budget",)
+QUESTIONS = ("budget", "layers")
 _TIME_LIMIT_S = 3600.0
 _MAX_EPOCHS = 3
 

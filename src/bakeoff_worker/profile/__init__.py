@@ -1,6 +1,7 @@
 """Shows where a contestant's time goes, instead of timing it: a job of its own.
 
-How the wall time of a run is spent (`budget`). The model is made ready as for a run, by the same calls.
+Two questions, each in a process of its own: how the wall time of a run is spent (`budget`), and what each
+layer of the network takes (`layers`). The model is made ready as for a run, by the same calls.
 """
 
 import dataclasses
@@ -9,12 +10,12 @@ from bakeoff_worker import backends, data, loop
 from bakeoff_worker.backends.base import BackendBase, Skip
 from bakeoff_worker.clock import Stopwatch
 from bakeoff_worker.emit import Channel
-from bakeoff_worker.profile import budget
+from bakeoff_worker.profile import budget, layers
 from bakeoff_worker.records import Job
 
 # Enough for steady steps, and little enough that a profile takes a minute.
 NUM_TRAINED, NUM_EVALUATED = 2000, 1000
-_QUESTIONS = {"budget": budget.show}
+_QUESTIONS = {"budget": budget.show, "layers": layers.show}
 
 
 def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
