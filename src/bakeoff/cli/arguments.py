@@ -70,6 +70,13 @@ def parser() -> argparse.ArgumentParser:
     _until_decided(run)
     _store(run)
     run.add_argument(
+        "--farm",
+        choices=("slurm",),
+        default="",
+        help="run blocks as jobs of this resource manager, side by side on a cluster's nodes; the table "
+        "[farm] says what they ask for",
+    )
+    run.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="look for data sets here before any download"
     )
     run.add_argument(
