@@ -10,6 +10,7 @@ farm.py      blocks submitted, awaited and collected into the store
 """
 
 from bakeoff.farm.farm import Farm, Job, Order, connect, folder_of, jobs_in
+from bakeoff.farm.journal import read_all
 from bakeoff.farm.managers import MANAGERS, State
 
-__all__ = ["MANAGERS", "Farm", "Job", "Order", "State", "connect", "folder_of", "jobs_in"]
+__all__ = ["MANAGERS", "Farm", "Job", "Order", "State", "connect", "folder_of", "jobs_in", "read_all"]

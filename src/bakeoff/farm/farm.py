@@ -156,9 +156,18 @@ class Farm:
         """Cancel and forget the study's jobs that are not collected; how many there were."""
         return self.cancel(list(jobs_in(self.home(study, store))))
 
+    def state_of(self, job: Job) -> JobState:
+        """A job as the manager sees it now."""
+        job_id = job.job_id or self.manager.find(job.name)
+        return self.manager.state(job_id) if job_id else JobState(State.GONE)
+
+    def end(self, jobs: Sequence[Job]) -> None:
+        """Cancel these jobs; what they have run is there to be collected."""
+        self.manager.cancel(job_id for job in jobs if (job_id := job.job_id or self.manager.find(job.name)))
+
     def cancel(self, jobs: Sequence[Job]) -> int:
         """Cancel and forget these jobs; how many there were."""
-        self.manager.cancel(job_id for job in jobs if (job_id := job.job_id or self.manager.find(job.name)))
+        self.end(jobs)
         for job in jobs:
             job.remove()
         return len(jobs)

@@ -265,6 +265,19 @@ def _farm(own: Mapping[str, Any], problems: Problems) -> FarmRequest:
     return FarmRequest(**same, time_min=table.time, setup=tuple(table.setup), folder=folder)
 
 
+def user_farm() -> FarmRequest:
+    """What the user's own settings ask of a resource manager, whatever the study.
+
+    Raises:
+        StudyError: with all mistakes of that file.
+    """
+    problems = Problems(Document("", Path.cwd(), {}))
+    request = _farm({}, problems)
+    if problems.lines:
+        raise StudyError(problems.lines, _HINT)
+    return request
+
+
 def user_settings(environ: Mapping[str, str] = os.environ) -> Path:
     """The user's own settings, not necessarily there: ``bakeoff/settings.toml`` in ``$XDG_CONFIG_HOME``."""
     xdg = environ.get("XDG_CONFIG_HOME", "")
