@@ -336,6 +336,12 @@ class _Collection:
         state = self.manager.state(job.job_id)
         if state.state is State.RUNNING and (before is None or before.state is State.QUEUED):
             tell(self.listener, f"block {job.work.block + 1}: runs on {state.node}, job {job.job_id}")
+        if state.is_stuck and not (before and before.is_stuck):
+            tell(
+                self.listener,
+                f"block {job.work.block + 1}: job {job.job_id} waits for what may never come, as the manager "
+                f"has it: {state.reason}\n`bakeoff farm cancel {self.study.name}` ends it",
+            )
         return state
 
     def _collect(self, job: Job, state: JobState) -> None:

@@ -47,7 +47,8 @@ class JobState:
 
     node: where it runs or ran; empty before. reason: the manager's own word, such as why it waits.
     is_exclusive: whether nobody else may use its node; None if unknown. submitted_unix_s, started_unix_s,
-    ended_unix_s: by the manager's clock; None if unknown or not yet.
+    ended_unix_s: by the manager's clock; None if unknown or not yet. is_stuck: whether it waits for something
+    that waiting does not bring, such as a node with more processors than any has.
     """
 
     state: State
@@ -58,6 +59,7 @@ class JobState:
     started_unix_s: float | None = None
     ended_unix_s: float | None = None
     num_restarts: int = 0
+    is_stuck: bool = False
 
 
 @dataclass(frozen=True)

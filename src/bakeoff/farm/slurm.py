@@ -37,6 +37,11 @@ _STATES: Mapping[str, State] = {
     "REVOKED": State.CANCELLED,
     "PREEMPTED": State.PREEMPTED,
 }
+# slurm.h, enum job_state_reason: what comes if one waits. Whatever else keeps a job is worth a line.
+_PASSING = (
+    *("", "None", "Priority", "Resources", "Dependency", "BeginTime", "Reservation", "Cleaning", "Prolog"),
+    *("JobArrayTaskLimit", "Nodes_required_for_job_are_DOWN", "RequeueHold", "SchedDefer"),
+)
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _UNKNOWN_JOB = "Invalid job id specified"
 _NO_ACCOUNTING = "accounting storage is disabled"
@@ -163,9 +168,9 @@ def read_job(shown: str) -> JobState:
     # Only names of keys precede `=` after a blank; a job's name or command may hold anything.
     values = dict(re.findall(r"(?:^|\s)([A-Za-z:/]+)=(\S*)", shown))
     word = values.get("JobState", "").split("+")[0]
-    reason = values.get("Reason", "")
+    state, reason = _STATES.get(word, State.RUNNING), values.get("Reason", "")
     return JobState(
-        _STATES.get(word, State.RUNNING),
+        state,
         node="" if values.get("NodeList") in (None, "(null)") else values["NodeList"],
         reason="" if reason == "None" else reason,
         is_exclusive={"NO": True, "EXCLUSIVE": True, "OK": False, "YES": False}.get(
@@ -175,6 +180,7 @@ def read_job(shown: str) -> JobState:
         started_unix_s=_instant(values.get("StartTime")),
         ended_unix_s=_instant(values.get("EndTime")),
         num_restarts=int(values.get("Restarts") or 0),
+        is_stuck=state is State.QUEUED and reason.split(",")[0] not in _PASSING,
     )
 
 
