@@ -7,7 +7,8 @@ import importlib
 import importlib.util
 import os
 import sys
-from typing import Any, Callable, Mapping, Optional, Tuple
+from functools import lru_cache
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 
 class ModelError(Exception):
@@ -28,7 +29,9 @@ def build(
         return importlib.import_module("bakeoff_worker.models." + name).build(
             input_shape, num_classes, **options
         )
-    function = _of_file(file)
+    function = getattr(_module(file), "build", None)
+    if not callable(function):
+        raise ModelError("{} has no function build(input_shape, num_classes)".format(os.path.basename(file)))
     try:
         return function(input_shape, num_classes, **options)
     except Exception as error:
@@ -38,8 +41,21 @@ def build(
         raise ModelError(message[:1000]) from error
 
 
-def _of_file(file: str) -> Callable[..., Any]:
-    """`build` of the user's file."""
+def recipe(file: Optional[str]) -> Dict[str, Callable[..., Any]]:
+    """Of the user's file, the functions ``compile(model)``, or ``optimizer()`` and ``loss()``, that it has.
+
+    Raises:
+        ModelError: the model is no file of the user's.
+    """
+    if file is None:
+        raise ModelError("a built-in model brings no optimizer and no loss along")
+    found = {name: getattr(_module(file), name, None) for name in ("compile", "optimizer", "loss")}
+    return {name: function for name, function in found.items() if callable(function)}
+
+
+@lru_cache(None)
+def _module(file: str) -> Any:
+    """The user's file, imported once."""
     sys.path.append(os.path.dirname(file))  # behind everything else: the user's neighbours, not shadows
     spec = importlib.util.spec_from_file_location("bakeoff_user_model", file)
     if spec is None or spec.loader is None:
@@ -53,7 +69,4 @@ def _of_file(file: str) -> Callable[..., Any]:
         if missing in ("tensorflow", "torch", "jax"):
             message += ". Only one contestant has it; write `from keras import layers, models`"
         raise ModelError(message[:1000]) from error
-    function = getattr(module, "build", None)
-    if not callable(function):
-        raise ModelError("{} has no function build(input_shape, num_classes)".format(os.path.basename(file)))
-    return function  # type: ignore[no-any-return]
+    return module

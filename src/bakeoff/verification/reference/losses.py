@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from bakeoff.verification.reference.layers import Unknown
+
 Array = np.ndarray[Any, np.dtype[Any]]
 _FUZZ = 1e-7  # Keras's epsilon: probabilities are kept that far from 0 and 1
 
@@ -15,15 +17,24 @@ def loss(name: str, labels: Array, found: Array, options: Mapping[str, Any]) -> 
     """Mean over the batch, and its gradient by `found` (N, num_classes).
 
     labels: (N, num_classes) one-hot, or (N,) for a sparse loss. options: see `Semantics.loss`.
+
+    Raises:
+        Unknown: there is no such loss here.
     """
+    kind = name.removeprefix("sparse_")
+    if kind not in _LOSSES:
+        raise Unknown(f"loss {name}")
     if labels.ndim == 1 or labels.shape != found.shape:
         labels = np.eye(found.shape[1])[np.asarray(labels, "int64").reshape(-1)]
+    weights = np.ones(len(found))
+    if options.get("class_weights"):
+        weights = np.asarray(options["class_weights"])[labels.argmax(axis=1)]
     smoothing = float(options.get("smoothing", 0.0))
     labels = labels.astype("float64") * (1 - smoothing) + smoothing / found.shape[1]
-    each, gradient = _LOSSES[name.removeprefix("sparse_")](labels, found)
+    each, gradient = _LOSSES[kind](labels, found)
     share = 1.0 if options.get("reduction") == "sum" else 1.0 / len(found)
     share *= float(options.get("scale", 1.0))
-    return float(each.sum() * share), gradient * share
+    return float((each * weights).sum() * share), gradient * weights[:, np.newaxis] * share
 
 
 def _categorical_crossentropy(labels: Array, found: Array) -> tuple[Array, Array]:
