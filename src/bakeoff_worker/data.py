@@ -59,7 +59,8 @@ class Arrays:
     """What a run trains and is judged on.
 
     x_train (N, H, W, C) or (N, C, H, W) floats; y_train (N, num_classes) one-hot floats, or (N,) int32
-    for sparse losses; x_evaluation, y_evaluation likewise; num_classes; evaluation: which images these are.
+    for sparse losses; x_evaluation, y_evaluation likewise; num_classes; evaluation: which images these are;
+    class_weights: factor on the loss of each class's images, if there are any.
     """
 
     x_train: Any
@@ -68,6 +69,7 @@ class Arrays:
     y_evaluation: Any
     num_classes: int
     evaluation: Evaluation
+    class_weights: Optional[List[float]]
 
     @property
     def input_shape(self) -> Tuple[int, ...]:
@@ -86,7 +88,7 @@ class Source:
 
     x_train (all rows, H, W, C), y_train (all rows,); order: rows to train on, in their order;
     x_evaluation, y_evaluation; num_classes; prepare: (x, y) raw to (x, y) as a backend takes them;
-    evaluation: which images are evaluated.
+    evaluation: which images are evaluated; class_weights: as `Arrays` has them.
     """
 
     x_train: Any
@@ -97,6 +99,7 @@ class Source:
     num_classes: int
     prepare: "Preparation"
     evaluation: Evaluation
+    class_weights: Optional[List[float]]
 
 
 def load(folder: str, settings: TrialSettings, seed: int) -> Arrays:
@@ -108,7 +111,12 @@ def load(folder: str, settings: TrialSettings, seed: int) -> Arrays:
     source = find(folder, settings, seed)
     x_train, y_train = source.prepare(source.x_train[source.order], source.y_train[source.order])
     x_evaluation, y_evaluation = source.prepare(source.x_evaluation, source.y_evaluation)
-    return Arrays(x_train, y_train, x_evaluation, y_evaluation, source.num_classes, source.evaluation)
+    return Arrays(
+        *(x_train, y_train, x_evaluation, y_evaluation),
+        source.num_classes,
+        source.evaluation,
+        source.class_weights,
+    )
 
 
 def find(folder: str, settings: TrialSettings, seed: int) -> Source:
@@ -136,7 +144,29 @@ def find(folder: str, settings: TrialSettings, seed: int) -> Source:
     num_classes = int(about["num_classes"])
     prepare = Preparation(settings, x_train, order, num_classes)
     evaluation = Evaluation(settings.evaluation_split, rows, y_evaluation, num_pool)
-    return Source(x_train, y_train, order, x_evaluation, y_evaluation, num_classes, prepare, evaluation)
+    factors = class_weights(settings, y_train[order], num_classes)
+    return Source(
+        *(x_train, y_train, order, x_evaluation, y_evaluation), num_classes, prepare, evaluation, factors
+    )
+
+
+def class_weights(settings: TrialSettings, labels: Any, num_classes: int) -> Optional[List[float]]:
+    """Factor on the loss of each class's images, (num_classes,); None: all alike. labels: for training, (N,).
+
+    ``balanced``: N / (num_classes · images of the class), as scikit-learn has it; 1 for a class without any.
+
+    Raises:
+        ValueError: the study gives another number of them.
+    """
+    if settings.class_weights is None:
+        return None
+    if settings.class_weights == "balanced":
+        counts = np.bincount(np.asarray(labels, "int64"), minlength=num_classes)
+        return [float(len(labels)) / (num_classes * count) if count else 1.0 for count in counts.tolist()]
+    found = [float(one) for one in settings.class_weights]
+    if len(found) != num_classes:
+        raise ValueError("class_weights has {} numbers, the data {} classes".format(len(found), num_classes))
+    return found
 
 
 def stratified(labels: Any, num_images: int) -> Any:

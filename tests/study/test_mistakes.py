@@ -72,12 +72,12 @@ def test_all_mistakes_of_a_file_at_once(mistakes: Mistakes) -> None:
         "study.toml: $.environments.locked.lock: no such file: `nowhere.txt`",
         "study.toml: $.defaults.batch_size: unknown key `batch_size`; did you mean `global_batch_size`?",
         "study.toml: $.defaults.epochs: expected a whole number; got `2.5`",
-        "study.toml: $.defaults.optimizer: expected one of `adam`, `adamax`, `rmsprop`, `sgd`; got `adm`; "
-        "did you mean `adam`?",
+        "study.toml: $.defaults.optimizer: expected one of `adam`, `adamw`, `adamax`, `rmsprop`, `sgd`, "
+        "`own`; got `adm`; did you mean `adam`?",
         'study.toml: $.defaults.threads: expected a whole number or "default"; got `"all"`',
         'study.toml: $.defaults.jit: expected true or false or "default"; got `"yes"`',
         "study.toml: $.defaults.precision: expected one of `float32`, `float64`, `mixed_float16`, "
-        "`mixed_bfloat16`; got `float16`; did you mean `mixed_float16`?",
+        "`mixed_bfloat16`; got `float16`",
         "study.toml: $.defaults.seed: unknown key `seed`: it belongs at the top of the file",
         "study.toml: $.matrix.backend[1]: expected one of `theano`, `tensorflow`, `jax`, `torch`, "
         "`tensorflow1`, `fake`; got `pytorch2`; did you mean `torch`?",

@@ -58,7 +58,8 @@ class Contestant:
     is_single: its layers compute in single precision whatever it says. random: places of layers that draw at
     random. unknown: kinds of layers that are not Keras's, which the reference doesn't know. penalty: as a
     weight named kernel declares it. draws: of its first layer. added_loss: by layers of its own.
-    extra_gradient: factor on all gradients. tf32: what its device was seen to round.
+    extra_gradient: factor on all gradients. tf32: what its device was seen to round. loss_options: that it is
+    asked for.
     """
 
     layers: Layers = PLAIN
@@ -83,6 +84,7 @@ class Contestant:
     own_draws: bool = False
     tf32: tuple[str, ...] = ()
     is_single: bool = False
+    loss_options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def evidence(self, path: Path) -> Evidence:
         """Compute everything, write it down, and open it."""
@@ -93,6 +95,8 @@ class Contestant:
 
 class _Computed:
     def __init__(self, contestant: Contestant) -> None:
+        asked = {**contestant.loss_options, **contestant.does.loss}
+        contestant = dataclasses.replace(contestant, does=dataclasses.replace(contestant.does, loss=asked))
         self.contestant = contestant
         self.dtype = np.dtype(contestant.precision)
         self.layers = tuple(
@@ -147,6 +151,7 @@ class _Computed:
             "loss": self.contestant.loss,
             "optimizer": self.contestant.optimizer,
             "optimizer_options": self.contestant.options,
+            "loss_options": self.contestant.loss_options,
         }
 
     def _make_weights(self) -> None:

@@ -83,6 +83,7 @@ class Evidence:
         self.from_logits: bool = about.get("from_logits", False)
         self.optimizer: str = about["optimizer"]
         self.optimizer_options: Mapping[str, Any] = about["optimizer_options"]
+        self.loss_options: Mapping[str, Any] = about.get("loss_options", {})
         self.layers: tuple[LayerInfo, ...] = tuple(_layer(one) for one in about["layers"])
         self.weights: tuple[WeightInfo, ...] = tuple(WeightInfo(**one) for one in about["weights"])
 

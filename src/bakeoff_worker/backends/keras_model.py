@@ -10,11 +10,12 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
-from bakeoff_worker import weights
+from bakeoff_worker import models, weights
+from bakeoff_worker.backends import keras_recipe
 from bakeoff_worker.backends.base import BackendBase, Skip
 from bakeoff_worker.backends.keras_weights import Declarations, Weight, leaves, weights_of
 from bakeoff_worker.models import ModelError
-from bakeoff_worker.models.catalogue import OPTIMIZERS
+from bakeoff_worker.models.catalogue import OPTIMIZERS, OWN
 
 # Half precision rounds a softmax's sum by less.
 _MAX_OFF_ONE = 0.02
@@ -42,8 +43,8 @@ class KerasBackend(BackendBase):
         self._seed(seed)
         with Declarations(self.keras) as declarations:
             built = build_model(input_shape, num_classes)
-            self.from_logits = self.settings.from_logits or getattr(build_model, "from_logits", False)
             self.model = self._checked(built, input_shape, num_classes)
+        self.from_logits = self._takes_logits()
         self.weights = weights_of(self.model, declarations)
         self.initial_weights_sha256, self.own_draws = self._load_initial_weights(seed)
         self.model.compile(
@@ -86,7 +87,13 @@ class KerasBackend(BackendBase):
             self.model.optimizer, "inner_optimizer", self.model.optimizer
         )  # mixed precision wraps
         config = {key: value for key, value in optimizer.get_config().items() if _plain(value)}
-        return {"optimizer": config, "metric": self._metric(), "own_draws": self.own_draws}
+        found = {"optimizer": config, "metric": self._metric(), "own_draws": self.own_draws}
+        if self.rates is not None:
+            rates = {"first": self.rates[0], "highest": self.rates.max(), "last": self.rates[-1]}
+            found["learning_rates"] = {name: float(rate) for name, rate in rates.items()}
+        if self.class_weights is not None:
+            found["class_weights"] = self.class_weights
+        return found
 
     def observed(self) -> Mapping[str, Any]:
         """Read back from the model and Keras."""
@@ -119,11 +126,12 @@ class KerasBackend(BackendBase):
         Raises:
             ModelError: they aren't; says what was seen and which line mends it.
         """
-        if not self.settings.loss.endswith("crossentropy"):
+        loss = self._loss_name()
+        if not loss.endswith("crossentropy"):
             return
         outputs = self._outputs_of_any_weights(x)
         sums = outputs.sum(axis=1)
-        is_binary = self.settings.loss.startswith("binary")
+        is_binary = loss.startswith("binary")
         is_one = is_binary or np.abs(sums - 1).max() <= _MAX_OFF_ONE
         are_probabilities = is_one and outputs.min() >= 0 and outputs.max() <= 1 + _MAX_OFF_ONE
         if are_probabilities != self.from_logits:
@@ -142,7 +150,7 @@ class KerasBackend(BackendBase):
             "from_logits = true in the study".format(
                 seen,
                 sums[np.abs(sums - 1).argmax()],
-                self.settings.loss,
+                loss,
                 "" if is_binary else " that sum to 1",
                 outputs.shape[1],
                 "sigmoid" if is_binary else "softmax",
@@ -184,11 +192,52 @@ class KerasBackend(BackendBase):
         return {}
 
     def _loss(self) -> Any:
-        """The study's loss: by its name, or, of logits, as Keras's object."""
-        if not self.from_logits:
-            return self.settings.loss
+        """As Keras takes it.
+
+        Raises:
+            ModelError: the user's own can't be made.
+        """
+        if self.settings.loss == OWN:
+            return self._own("loss")
+        options: Dict[str, Any] = {}
+        if self.settings.label_smoothing:
+            options["label_smoothing"] = self.settings.label_smoothing
+        if self.from_logits:
+            options["from_logits"] = True
         kind = "".join(part.capitalize() for part in self.settings.loss.split("_"))
-        return getattr(self.keras.losses, kind)(from_logits=True)
+        return getattr(self.keras.losses, kind)(**options) if options else self.settings.loss
+
+    def _loss_name(self) -> str:
+        return keras_recipe.named(self._own("loss")) if self.settings.loss == OWN else self.settings.loss
+
+    def _takes_logits(self) -> bool:
+        """Whether the loss takes logits: as study or model file declare, or as the user's own loss says.
+
+        Raises:
+            ModelError: they are declared, and the loss takes none.
+        """
+        is_declared = self.settings.from_logits or models.declares_logits(self.paths.model_file)
+        if self.settings.loss == OWN:
+            takes = keras_recipe.takes_logits(self._own("loss"))
+            mends = "write from_logits=True where the model file makes it"
+        else:
+            takes, mends = is_declared and self.settings.loss.endswith("crossentropy"), "set a crossentropy"
+        if is_declared and not takes:
+            raise ModelError(
+                "from_logits is declared, but the loss {} takes none: {}".format(self._loss_name(), mends)
+            )
+        return takes
+
+    def _own(self, what: str) -> Any:
+        optimizer, loss = keras_recipe.own(self.paths.model_file, self.model, self.keras)
+        found = optimizer if what == "optimizer" else loss
+        if found is None:
+            raise ModelError('{} is "own", but the model file has no {}()'.format(what, what))
+        return found
+
+    def _rates(self) -> Any:
+        """The rates of a schedule in the precision in which they are used."""
+        return np.asarray(self.rates, "float64" if self.settings.precision == "float64" else "float32")
 
     def _own_form(self, layer: Any, name: str, array: Any) -> Any:
         """A weight in the form in which this framework means the same by it."""
@@ -205,8 +254,58 @@ class KerasBackend(BackendBase):
 
     def _fit(self, x: Any, y: Any) -> Any:
         return self.model.fit(
-            x, y, batch_size=self.settings.global_batch_size, epochs=1, shuffle=False, verbose=0
+            x,
+            y,
+            batch_size=self.settings.global_batch_size,
+            epochs=1,
+            shuffle=False,
+            verbose=0,
+            **self.fit_options(),
         )
+
+    def fit_options(self) -> Dict[str, Any]:
+        """What `fit` is told of the recipe."""
+        return {} if self.class_weights is None else {"class_weight": dict(enumerate(self.class_weights))}
+
+    def recipe(self, num_steps: int) -> Dict[str, Any]:
+        """What is to be computed, by the reference's names: optimizer and loss, each with its options.
+
+        Of the study's settings; of the user's own functions, as far as the objects that they make say it.
+        num_steps: whose learning rates are told, where there is a schedule.
+        """
+        settings = self.settings
+        name, loss = settings.optimizer, settings.loss
+        loss_options: Dict[str, Any] = {}
+        options = dict(OPTIMIZERS.get(name, {}), **settings.optimizer_options)
+        options["learning_rate"] = settings.learning_rate
+        options.update(self._bounds())
+        if self.rates is not None:
+            options["schedule"] = [float(rate) / settings.learning_rate for rate in self.rates[:num_steps]]
+        if name == OWN:
+            name, options = keras_recipe.described_optimizer(self._own("optimizer"), self.keras, num_steps)
+        if loss == OWN:
+            loss, loss_options = keras_recipe.described_loss(self._own("loss"))
+        elif settings.label_smoothing:
+            loss_options = {"smoothing": settings.label_smoothing}
+        if self.class_weights is not None:
+            loss_options["class_weights"] = self.class_weights
+        return {
+            "optimizer": name,
+            "optimizer_options": options,
+            "loss": loss,
+            "loss_options": loss_options,
+        }
+
+    def _bounds(self) -> Dict[str, float]:
+        """Weight decay and clipping, by Keras 3's names; empty where there is none."""
+        settings = self.settings
+        found = {
+            "weight_decay": settings.weight_decay or None,
+            "clipvalue": settings.clip_value,
+            "clipnorm": settings.clip_norm,
+            "global_clipnorm": settings.clip_global_norm,
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
     def _metric(self) -> str:
         """Accuracy by its full name: what plain ``accuracy`` means depends on loss and Keras version."""
@@ -227,8 +326,11 @@ class KerasBackend(BackendBase):
 
         Raises:
             ValueError: this Keras has no such optimizer, or it has no such option.
+            ModelError: the user's own can't be made.
         """
         name = self.settings.optimizer
+        if name == OWN:
+            return self._own("optimizer")
         try:
             kind = type(self.keras.optimizers.get(name))
         except ValueError as error:
@@ -239,11 +341,16 @@ class KerasBackend(BackendBase):
         config.update(self.settings.optimizer_options)
         known = inspect.signature(kind.__init__).parameters
         config["learning_rate" if "learning_rate" in known else "lr"] = self.settings.learning_rate
+        config.update(self._bounds())
         try:
-            return kind(**config)
+            return self._made(kind, config)
         except (TypeError, ValueError) as error:
             options = ", ".join(key for key in known if key not in ("self", "kwargs", "name"))
             raise ValueError("optimizer {}: {}; its options are {}".format(name, error, options)) from error
+
+    def _made(self, kind: Any, config: Dict[str, Any]) -> Any:
+        """An optimizer of that class, its learning rate by the schedule if there is one."""
+        raise NotImplementedError
 
     def read(self, variables: List[Any]) -> List[Any]:
         """Values of variables, as the framework has them."""
@@ -318,12 +425,6 @@ class KerasBackend(BackendBase):
                     gives, num_classes
                 )
             )
-        if self.from_logits and not self.settings.loss.endswith("crossentropy"):
-            raise ModelError(
-                "from_logits is declared, but {} takes no logits: set a crossentropy as loss".format(
-                    self.settings.loss
-                )
-            )
         self.num_outputs = gives[-1]
         return model
 
@@ -353,6 +454,11 @@ class Keras3(KerasBackend):
             raise Skip(
                 "jit is {}, but Keras declines it for this model and these settings".format(self.settings.jit)
             )
+
+    def _made(self, kind: Any, config: Dict[str, Any]) -> Any:
+        if self.rates is not None:
+            config["learning_rate"] = keras_recipe.schedule_of_keras3(self.keras, self._rates())
+        return kind(**config)
 
     def read(self, variables: List[Any]) -> List[Any]:
         """Copies."""
@@ -401,15 +507,32 @@ class Keras2(KerasBackend):
     """Keras 2.3, the last release with several backends."""
 
     def skip_reason(self) -> Optional[str]:
-        """Keras 2.3 knows no mixed precision, and what it runs on is older than TF32."""
+        """Keras 2.3 knows neither mixed precision nor decoupled weight decay; it is older than TF32."""
         if self.settings.tf32:
             return "nothing behind Keras 2.3 knows TF32"
         if self.settings.precision.startswith("mixed"):
             return "Keras 2.3 has no mixed precision"
+        if self.settings.optimizer == "adamw":
+            return "Keras 2.3 has no AdamW"
+        if self.settings.weight_decay:
+            return "Keras 2.3 has no decoupled weight decay"
+        if self.settings.clip_norm:
+            return (
+                "Keras 2.3 bounds the norm of all gradients together (clip_global_norm), not that of each "
+                "weight's (clip_norm)"
+            )
         return None
 
     def _after_import(self) -> None:
         self.keras.backend.set_floatx(self.settings.precision)
+
+    def _made(self, kind: Any, config: Dict[str, Any]) -> Any:
+        bound = config.pop("global_clipnorm", None)
+        if bound is not None:
+            config["clipnorm"] = bound  # of all gradients together, in Keras 2
+        if self.rates is not None:
+            kind = keras_recipe.scheduled_in_keras2(kind, self.keras, self._rates())
+        return kind(**config)
 
     def read(self, variables: List[Any]) -> List[Any]:
         """All at once."""

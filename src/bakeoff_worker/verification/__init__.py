@@ -10,7 +10,7 @@ from typing import Any, List
 
 import numpy as np
 
-from bakeoff_worker import backends, data, loop
+from bakeoff_worker import backends, data, loop, schedules
 from bakeoff_worker.backends.base import Skip
 from bakeoff_worker.backends.keras_model import KerasBackend
 from bakeoff_worker.clock import Stopwatch
@@ -49,6 +49,8 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     watch = Stopwatch()
     silence.random_layers(backend.keras)
     first = Batches(source, settings, "as_trained")
+    backend.rates = schedules.in_short(settings, NUM_STEPS)
+    backend.class_weights = source.class_weights
     backend.build(loop.model_builder(job), first.input_shape, source.num_classes, seed)
     source.prepare.num_outputs = backend.num_outputs
     draws = silence.draws(backend.keras)

@@ -24,7 +24,6 @@ from typing import Any, Dict, List, Mapping, Optional, Type
 import numpy as np
 
 from bakeoff_worker.backends.keras_weights import inner_layers
-from bakeoff_worker.models.catalogue import OPTIMIZERS
 from bakeoff_worker.verification import silence
 from bakeoff_worker.verification.batches import NUM_STEPS
 from bakeoff_worker.verification.weights import Weights
@@ -100,13 +99,8 @@ def describe(backend: Any, weights: Weights) -> Dict[str, Any]:
             }
             for weight, trainable, own_draw in zip(weights.all, weights.trainable, weights.own_draws)
         ],
-        "loss": settings.loss,
         "from_logits": backend.from_logits,
-        "optimizer": settings.optimizer,
-        "optimizer_options": dict(
-            OPTIMIZERS.get(settings.optimizer, {}),
-            **dict(settings.optimizer_options, learning_rate=settings.learning_rate),
-        ),
+        **backend.recipe(NUM_STEPS),
     }
 
 

@@ -71,7 +71,7 @@ class Examination:
         self.panel: Panel = panel
         self.network: Network = _network(evidence)
         self.tolerance: Tolerances = tolerances.of(evidence.precision)
-        self.semantics: Semantics = Semantics()
+        self.semantics: Semantics = Semantics(loss=evidence.loss_options)
         self.findings: list[Finding] = []
         self.worst: dict[str, Worst] = {}
         self.num_tipped: int = 0

@@ -11,6 +11,7 @@ from bakeoff.verification.causes import Hypothesis
 from bakeoff.verification.evidence import GENERAL, Array
 from bakeoff.verification.examination.state import Examination, Outcome
 from bakeoff.verification.findings import Worst
+from bakeoff.verification.reference.optimizers import SAME, is_known
 from bakeoff.verification.reference.semantics import Semantics
 from bakeoff.verification.tolerances import difference, floors, layer_rms
 
@@ -20,6 +21,16 @@ _EPOCH_APART = 0.01  # of all that the steps changed: what is left to rounding w
 def check_optimizer(exam: Examination) -> None:
     """The optimizer alone, weight by weight."""
     evidence = exam.evidence
+    for key, own, others in _declared_otherwise(exam):
+        text = f"{key} is {own}, not {others}"
+        exam.find("optimizer", "", key, float("nan"), "declared_recipe", text)
+    if not is_known(evidence.optimizer):
+        exam.not_examined += ["optimizer"]
+        exam.notes.append(
+            f"the reference has no optimizer {evidence.optimizer}: what contestants' own make of the same "
+            "gradients is held against each other"
+        )
+        return
     gradients, weights = (np.asarray(one, "float64") for one in evidence.probe())
     changes = np.diff(weights, axis=0)
     rounding = exam.tolerance.epsilon * np.maximum(np.abs(weights[1:]), np.abs(weights[:-1]))
@@ -54,9 +65,21 @@ def check_optimizer(exam: Examination) -> None:
     exam.settle("optimizer", "", check, suspects)
 
 
+def _declared_otherwise(exam: Examination) -> Iterator[tuple[str, object, object]]:
+    """What a contestant's recipe says of itself that the others' doesn't: key, its value, theirs."""
+    own, others = (
+        {"optimizer": one.optimizer, "loss": one.loss, **one.optimizer_options, **one.loss_options}
+        for one in (exam.evidence, exam.others)
+    )
+    for key in {**own, **others}:
+        if own.get(key) != others.get(key):
+            yield key, own.get(key), others.get(key)
+
+
 def _optimizers(exam: Examination, ratio: float | None, decay: float | None) -> Iterator[Hypothesis]:
     """What the optimizer may be doing otherwise; see `causes.of_optimizer`."""
     name, options = exam.evidence.optimizer, exam.evidence.optimizer_options
+    name = SAME.get(name, name)
     if exam.evidence.precision == "float64":
         yield from causes.of_constants(name, options, exam.semantics)
     yield from causes.of_optimizer(name, options, ratio, decay, exam.semantics)
@@ -64,7 +87,9 @@ def _optimizers(exam: Examination, ratio: float | None, decay: float | None) -> 
 
 def check_steps(exam: Examination, scene: str) -> None:
     """The steps that the contestant made of its own gradients; then of the reference's."""
-    is_unknown = any(one.stage == "optimizer" and not one.is_explained for one in exam.findings)
+    is_unknown = not is_known(exam.evidence.optimizer) or any(
+        one.stage == "optimizer" and not one.is_explained for one in exam.findings
+    )
     if is_unknown or exam.is_random:
         exam.not_examined += ["weights"] * ("weights" not in exam.not_examined)
         return

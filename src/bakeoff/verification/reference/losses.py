@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from bakeoff.verification.reference.layers import Unknown
+
 Array = np.ndarray[Any, np.dtype[Any]]
 _FUZZ = 1e-7  # Keras's epsilon: probabilities are kept that far from 0 and 1
 
@@ -18,16 +20,25 @@ def loss(
 
     labels: (N, num_outputs), or (N,) class numbers for a sparse loss. options: see `Semantics.loss`.
     from_logits: whether a crossentropy is given logits in place of probabilities; none of those is clipped.
+
+    Raises:
+        Unknown: there is no such loss here.
     """
+    kind = name.removeprefix("sparse_")
+    if kind not in _LOSSES:
+        raise Unknown(f"loss {name}")
     if labels.ndim == 1 or labels.shape != found.shape:
         labels = np.eye(found.shape[1])[np.asarray(labels, "int64").reshape(-1)]
+    weights = np.ones(len(found))
+    if options.get("class_weights"):
+        classes = labels.argmax(axis=1) if labels.shape[1] > 1 else labels[:, 0].astype("int64")
+        weights = np.asarray(options["class_weights"])[classes]
     smoothing = float(options.get("smoothing", 0.0))
     labels = labels.astype("float64") * (1 - smoothing) + smoothing / found.shape[1]
-    functions = _LOGIT_LOSSES if from_logits else _LOSSES
-    each, gradient = functions[name.removeprefix("sparse_")](labels, found)
+    each, gradient = (_LOGIT_LOSSES if from_logits else _LOSSES)[kind](labels, found)
     share = 1.0 if options.get("reduction") == "sum" else 1.0 / len(found)
     share *= float(options.get("scale", 1.0))
-    return float(each.sum() * share), gradient * share
+    return float((each * weights).sum() * share), gradient * weights[:, np.newaxis] * share
 
 
 def _categorical_crossentropy(labels: Array, found: Array) -> tuple[Array, Array]:

@@ -56,7 +56,7 @@ class Backend(Keras2):
         """Of logits, without Keras 2's way through clipped probabilities: the same as on other backends."""
         loss = super()._loss()
         if self.from_logits:
-            loss.call = losses.OF_LOGITS[self.settings.loss]
+            loss.call = losses.of_logits(self.settings.loss, self.settings.label_smoothing)
         return loss
 
     def _seed(self, seed: int) -> None:
