@@ -5,6 +5,7 @@ of a contestant that has one on purpose). Shuffling, emitting, probing and the p
 no clock runs.
 """
 
+import functools
 import math
 from typing import Any, Iterator, List, Optional, Tuple
 
@@ -180,10 +181,10 @@ def _epoch(
     return record, trained, evaluated
 
 
-def model_builder(job: Job) -> models.Builder:
+def model_builder(job: Job) -> Any:
     """`build(input_shape, num_classes)` of the job's model."""
     settings = job.spec.settings
-    return models.Builder(settings.model, settings.model_options, job.paths.model_file)
+    return functools.partial(models.build, settings.model, settings.model_options, job.paths.model_file)
 
 
 def facts(settings: TrialSettings, backend: BackendBase, **seen: Any) -> Facts:

@@ -6,6 +6,7 @@ number of the initial weights, the warnings, and what training led to. With a fo
 evaluation after training unless `inference` is false: those are two more graphs to compile.
 """
 
+import functools
 import json
 import sys
 from pathlib import Path
@@ -52,7 +53,7 @@ def compute(backend, case):
     y = labels if settings.loss.startswith("sparse") else np.eye(num_classes, dtype="float32")[labels]
     if settings.data_layout == "channels_first":
         x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
-    build = models.Builder(settings.model, settings.model_options, backend.paths.model_file)
+    build = functools.partial(models.build, settings.model, settings.model_options, backend.paths.model_file)
     backend.build(build, x.shape[1:], num_classes, SEED)
     y = data.labels_for(y, backend.num_outputs)
     if case.get("file"):

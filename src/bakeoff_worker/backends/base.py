@@ -13,7 +13,7 @@ class BackendBase:
 
     Set before `build`: rates: learning rate at each step of the run, (num_steps,); None where it is constant.
     class_weights: factor on the loss of each class's images, (num_classes,); None: all alike.
-    Known once it is built: num_outputs: numbers that the model gives for an image; None: one for each class.
+    Set by `build`: num_outputs: numbers that the model gives for an image; None: one for each class.
     """
 
     rates: Any = None

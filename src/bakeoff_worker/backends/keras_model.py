@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
-from bakeoff_worker import weights
+from bakeoff_worker import models, weights
 from bakeoff_worker.backends import keras_recipe
 from bakeoff_worker.backends.base import BackendBase, Skip
 from bakeoff_worker.backends.keras_weights import Declarations, Weight, leaves, weights_of
@@ -43,8 +43,8 @@ class KerasBackend(BackendBase):
         self._seed(seed)
         with Declarations(self.keras) as declarations:
             built = build_model(input_shape, num_classes)
-            self.from_logits = self.settings.from_logits or getattr(build_model, "from_logits", False)
             self.model = self._checked(built, input_shape, num_classes)
+        self.from_logits = self._takes_logits()
         self.weights = weights_of(self.model, declarations)
         self.initial_weights_sha256, self.own_draws = self._load_initial_weights(seed)
         self.compile(self.model)
@@ -130,9 +130,7 @@ class KerasBackend(BackendBase):
         Raises:
             ModelError: they aren't; says what was seen and which line mends it.
         """
-        loss, from_logits = self.settings.loss, self.from_logits
-        if loss == OWN:
-            loss, from_logits, _ = keras_recipe.described_loss(self._own("loss"))
+        loss = self._loss_name()
         if not loss.endswith("crossentropy"):
             return
         outputs = self._outputs_of_any_weights(x)
@@ -140,12 +138,12 @@ class KerasBackend(BackendBase):
         is_binary = loss.startswith("binary")
         is_one = is_binary or np.abs(sums - 1).max() <= _MAX_OFF_ONE
         are_probabilities = is_one and outputs.min() >= 0 and outputs.max() <= 1 + _MAX_OFF_ONE
-        if are_probabilities != from_logits:
+        if are_probabilities != self.from_logits:
             return
         seen = "on random images, whatever the weights, they go from {:.3g} to {:.3g}".format(
             outputs.min(), outputs.max()
         )
-        if from_logits:
+        if self.from_logits:
             raise ModelError(
                 "logits are declared, but the model's outputs are probabilities: {}. Take away from_logits, "
                 "or end the model with layers.Dense({}) without activation".format(seen, outputs.shape[1])
@@ -153,14 +151,13 @@ class KerasBackend(BackendBase):
         raise ModelError(
             "the model's outputs are no probabilities: {}, those of one image sum to {:.3g}; {} takes values "
             'from 0 to 1{}. End the model with layers.Dense({}, activation="{}"), or declare what it gives: '
-            "from_logits {}".format(
+            "from_logits = true in the study".format(
                 seen,
                 sums[np.abs(sums - 1).argmax()],
                 loss,
                 "" if is_binary else " that sum to 1",
                 outputs.shape[1],
                 "sigmoid" if is_binary else "softmax",
-                "= true in the study" if self.settings.loss != OWN else "in your own loss",
             )
         )
 
@@ -199,20 +196,41 @@ class KerasBackend(BackendBase):
         return {}
 
     def _loss(self) -> Any:
-        """By the study's name, or as Keras's object where that needs to be told something.
+        """As Keras takes it.
 
         Raises:
             ModelError: the user's own can't be made.
         """
         if self.settings.loss == OWN:
             return self._own("loss")
-        told: Dict[str, Any] = {"from_logits": True} if self.from_logits else {}
+        options: Dict[str, Any] = {}
         if self.settings.label_smoothing:
-            told["label_smoothing"] = self.settings.label_smoothing
-        if not told:
-            return self.settings.loss
+            options["label_smoothing"] = self.settings.label_smoothing
+        if self.from_logits:
+            options["from_logits"] = True
         kind = "".join(part.capitalize() for part in self.settings.loss.split("_"))
-        return getattr(self.keras.losses, kind)(**told)
+        return getattr(self.keras.losses, kind)(**options) if options else self.settings.loss
+
+    def _loss_name(self) -> str:
+        return keras_recipe.named(self._own("loss")) if self.settings.loss == OWN else self.settings.loss
+
+    def _takes_logits(self) -> bool:
+        """Whether the loss takes logits: as study or model file declare, or as the user's own loss says.
+
+        Raises:
+            ModelError: they are declared, and the loss takes none.
+        """
+        is_declared = self.settings.from_logits or models.declares_logits(self.paths.model_file)
+        if self.settings.loss == OWN:
+            takes = keras_recipe.takes_logits(self._own("loss"))
+            mends = "write from_logits=True where the model file makes it"
+        else:
+            takes, mends = is_declared and self.settings.loss.endswith("crossentropy"), "set a crossentropy"
+        if is_declared and not takes:
+            raise ModelError(
+                "from_logits is declared, but the loss {} takes none: {}".format(self._loss_name(), mends)
+            )
+        return takes
 
     def _own(self, what: str) -> Any:
         optimizer, loss = keras_recipe.own(self.paths.model_file, self.model, self.keras)
@@ -260,7 +278,7 @@ class KerasBackend(BackendBase):
         num_steps: whose learning rates are told, where there is a schedule.
         """
         settings = self.settings
-        name, loss, from_logits = settings.optimizer, settings.loss, self.from_logits
+        name, loss = settings.optimizer, settings.loss
         loss_options: Dict[str, Any] = {}
         options = dict(OPTIMIZERS.get(name, {}), **settings.optimizer_options)
         options["learning_rate"] = settings.learning_rate
@@ -270,7 +288,7 @@ class KerasBackend(BackendBase):
         if name == OWN:
             name, options = keras_recipe.described_optimizer(self._own("optimizer"), self.keras, num_steps)
         if loss == OWN:
-            loss, from_logits, loss_options = keras_recipe.described_loss(self._own("loss"))
+            loss, loss_options = keras_recipe.described_loss(self._own("loss"))
         elif settings.label_smoothing:
             loss_options = {"smoothing": settings.label_smoothing}
         if self.class_weights is not None:
@@ -279,7 +297,6 @@ class KerasBackend(BackendBase):
             "optimizer": name,
             "optimizer_options": options,
             "loss": loss,
-            "from_logits": from_logits,
             "loss_options": loss_options,
         }
 
@@ -410,12 +427,6 @@ class KerasBackend(BackendBase):
             raise ModelError(
                 "the model's output shape is {}, expected (None, {}): one probability per class".format(
                     gives, num_classes
-                )
-            )
-        if self.from_logits and not self.settings.loss.endswith("crossentropy"):
-            raise ModelError(
-                "from_logits is declared, but {} takes no logits: set a crossentropy as loss".format(
-                    self.settings.loss
                 )
             )
         self.num_outputs = gives[-1]

@@ -24,8 +24,8 @@ def loss(
     Raises:
         Unknown: there is no such loss here.
     """
-    kind, functions = name.removeprefix("sparse_"), _LOGIT_LOSSES if from_logits else _LOSSES
-    if kind not in functions:
+    kind = name.removeprefix("sparse_")
+    if kind not in _LOSSES:
         raise Unknown(f"loss {name}")
     if labels.ndim == 1 or labels.shape != found.shape:
         labels = np.eye(found.shape[1])[np.asarray(labels, "int64").reshape(-1)]
@@ -35,7 +35,7 @@ def loss(
         weights = np.asarray(options["class_weights"])[classes]
     smoothing = float(options.get("smoothing", 0.0))
     labels = labels.astype("float64") * (1 - smoothing) + smoothing / found.shape[1]
-    each, gradient = functions[kind](labels, found)
+    each, gradient = (_LOGIT_LOSSES if from_logits else _LOSSES)[kind](labels, found)
     share = 1.0 if options.get("reduction") == "sum" else 1.0 / len(found)
     share *= float(options.get("scale", 1.0))
     return float((each * weights).sum() * share), gradient * weights[:, np.newaxis] * share

@@ -1,6 +1,5 @@
 """Keras 2.3 on Theano 1.0.5, its files untouched."""
 
-import functools
 import glob
 import os
 from typing import Any, List, Mapping, Optional
@@ -55,11 +54,9 @@ class Backend(Keras2):
 
     def _loss(self) -> Any:
         """Of logits, without Keras 2's way through clipped probabilities: the same as on other backends."""
-        loss, smoothing = super()._loss(), self.settings.label_smoothing
+        loss = super()._loss()
         if self.from_logits:
-            loss.call = losses.OF_LOGITS[self.settings.loss]
-            if smoothing:
-                loss.call = functools.partial(losses.categorical_crossentropy, smoothing=smoothing)
+            loss.call = losses.of_logits(self.settings.loss, self.settings.label_smoothing)
         return loss
 
     def _seed(self, seed: int) -> None:

@@ -1,14 +1,14 @@
 """Crossentropies of logits without clipping. Executors import them; Theano is imported when called."""
 
+import functools
 from typing import Any
 
 
 def categorical_crossentropy(y_true: Any, y_pred: Any, smoothing: float = 0.0) -> Any:
-    """(N,) of labels (N, num_classes), one-hot; smoothing: share of them that is spread over all classes."""
+    """(N,) of labels (N, num_classes), one-hot before they are smoothed."""
     from theano import tensor
 
-    if smoothing:
-        y_true = y_true * (1 - smoothing) + smoothing / tensor.cast(y_pred.shape[1], y_pred.dtype)
+    y_true = y_true * (1 - smoothing) + smoothing / tensor.cast(y_pred.shape[1], y_pred.dtype)
     return -(y_true * tensor.nnet.logsoftmax(y_pred)).sum(axis=-1)
 
 
@@ -27,7 +27,8 @@ def binary_crossentropy(y_true: Any, y_pred: Any) -> Any:
     return (tensor.nnet.softplus(y_pred) - y_true * y_pred).mean(axis=-1)
 
 
-OF_LOGITS = {
-    one.__name__: one
-    for one in (categorical_crossentropy, sparse_categorical_crossentropy, binary_crossentropy)
-}
+def of_logits(name: str, smoothing: float) -> Any:
+    """The function of that name; smoothing: of categorical labels, the share that is spread evenly."""
+    if name == "categorical_crossentropy":
+        return functools.partial(categorical_crossentropy, smoothing=smoothing)
+    return {one.__name__: one for one in (sparse_categorical_crossentropy, binary_crossentropy)}[name]
