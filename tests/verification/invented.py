@@ -59,7 +59,7 @@ class Contestant:
     random. unknown: kinds of layers that are not Keras's, which the reference doesn't know. penalty: as a
     weight named kernel declares it. draws: of its first layer. added_loss: by layers of its own.
     extra_gradient: factor on all gradients. tf32: what its device was seen to round. loss_options: that it is
-    asked for.
+    asked for. is_inspected: it shows its losses and weights alone, as one without Keras does.
     """
 
     layers: Layers = PLAIN
@@ -85,6 +85,7 @@ class Contestant:
     tf32: tuple[str, ...] = ()
     is_single: bool = False
     loss_options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    is_inspected: bool = False
 
     def evidence(self, path: Path) -> Evidence:
         """Compute everything, write it down, and open it."""
@@ -126,6 +127,12 @@ class _Computed:
         for scene in SCENES:
             found[f"{scene}/calls"] = json.dumps(calls)
             found |= self._scene(scene)
+        if self.contestant.is_inspected:
+            shown = (
+                "about",
+                *(f"{scene}/{part}" for scene in SCENES for part in ("weights", "losses", "epoch")),
+            )
+            return {name: array for name, array in found.items() if name.startswith(shown)}
         return found | self._probe()
 
     def _about(self) -> dict[str, Any]:
@@ -138,7 +145,9 @@ class _Computed:
             "tf32": self.contestant.tf32,
             "num_steps": NUM_STEPS,
             "batch_size": BATCH_SIZE,
-            "layers": [
+            "layers": []
+            if self.contestant.is_inspected
+            else [
                 {
                     "name": f"{kind.lower()}_{place}",
                     "class": kind,
@@ -147,7 +156,10 @@ class _Computed:
                 }
                 for place, (kind, config) in enumerate(says)
             ],
-            "weights": [dataclasses.asdict(info) for info in self.weights],
+            "weights": [
+                {**dataclasses.asdict(info), **({"layer": -1} if self.contestant.is_inspected else {})}
+                for info in self.weights
+            ],
             "loss": self.contestant.loss,
             "optimizer": self.contestant.optimizer,
             "optimizer_options": self.contestant.options,

@@ -104,6 +104,11 @@ class Evidence:
         """Let go of what was read so far; it is read again when asked for."""
         self._read.clear()
 
+    @property
+    def is_inspected(self) -> bool:
+        """Whether only losses and weights are known, of a contestant without Keras."""
+        return not self.layers
+
     @cached_property
     def calls(self) -> tuple[Call, ...]:
         """The layers' calls, in order; the same in every scene."""

@@ -95,5 +95,25 @@ class BackendBase:
         return None
 
 
+class Inspectable(BackendBase):
+    """A contestant without Keras that shows its weights, so that it can be certified to train the same thing.
+
+    Weights have Keras's forms and order: layer by layer, kernels (height, width, in, out) and (in, out), then
+    biases; moving statistics after those that are trained.
+    """
+
+    def silence(self) -> None:
+        """Train without dropout and augmentation. Called before `build`, where contestants are compared."""
+        raise NotImplementedError
+
+    def weights(self) -> Mapping[str, Any]:
+        """Copies of all weights by name, moving statistics included, in the order of the network."""
+        raise NotImplementedError
+
+    def restart(self, weights: Mapping[str, Any]) -> None:
+        """Load these weights, and forget all else that training has left, such as the optimizer's means."""
+        raise NotImplementedError
+
+
 class Skip(Exception):
     """The backend declines these settings; the message says why."""

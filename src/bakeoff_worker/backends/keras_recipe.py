@@ -123,20 +123,25 @@ def described_optimizer(optimizer: Any, keras: Any, num_steps: int) -> Tuple[str
     if callable(rate) and isinstance(config.get("learning_rate"), dict):
         rates = [float(keras.ops.convert_to_numpy(rate(step))) for step in range(num_steps)]
         config["learning_rate"] = max(rates)
-        options["schedule"] = [one / max(rates) for one in rates]
+        options["schedule"] = [_rounded(one / max(rates)) for one in rates]
     if is_old and "clipnorm" in config:
         config["global_clipnorm"] = config.pop("clipnorm")
     known = ("learning_rate", *_SHARED, *OPTIMIZERS.get(name, {}))
-    options.update((key, value) for key, value in config.items() if key in known and value is not None)
+    options.update((key, _rounded(config[key])) for key in known if config.get(key) is not None)
     plain = {} if name not in OPTIMIZERS else dict(kind().get_config())
     is_known = (
         name in OPTIMIZERS
         and kind.__module__.split(".")[0] == "keras"
         and not (getattr(optimizer, "_exclude_from_weight_decay", None))
         and not (getattr(optimizer, "_exclude_from_weight_decay_names", None))
-        and all(value == plain.get(key) for key, value in config.items() if key not in known)
+        and all(value == plain.get(key) for key, value in config.items() if key not in (*known, "name"))
     )
     return name if is_known else kind.__name__ + ", unknown", options
+
+
+def _rounded(value: Any) -> Any:
+    """A number without what single precision adds to it, which differs between releases."""
+    return float("{:.6g}".format(value)) if isinstance(value, float) else value
 
 
 def described_loss(loss: Any) -> Tuple[str, Dict[str, Any]]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from bakeoff.verification import causes
 from bakeoff.verification.causes import Hypothesis
-from bakeoff.verification.evidence import GENERAL, Array
+from bakeoff.verification.evidence import GENERAL, Array, Evidence
 from bakeoff.verification.examination.state import Examination, Outcome
 from bakeoff.verification.findings import Worst
 from bakeoff.verification.reference.optimizers import SAME, is_known
@@ -202,11 +202,22 @@ def check_epoch(exam: Examination, scene: str) -> None:
     if exam.is_random:
         exam.not_examined += ["epoch"] * ("epoch" not in exam.not_examined)
         return
-    evidence = exam.evidence
-    start = evidence.weights_after(scene, 0)
-    end = evidence.weights_after_epoch(scene)
-    idle = exam.without_gradient(GENERAL)
+    evidence, idle = exam.evidence, exam.without_gradient(GENERAL)
     trained = [place for place, info in enumerate(evidence.weights) if info.trainable and place not in idle]
+    # It may differ from itself from one time to the next.
+    allowed = 1.0 if exam.semantics.optimizer.get("late") == "any" else _EPOCH_APART
+    if (found := epoch_difference(evidence, scene, trained, allowed)) is not None:
+        exam.find("epoch", scene, "fit", *found)
+
+
+def epoch_difference(
+    evidence: Evidence, scene: str, trained: Sequence[int], allowed: float = _EPOCH_APART
+) -> tuple[float, str, str] | None:
+    """How far an epoch leads from its batches one by one, the cause, and both in words; None if not far.
+
+    trained: places of the weights that count.
+    """
+    start, end = evidence.weights_after(scene, 0), evidence.weights_after_epoch(scene)
 
     def gap(step: int) -> float:
         steps = evidence.weights_after(scene, step)
@@ -214,20 +225,20 @@ def check_epoch(exam: Examination, scene: str) -> None:
         apart = sum(float(((end[place] - steps[place]) ** 2).sum()) for place in trained)
         return float(np.sqrt(apart / moved)) if moved else 0.0
 
-    size, allowed = gap(evidence.num_steps), _EPOCH_APART
-    if exam.semantics.optimizer.get("late") == "any":
-        allowed = 1.0  # it differs from itself from one time to the next
+    size = gap(evidence.num_steps)
     if size <= allowed:
-        return
+        return None
     for lost in range(1, 3):
         if gap(evidence.num_steps - lost) <= _EPOCH_APART:
             what = (
                 "the last batch, smaller than the others, is" if lost == 1 else f"the last {lost} batches are"
             )
-            exam.find("epoch", scene, "fit", size, "last_batch_dropped", f"{what} not trained on")
-            return
-    text = "an epoch leads elsewhere than its batches one by one: another order, or other images"
-    exam.find("epoch", scene, "fit", size, "unknown", text)
+            return size, "last_batch_dropped", f"{what} not trained on"
+    return (
+        size,
+        "unknown",
+        "an epoch leads elsewhere than its batches one by one: another order, or other images",
+    )
 
 
 def _trained(exam: Examination, scene: str, step: int, places: list[int]) -> list[Array]:
