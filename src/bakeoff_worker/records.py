@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Tuple, Type, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Type, Union
 
 # What is timed, and how. Results of different versions never share a mean.
 #   1  first version: fit per epoch on pre-permuted arrays, clock paused for evaluation, device
@@ -270,6 +270,8 @@ class RunPaths:
     folder: private to the run and removed when it is over, however it ends.
     evidence: file for what the contestant computes, where it is to be verified instead of timed.
     looks: whether the model is only to be built, to see what it reads.
+    profile: what is to be shown instead of being timed: ``budget`` (where the wall time goes) or ``layers``
+        (what each layer takes); None for anything else.
     """
 
     dataset: str
@@ -281,6 +283,7 @@ class RunPaths:
     folder: Optional[str] = None
     evidence: Optional[str] = None
     looks: bool = False
+    profile: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -400,6 +403,120 @@ class Outcomes:
     epoch: int
     num_images: int
     wrong: str
+
+
+@dataclass(frozen=True)
+class FirstCall:
+    """A batch shape met for the first time, in a profile: with whatever is traced and compiled for it.
+
+    call: ``training`` or ``evaluation``. num_images: of the batch.
+    """
+
+    call: str
+    num_images: int
+    wall_s: float
+    user_s: Optional[float]
+    system_s: Optional[float]
+
+
+@dataclass(frozen=True)
+class ProfiledEpoch:
+    """One epoch of a profile: never a timing.
+
+    num_steps: weight updates. wall_s, user_s, system_s: of training, without evaluation. page_faults: pages
+    that the kernel had to hand out meanwhile; None where unknown. evaluation_s: of num_evaluated images.
+    """
+
+    epoch: int
+    num_images: int
+    num_steps: int
+    num_evaluated: int
+    evaluation_s: float
+    wall_s: float
+    user_s: Optional[float]
+    system_s: Optional[float]
+    page_faults: Optional[int]
+
+
+@dataclass(frozen=True)
+class LayerDescribed:
+    """One layer of a profiled network, in order.
+
+    layer_type: Keras's class. input_shape, output_shape: of one image. weight_shapes: of all its weights.
+    options: of Keras's configuration what decides its arithmetic (``kernel_size``, ``strides``, ...).
+    """
+
+    name: str
+    layer_type: str
+    input_shape: List[int]
+    output_shape: List[int]
+    weight_shapes: List[List[int]]
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class VariantTimed:
+    """One turn of a variant of a profiled network: seconds a step, training and the forward pass alone.
+
+    depth: layers of the network that the variant has, before an output layer. twin: the layer that an
+    equivalent takes the place of; empty: none. turn: index of the round in which all variants had their turn.
+    num_images: of a step.
+    """
+
+    depth: int
+    twin: str
+    turn: int
+    num_images: int
+    step_s: float
+    forward_s: float
+
+
+class ProfiledSpan(NamedTuple):
+    """What a framework's own profiler saw of one operation.
+
+    layer: that it belongs to; empty: to none (loss, update, host). direction: ``forward`` or ``backward``;
+    empty without a layer. start_s: by the profiler's clock. own_s: of wall_s, what no operation within
+    it took. thread: that it ran on.
+    """
+
+    name: str
+    layer: str
+    direction: str
+    start_s: float
+    wall_s: float
+    own_s: float
+    thread: str
+
+
+@dataclass(frozen=True)
+class ProfiledSteps:
+    """Training steps under the framework's own profiler. wall_s: of all of them. spans: `ProfiledSpan`s."""
+
+    profiler: str
+    num_steps: int
+    wall_s: float
+    spans: List[Any]
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """What the machine attains in a contestant's own library and threads: floating-point operations a second.
+
+    product_flops: of a large matrix product; convolution_flops: of a convolution with many channels.
+    copy_bytes_per_s: read and written, by NumPy in one thread.
+    """
+
+    product_flops: float
+    convolution_flops: float
+    copy_bytes_per_s: float
+
+
+@dataclass(frozen=True)
+class NotShown:
+    """What a profile can't show of this contestant, and why. what: ``layers`` or ``profiler``."""
+
+    what: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -544,6 +661,45 @@ class TurnsTaken:
 
 
 @dataclass(frozen=True)
+class FarmJob:
+    """The job of a resource manager that ran a block, as it was when it was over; with each of its runs.
+
+    manager, job_id, node: who ran it, and where. node_id: the node's machine_id: equal for nodes on which a
+    program runs alike. is_exclusive: whether nobody else could use the node; None if unknown. state: the
+    manager's last word, as `bakeoff.farm.managers.State` spells it. num_restarts: times it was begun anew.
+    Phases, one after the other, in seconds: submission_s (until the manager had it), queue_s (by the
+    manager's clock), prolog_s (from the allocation until the first line of the script: whole seconds, as
+    managers keep them), startup_s (lines to run first, our interpreter), staging_s (environment and data onto
+    the node), runs_s (all contestants), collection_s (from the end of the job until its runs are stored).
+    manager_s: what the manager says that the job took; manager_cpu_s, manager_peak_bytes: likewise user and
+    system time and peak memory; cpu_s: CPU seconds by our own account. accounting: which of the manager's
+    programs said so. clock_offset_s: how far the node's clock is ahead of the submitter's, at least; 0 if
+    that can't be told. None: unknown.
+    """
+
+    manager: str
+    job_id: str
+    node: str
+    node_id: str
+    is_exclusive: Optional[bool]
+    state: str
+    num_restarts: int
+    submission_s: Optional[float] = None
+    queue_s: Optional[float] = None
+    prolog_s: Optional[float] = None
+    startup_s: Optional[float] = None
+    staging_s: Optional[float] = None
+    runs_s: Optional[float] = None
+    collection_s: Optional[float] = None
+    manager_s: Optional[float] = None
+    manager_cpu_s: Optional[float] = None
+    manager_peak_bytes: Optional[int] = None
+    cpu_s: Optional[float] = None
+    accounting: str = ""
+    clock_offset_s: float = 0.0
+
+
+@dataclass(frozen=True)
 class RunWarning:
     """Something a reader of the result should know; ``remedy`` says what to do about it."""
 
@@ -575,12 +731,20 @@ Record = Union[
     PhaseEnded,
     EpochRecord,
     Outcomes,
+    FirstCall,
+    ProfiledEpoch,
+    LayerDescribed,
+    VariantTimed,
+    ProfiledSteps,
+    Ceilings,
+    NotShown,
     StageProgress,
     TaskRecord,
     ExecutorRecord,
     SamplesAccounted,
     EnergyUsed,
     TurnsTaken,
+    FarmJob,
     RunWarning,
     RunEnded,
 ]
@@ -593,12 +757,20 @@ KINDS: Dict[str, Type[Any]] = {
     "phase": PhaseEnded,
     "epoch": EpochRecord,
     "outcomes": Outcomes,
+    "first_call": FirstCall,
+    "profiled_epoch": ProfiledEpoch,
+    "layer": LayerDescribed,
+    "variant": VariantTimed,
+    "profiled_steps": ProfiledSteps,
+    "ceilings": Ceilings,
+    "not_shown": NotShown,
     "stage_progress": StageProgress,
     "task": TaskRecord,
     "executor": ExecutorRecord,
     "samples": SamplesAccounted,
     "energy": EnergyUsed,
     "turns": TurnsTaken,
+    "farm_job": FarmJob,
     "warning": RunWarning,
     "run_ended": RunEnded,
 }

@@ -84,8 +84,8 @@ class Contestant:
     own_draws: bool = False
     tf32: tuple[str, ...] = ()
     is_single: bool = False
-    loss_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     is_inspected: bool = False
+    loss_options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def evidence(self, path: Path) -> Evidence:
         """Compute everything, write it down, and open it."""

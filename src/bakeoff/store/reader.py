@@ -29,6 +29,7 @@ from bakeoff_worker.records import (
     EnergyUsed,
     EpochRecord,
     ExecutorRecord,
+    FarmJob,
     Outcomes,
     PhaseEnded,
     Record,
@@ -73,6 +74,7 @@ _LINES: Mapping[str, Mapping[str, Any]] = {
         ("samples", SamplesAccounted),
         ("energy", EnergyUsed),
         ("turns", TurnsTaken),
+        ("farm_job", FarmJob),
     )
 }
 # A task has an attempt and a status of its own, beside its run's.
@@ -294,6 +296,10 @@ class Reader:
         """One row per run on a cluster: what became of the samples that it should have trained."""
         return self._records(study, "samples")
 
+    def farm_jobs(self, study: str | None = None) -> pl.DataFrame:
+        """One row per run on a farm: the job that its block was."""
+        return self._records(study, "farm_job").unique("run_id", keep="last", maintain_order=True)
+
     def certificates(self, study: str | None = None) -> pl.DataFrame:
         """One row per pair of the study's trials that was verified, the last verification first.
 
@@ -371,6 +377,18 @@ class Reader:
         return pl.concat([verified, rounds, by_itself]).select(columns)
 
     # ---- values -------------------------------------------------------------------------------------
+
+    def profiles(self) -> pl.DataFrame:
+        """One row per profile of a contestant, the last first: ``trial_id``, ``label``, ``document``, ..."""
+        names = ("trial_id", "label", "machine_id", "environment_digest", "document")
+        with self._snapshot():
+            return _frame(
+                self._connection.execute(
+                    f"SELECT made_unix_s, profile_version, {', '.join(names)} FROM profiles"
+                    " ORDER BY made_unix_s DESC, rowid DESC"
+                ),
+                {"made_at": _INSTANT, "profile_version": pl.Int64, **dict.fromkeys(names, pl.String)},
+            )
 
     def records(self, run_id: str) -> tuple[tuple[int, Record], ...]:
         """A run's records and their numbers, as they were appended."""

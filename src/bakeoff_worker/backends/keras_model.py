@@ -47,7 +47,11 @@ class KerasBackend(BackendBase):
         self.from_logits = self._takes_logits()
         self.weights = weights_of(self.model, declarations)
         self.initial_weights_sha256, self.own_draws = self._load_initial_weights(seed)
-        self.model.compile(
+        self.compile(self.model)
+
+    def compile(self, model: Any) -> None:
+        """Give a model the settings' optimizer, loss and metric."""
+        model.compile(
             optimizer=self._optimizer(),
             loss=self._loss(),
             metrics=self._metrics(),

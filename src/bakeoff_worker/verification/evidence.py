@@ -24,7 +24,6 @@ from typing import Any, Dict, List, Mapping, Optional, Type
 import numpy as np
 
 from bakeoff_worker.backends.keras_weights import inner_layers
-from bakeoff_worker.models.catalogue import OPTIMIZERS
 from bakeoff_worker.records import TrialSettings
 from bakeoff_worker.verification import silence
 from bakeoff_worker.verification.batches import NUM_STEPS
@@ -75,7 +74,7 @@ def describe(backend: Any, weights: Weights) -> Dict[str, Any]:
     """What the arrays belong to: layers with their configurations, weights, loss, optimizer, versions."""
     seen = backend.observed()
     return {
-        **recipe(backend.settings),
+        **common(backend.settings),
         "keras": backend.keras.__version__,
         "tf32": sorted(name for name, is_rounded in (seen.get("tf32") or {}).items() if is_rounded),
         "layers": [
@@ -102,20 +101,14 @@ def describe(backend: Any, weights: Weights) -> Dict[str, Any]:
     }
 
 
-def recipe(settings: TrialSettings) -> Dict[str, Any]:
-    """Of `describe`, what the settings say."""
+def common(settings: TrialSettings) -> Dict[str, Any]:
+    """Of `describe`, what every contestant has."""
     return {
         "version": VERSION,
         "backend": settings.backend,
         "precision": settings.precision,
         "num_steps": NUM_STEPS,
         "batch_size": settings.global_batch_size,
-        "loss": settings.loss,
-        "optimizer": settings.optimizer,
-        "optimizer_options": dict(
-            OPTIMIZERS.get(settings.optimizer, {}),
-            **dict(settings.optimizer_options, learning_rate=settings.learning_rate),
-        ),
     }
 
 

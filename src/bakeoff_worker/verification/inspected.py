@@ -7,9 +7,9 @@ from bakeoff_worker import data, loop
 from bakeoff_worker.backends.base import Inspectable
 from bakeoff_worker.clock import Stopwatch
 from bakeoff_worker.emit import Channel
-from bakeoff_worker.records import Job
+from bakeoff_worker.records import Job, TrialSettings
 from bakeoff_worker.verification.batches import SCENES, Batches
-from bakeoff_worker.verification.evidence import Evidence, recipe
+from bakeoff_worker.verification.evidence import Evidence, common
 from bakeoff_worker.verification.steps import shaken, take
 
 
@@ -29,7 +29,9 @@ def run(job: Job, backend: Inspectable, source: data.Source, channel: Channel) -
     initial = read()
     points = {"as_trained": initial, "general": shaken(initial, [False] * len(initial))}
     with Evidence(job.paths.evidence) as evidence:
-        evidence.put("about", dict(recipe(settings), layers=[], weights=[_weight(name) for name in names]))
+        evidence.put(
+            "about", dict(common(settings), **_recipe(settings), weights=[_weight(one) for one in names])
+        )
         for scene in SCENES:
             watch = Stopwatch()
             restart = functools.partial(backend.restart, dict(zip(names, points[scene])))
@@ -37,6 +39,16 @@ def run(job: Job, backend: Inspectable, source: data.Source, channel: Channel) -
             take(scene, backend, Batches(source, settings, scene), read, restart, evidence)
             loop.end_phase(channel, scene, watch.stop())
     channel.emit(loop.facts(settings, backend, input_shape=list(first.input_shape)))
+
+
+def _recipe(settings: TrialSettings) -> Dict[str, Any]:
+    rate = settings.learning_rate
+    return {
+        "layers": [],
+        "loss": settings.loss,
+        "optimizer": settings.optimizer,
+        "optimizer_options": dict(settings.optimizer_options, learning_rate=rate),
+    }
 
 
 def _weight(name: str) -> Dict[str, Any]:
