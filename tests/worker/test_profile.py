@@ -83,7 +83,7 @@ def test_layers_by_substitution_and_by_the_frameworks_profiler(
     assert ceilings.product_flops > 1e8 and ceilings.convolution_flops > 1e7
 
 
-def test_operations_without_metadata_belong_where_their_result_is_used_or_to_what_they_take() -> None:
+def test_operations_without_metadata_belong_to_their_users_or_to_what_they_take() -> None:
     program = """
 HloModule jit_train_step
 %fused_computation (p: f32[4]) -> f32[4] {
@@ -115,4 +115,8 @@ def test_an_importer_is_short_and_has_the_common_form(path: Path) -> None:
     assert len(text.splitlines()) <= 150
     (profiler,) = (one for one in ast.parse(text).body if isinstance(one, ast.ClassDef))
     methods = {one.name for one in profiler.body if isinstance(one, ast.FunctionDef)}
-    assert {"__init__", "__enter__", "__exit__", "start", "stop"} <= methods and "NAME = " in text and "NUM_STEPS = " in text
+    assert (
+        {"__init__", "__enter__", "__exit__", "start", "stop"} <= methods
+        and "NAME = " in text
+        and "NUM_STEPS = " in text
+    )

@@ -24,8 +24,7 @@ _TURN_S = 0.05
 
 
 def show(job: Job, backend: BackendBase, arrays: data.Arrays, channel: Channel) -> None:
-    """Emit the network's layers, what the framework's profiler says of them, then all variants' times.
-    """
+    """Emit the network's layers, what the framework's profiler says of them, then all variants' times."""
     if not isinstance(backend, KerasBackend):
         channel.emit(NotShown("layers", "this backend trains no network of Keras"))
         return
