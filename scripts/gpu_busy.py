@@ -29,7 +29,7 @@ def main(backend_name, dataset, scratch, device="gpu"):
     backend = backends.load(backend_name)(settings, paths)
     backend.start()
     arrays = data.load(dataset, settings, 0)
-    build = lambda shape, classes: models.build(settings.model, settings.model_options, None, shape, classes)  # noqa: E731
+    build = models.Builder(settings.model, settings.model_options, None)
     backend.build(build, arrays.input_shape, arrays.num_classes, 0)
     head = data.first_batches(len(arrays.x_train), settings.global_batch_size)
     backend.first_step(arrays.x_train[head], arrays.y_train[head])

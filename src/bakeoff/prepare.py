@@ -131,6 +131,12 @@ def _provision(
         return data
     if isinstance(parquet, BakeoffError):
         return parquet
+    factors = settings.class_weights
+    if isinstance(factors, list) and len(factors) != data.num_classes:
+        return DatasetError(
+            f"class_weights has {len(factors)} numbers, but {data.name} has {data.num_classes} classes",
+            'Give one for each class, or write class_weights = "balanced".',
+        )
     model_file = None if settings.model in MODELS else Path(settings.model)
     content = data_content(settings, data)
     return Provision(environment, data.path, model_file, parquet, java, content)

@@ -8,8 +8,8 @@ import hashlib
 import json
 import math
 import os
-from dataclasses import dataclass
-from typing import Any, Dict, List, Tuple
+from dataclasses import dataclass, replace
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -59,7 +59,8 @@ class Arrays:
     """What a run trains and is judged on.
 
     x_train (N, H, W, C) or (N, C, H, W) floats; y_train (N, num_classes) one-hot floats, or (N,) int32
-    for sparse losses; x_evaluation, y_evaluation likewise; num_classes; evaluation: which images these are.
+    for sparse losses; x_evaluation, y_evaluation likewise; num_classes; evaluation: which images these are;
+    class_weights: factor on the loss of each class's images, if there are any.
     """
 
     x_train: Any
@@ -68,11 +69,17 @@ class Arrays:
     y_evaluation: Any
     num_classes: int
     evaluation: Evaluation
+    class_weights: Optional[List[float]]
 
     @property
     def input_shape(self) -> Tuple[int, ...]:
         """Shape of one image."""
         return tuple(self.x_train.shape[1:])
+
+    def for_outputs(self, num_outputs: Optional[int]) -> "Arrays":
+        """The same, labelled for a model that gives so many numbers for an image, see `labels_for`."""
+        labels = (labels_for(y, num_outputs) for y in (self.y_train, self.y_evaluation))
+        return replace(self, **dict(zip(("y_train", "y_evaluation"), labels)))
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ class Source:
 
     x_train (all rows, H, W, C), y_train (all rows,); order: rows to train on, in their order;
     x_evaluation, y_evaluation; num_classes; prepare: (x, y) raw to (x, y) as a backend takes them;
-    evaluation: which images are evaluated.
+    evaluation: which images are evaluated; class_weights: as `Arrays` has them.
     """
 
     x_train: Any
@@ -92,6 +99,7 @@ class Source:
     num_classes: int
     prepare: "Preparation"
     evaluation: Evaluation
+    class_weights: Optional[List[float]]
 
 
 def load(folder: str, settings: TrialSettings, seed: int) -> Arrays:
@@ -103,7 +111,12 @@ def load(folder: str, settings: TrialSettings, seed: int) -> Arrays:
     source = find(folder, settings, seed)
     x_train, y_train = source.prepare(source.x_train[source.order], source.y_train[source.order])
     x_evaluation, y_evaluation = source.prepare(source.x_evaluation, source.y_evaluation)
-    return Arrays(x_train, y_train, x_evaluation, y_evaluation, source.num_classes, source.evaluation)
+    return Arrays(
+        *(x_train, y_train, x_evaluation, y_evaluation),
+        source.num_classes,
+        source.evaluation,
+        source.class_weights,
+    )
 
 
 def find(folder: str, settings: TrialSettings, seed: int) -> Source:
@@ -131,7 +144,29 @@ def find(folder: str, settings: TrialSettings, seed: int) -> Source:
     num_classes = int(about["num_classes"])
     prepare = Preparation(settings, x_train, order, num_classes)
     evaluation = Evaluation(settings.evaluation_split, rows, y_evaluation, num_pool)
-    return Source(x_train, y_train, order, x_evaluation, y_evaluation, num_classes, prepare, evaluation)
+    factors = class_weights(settings, y_train[order], num_classes)
+    return Source(
+        *(x_train, y_train, order, x_evaluation, y_evaluation), num_classes, prepare, evaluation, factors
+    )
+
+
+def class_weights(settings: TrialSettings, labels: Any, num_classes: int) -> Optional[List[float]]:
+    """Factor on the loss of each class's images, (num_classes,); None: all alike. labels: for training, (N,).
+
+    ``balanced``: N / (num_classes · images of the class), as scikit-learn has it; 1 for a class without any.
+
+    Raises:
+        ValueError: the study gives another number of them.
+    """
+    if settings.class_weights is None:
+        return None
+    if settings.class_weights == "balanced":
+        counts = np.bincount(np.asarray(labels, "int64"), minlength=num_classes)
+        return [float(len(labels)) / (num_classes * count) if count else 1.0 for count in counts.tolist()]
+    found = [float(one) for one in settings.class_weights]
+    if len(found) != num_classes:
+        raise ValueError("class_weights has {} numbers, the data {} classes".format(len(found), num_classes))
+    return found
 
 
 def stratified(labels: Any, num_images: int) -> Any:
@@ -167,6 +202,7 @@ class Preparation:
         self.channels_first = settings.data_layout == "channels_first"
         self.sparse = settings.loss.startswith("sparse")
         self.num_classes = num_classes
+        self.num_outputs: Optional[int] = None  # as `labels_for` has it, once the model is built
         self.mean = self.deviation = self.divisor = None
         if settings.preprocessing == "scale":
             # Pixels are bytes; floating-point data come as the user scaled them.
@@ -198,7 +234,14 @@ class Preparation:
     def _labels(self, y: Any) -> Any:
         if self.sparse:
             return np.asarray(y, "int32")
-        return np.eye(self.num_classes, dtype=self.dtype)[np.asarray(y, "int64")]
+        return labels_for(
+            np.eye(self.num_classes, dtype=self.dtype)[np.asarray(y, "int64")], self.num_outputs
+        )
+
+
+def labels_for(y: Any, num_outputs: Optional[int]) -> Any:
+    """Labels in the form of the model's outputs: for one, whether an image is of the second class, (N, 1)."""
+    return np.ascontiguousarray(y[:, 1:]) if num_outputs == 1 else y
 
 
 def split(num_rows: int, settings: TrialSettings, seed: int) -> Tuple[Any, Any]:

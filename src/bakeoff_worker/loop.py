@@ -5,11 +5,10 @@ of a contestant that has one on purpose). Shuffling, emitting, probing and the p
 no clock runs.
 """
 
-import functools
 import math
 from typing import Any, Iterator, List, Optional, Tuple
 
-from bakeoff_worker import allocator, backends, clock, data, models, outcomes, probe
+from bakeoff_worker import allocator, backends, clock, data, models, outcomes, probe, schedules
 from bakeoff_worker.backends.base import BackendBase, Skip
 from bakeoff_worker.clock import Span, Stopwatch
 from bakeoff_worker.device import DeviceMeter, meter_for
@@ -30,19 +29,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
         RunFailed: the training went on but its loss is no longer a number.
     """
     settings, seed = job.spec.settings, job.spec.seed
-
-    backend: BackendBase = backends.load(settings.backend)(settings, job.paths)
-    reason = backend.skip_reason()
-    if reason is not None:
-        raise Skip(reason)
-    backend.start()
-    end_phase(channel, "import", importing.stop())
-    watch = Stopwatch()
-    arrays = data.load(job.paths.dataset, settings, seed)
-    end_phase(channel, "data", watch.stop())
-    watch = Stopwatch()
-    backend.build(model_builder(job), arrays.input_shape, arrays.num_classes, seed)
-    end_phase(channel, "build", watch.stop())
+    backend, arrays = made_ready(job, channel, importing)
     head = data.first_batches(len(arrays.x_train), settings.global_batch_size)
     evaluation_head = data.first_batches(len(arrays.x_evaluation), settings.global_batch_size)
     watch = Stopwatch()
@@ -73,6 +60,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
 
     training: List[Span] = []
     evaluation: List[Span] = []
+    records: List[EpochRecord] = []
     meter = meter_for(settings.device)
     energy = EnergyMeter(meter)
     for epoch in range(1, settings.epochs + 1):
@@ -81,15 +69,67 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
         record, trained, evaluated = _epoch(backend, epoch, slices, arrays, meter, energy)
         training.append(trained)
         evaluation.append(evaluated)
+        records.append(record)
         channel.emit(record)
         if not math.isfinite(record.train_loss):
             raise RunFailed("the training loss is {} in epoch {}".format(record.train_loss, epoch))
+        if settings.early_stopping and epoch - _best(records) >= settings.early_stopping:
+            break
     end_phase(channel, "training", clock.total(training))
     end_phase(channel, "evaluation", clock.total(evaluation))
     used = energy.used()
     if used is not None:
         channel.emit(used)
-    outcomes.emit(backend, arrays.x_evaluation, arrays.y_evaluation, settings.epochs, channel)
+    if settings.early_stopping:
+        channel.emit(_stopped(records, settings))
+    outcomes.emit(backend, arrays.x_evaluation, arrays.y_evaluation, len(records), channel)
+
+
+def _best(records: List[EpochRecord]) -> int:
+    """The first epoch, from 1, whose validation loss is the lowest; NaN is no loss."""
+    losses = [math.inf if math.isnan(one.validation_loss) else one.validation_loss for one in records]
+    return losses.index(min(losses)) + 1
+
+
+def _stopped(records: List[EpochRecord], settings: TrialSettings) -> RunWarning:
+    """What early stopping did, and what it cost that no training time has."""
+    best, last = _best(records), len(records)
+    is_over = last < settings.epochs
+    return RunWarning(
+        "early stopping {} after epoch {} of {}; epoch {} has the lowest validation loss".format(
+            "ended the training" if is_over else "did not act", last, settings.epochs, best
+        ),
+        "evaluating took {:.3g} s, which training time and time to a target leave out; training after epoch "
+        "{} took {:.3g} s, which training time has".format(
+            sum(one.evaluation_s for one in records), best, sum(one.train_s for one in records[best:])
+        ),
+    )
+
+
+def made_ready(job: Job, channel: Channel, importing: Stopwatch) -> Tuple[BackendBase, data.Arrays]:
+    """The backend with its model built, and the images; a phase each for import, data and build.
+
+    Raises:
+        ModelError: the model can't be made, or is of the wrong form.
+        Skip: the backend declines the settings.
+    """
+    settings, seed = job.spec.settings, job.spec.seed
+    backend: BackendBase = backends.load(settings.backend)(settings, job.paths)
+    reason = backend.skip_reason()
+    if reason is not None:
+        raise Skip(reason)
+    backend.start()
+    end_phase(channel, "import", importing.stop())
+    watch = Stopwatch()
+    arrays = data.load(job.paths.dataset, settings, seed)
+    end_phase(channel, "data", watch.stop())
+    watch = Stopwatch()
+    backend.rates = schedules.rates(settings, math.ceil(len(arrays.x_train) / settings.global_batch_size))
+    backend.class_weights = arrays.class_weights
+    backend.build(model_builder(job), arrays.input_shape, arrays.num_classes, seed)
+    end_phase(channel, "build", watch.stop())
+    arrays = arrays.for_outputs(backend.num_outputs)
+    return backend, arrays
 
 
 def _in_turn(slices: List[Any], settings: TrialSettings, channel: Channel) -> Iterator[Any]:
@@ -151,10 +191,10 @@ def _epoch(
     return record, trained, evaluated
 
 
-def model_builder(job: Job) -> Any:
+def model_builder(job: Job) -> models.Builder:
     """`build(input_shape, num_classes)` of the job's model."""
     settings = job.spec.settings
-    return functools.partial(models.build, settings.model, settings.model_options, job.paths.model_file)
+    return models.Builder(settings.model, settings.model_options, job.paths.model_file)
 
 
 def facts(settings: TrialSettings, backend: BackendBase, **seen: Any) -> Facts:

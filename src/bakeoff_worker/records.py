@@ -46,6 +46,7 @@ _OF_NO_STEP = (
     "handicap",
     "order",
     "turn_steps",
+    "early_stopping",
 )
 # Of what a cluster is told, what the arithmetic of a synchronous round doesn't depend on: as it is verified.
 _OF_NO_ROUND: Mapping[str, Any] = {
@@ -81,7 +82,10 @@ class TrialSettings:
     image_size: side in pixels that images are resized to; None keeps them.
     preprocessing: ``scale`` (pixels / 255), ``standardize`` (zero mean, unit variance per channel,
         statistics of the training images), or ``none``.
-    epochs, global_batch_size, optimizer, optimizer_options, learning_rate, loss: the training recipe.
+    epochs, global_batch_size, optimizer, optimizer_options, learning_rate, loss: the training recipe; ``own``
+        as optimizer or loss: what the user's model file brings along.
+    from_logits: the model ends in logits, and the loss takes their softmax or sigmoid itself; a model file
+        may say so as well (``from_logits = True``).
     device: ``cpu`` or ``gpu``.
     threads: intra-op threads; None leaves the backend's own default.
     pin_cpus: bind the process to as many CPUs as it has threads.
@@ -104,6 +108,14 @@ class TrialSettings:
     order: ``sequential`` (one run after the other) or ``alternating`` (all contestants of a race live at the
         same time and train a slice each in turn, while the others are stopped).
     turn_steps: training steps that make a slice, where contestants alternate; None: an epoch.
+    weight_decay: share of the learning rate by which each step shrinks every weight (decoupled).
+    clip_value, clip_norm, clip_global_norm: bound on each number of a gradient, on the norm of each weight's
+        gradient, or on the norm of all gradients together; None: no bound. At most one of them.
+    label_smoothing: share of each one-hot label that is spread evenly over all classes.
+    schedule, schedule_options: how the learning rate goes over the steps, see `bakeoff_worker.schedules`.
+    class_weights: factor on the loss of each class's images, ``balanced`` for images over classes times those
+        of the class; None: all alike.
+    early_stopping: epochs without a lower validation loss after which the training ends; None: never.
     keep_event_logs: folder that takes Spark's event log of each run on a cluster; empty keeps none.
     content: what the user's own model (``model``) and data (``dataset``) are, whatever their files are
         called: digests of all that a model read while it was built, and of a data set's arrays (also of
@@ -146,6 +158,16 @@ class TrialSettings:
     keep_event_logs: str = ""
     order: str = "sequential"
     turn_steps: Optional[int] = None
+    from_logits: bool = False
+    weight_decay: float = 0.0
+    clip_value: Optional[float] = None
+    clip_norm: Optional[float] = None
+    clip_global_norm: Optional[float] = None
+    label_smoothing: float = 0.0
+    schedule: str = "constant"
+    schedule_options: Mapping[str, Any] = field(default_factory=dict)
+    class_weights: Union[str, List[float], None] = None
+    early_stopping: Optional[int] = None
     content: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -183,6 +205,8 @@ class TrialSettings:
         """These settings as they are verified: whatever doesn't matter for that at its default."""
         plain = TrialSettings(self.backend, self.environment)
         defaults: Dict[str, Any] = {name: getattr(plain, name) for name in _OF_NO_STEP}
+        if self.schedule != plain.schedule:
+            defaults["epochs"] = self.epochs  # they are its length
         defaults["global_batch_size"] = min(_VERIFIED_BATCH_SIZE, self.global_batch_size)
         defaults["content"] = {key: digest for key, digest in self.content.items() if key != "scaled"}
         return dataclasses.replace(self, **defaults)

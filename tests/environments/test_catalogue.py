@@ -26,9 +26,18 @@ def requirements(lock: Path) -> list[tuple[str, list[str]]]:
 
 
 def test_every_backend_has_a_record_and_an_environment() -> None:
-    assert list(registry.backends()) == ["theano", "tensorflow", "jax", "torch", "tensorflow1", "fake"]
+    plain = ["plain_tensorflow", "plain_jax", "plain_torch"]
+    assert list(registry.backends()) == [
+        "theano",
+        "tensorflow",
+        "jax",
+        "torch",
+        "tensorflow1",
+        "fake",
+        *plain,
+    ]
     served = {spec.name: spec.backends for spec in environments.catalogue().values()}
-    assert served["vintage"] == ("theano", "tensorflow1") and served["torch"] == ("torch",)
+    assert served["vintage"] == ("theano", "tensorflow1") and served["torch"] == ("torch", "plain_torch")
     assert {backend for backends in served.values() for backend in backends} == set(registry.backends())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -86,3 +88,22 @@ def test_wrong_shapes_are_refused(epochs: np.ndarray) -> None:
         Costs(np.ones(2), epochs).totals(5)
     with pytest.raises(ValueError, match="same blocks"):
         stats.break_even(costs(1.0, 1.0, 3), costs(1.0, 1.0, 4))
+
+
+def test_each_ratio_and_interval_is_that_of_the_totals() -> None:
+    rng = np.random.default_rng(5)
+    a, b = (stats.Costs(rng.uniform(1, 9, 7), rng.uniform(1, 2, (7, 5))) for _ in range(2))
+    for rules in (stats.Rules(), stats.Rules(is_sequential=True, num_comparisons=3)):
+        found = stats.break_even(a, b, 12, rules)
+        for index, totals in enumerate(zip(a.totals(12).T, b.totals(12).T, strict=True)):
+            expected = stats.time_ratio(*totals, rules)
+            seen = (found.ratios[index], found.lows[index], found.highs[index])
+            assert seen == pytest.approx((expected.ratio, expected.low, expected.high))
+
+
+def test_a_block_without_a_usable_total_does_not_count() -> None:
+    once, epochs = np.array([1.0, 2.0, 3.0, 4.0]), np.ones((4, 3))
+    a, b = stats.Costs(once, epochs), stats.Costs(once, 1.5 * epochs)
+    strange = stats.Costs(np.array([math.nan, 2.0, 3.0, 4.0]), epochs)
+    few = stats.Costs(once[1:], epochs[1:]), stats.Costs(once[1:], 1.5 * epochs[1:])
+    assert stats.break_even(strange, b, 5) == stats.break_even(*few, 5) != stats.break_even(a, b, 5)

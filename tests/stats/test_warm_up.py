@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.stats import warm_up
+from bakeoff.stats.warm_up import _quantile
 
 
 @pytest.mark.parametrize(
@@ -81,3 +82,11 @@ def test_it_is_rarely_seen_where_there_is_none_and_found_where_there_is(num: int
 def test_a_wrong_shape_is_refused() -> None:
     with pytest.raises(ValueError, match="shape"):
         warm_up(np.ones((2, 5)))
+
+
+def test_the_quantile_is_numpys() -> None:
+    random = np.random.default_rng(3)
+    for num in range(1, 25):
+        values = random.exponential(size=num)
+        for share in (0.0, 0.5, 0.9, 1.0):
+            assert _quantile(values, share) == pytest.approx(np.quantile(values, share), rel=1e-12)

@@ -19,8 +19,8 @@ PAIR = ("theano", "tensorflow1")
 
 def test_the_names() -> None:
     assert builtin_names() == (
-        *("calibration", "full-3", "paper", "paper-distributed", "paper-distributed-today", "paper-today"),
-        *("quick", "quick-distributed", "smoke", "sweep", "vintage-3"),
+        *("calibration", "full-3", "keras-cost", "paper", "paper-distributed", "paper-distributed-today"),
+        *("paper-today", "quick", "quick-distributed", "smoke", "sweep", "vintage-3"),
     )
 
 

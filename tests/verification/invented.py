@@ -58,7 +58,8 @@ class Contestant:
     is_single: its layers compute in single precision whatever it says. random: places of layers that draw at
     random. unknown: kinds of layers that are not Keras's, which the reference doesn't know. penalty: as a
     weight named kernel declares it. draws: of its first layer. added_loss: by layers of its own.
-    extra_gradient: factor on all gradients. tf32: what its device was seen to round.
+    extra_gradient: factor on all gradients. tf32: what its device was seen to round. loss_options: that it is
+    asked for. is_inspected: it shows its losses and weights alone, as one without Keras does.
     """
 
     layers: Layers = PLAIN
@@ -83,6 +84,8 @@ class Contestant:
     own_draws: bool = False
     tf32: tuple[str, ...] = ()
     is_single: bool = False
+    is_inspected: bool = False
+    loss_options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def evidence(self, path: Path) -> Evidence:
         """Compute everything, write it down, and open it."""
@@ -93,6 +96,8 @@ class Contestant:
 
 class _Computed:
     def __init__(self, contestant: Contestant) -> None:
+        asked = {**contestant.loss_options, **contestant.does.loss}
+        contestant = dataclasses.replace(contestant, does=dataclasses.replace(contestant.does, loss=asked))
         self.contestant = contestant
         self.dtype = np.dtype(contestant.precision)
         self.layers = tuple(
@@ -122,6 +127,12 @@ class _Computed:
         for scene in SCENES:
             found[f"{scene}/calls"] = json.dumps(calls)
             found |= self._scene(scene)
+        if self.contestant.is_inspected:
+            shown = (
+                "about",
+                *(f"{scene}/{part}" for scene in SCENES for part in ("weights", "losses", "epoch")),
+            )
+            return {name: array for name, array in found.items() if name.startswith(shown)}
         return found | self._probe()
 
     def _about(self) -> dict[str, Any]:
@@ -134,7 +145,9 @@ class _Computed:
             "tf32": self.contestant.tf32,
             "num_steps": NUM_STEPS,
             "batch_size": BATCH_SIZE,
-            "layers": [
+            "layers": []
+            if self.contestant.is_inspected
+            else [
                 {
                     "name": f"{kind.lower()}_{place}",
                     "class": kind,
@@ -143,10 +156,14 @@ class _Computed:
                 }
                 for place, (kind, config) in enumerate(says)
             ],
-            "weights": [dataclasses.asdict(info) for info in self.weights],
+            "weights": [
+                {**dataclasses.asdict(info), **({"layer": -1} if self.contestant.is_inspected else {})}
+                for info in self.weights
+            ],
             "loss": self.contestant.loss,
             "optimizer": self.contestant.optimizer,
             "optimizer_options": self.contestant.options,
+            "loss_options": self.contestant.loss_options,
         }
 
     def _make_weights(self) -> None:

@@ -8,11 +8,17 @@ import numpy as np
 import pytest
 from invented import ADAM, CONV, DENSE, NORM, NORMALIZED, PLAIN, POOL, Contestant
 
+from bakeoff.study import Agreement
+from bakeoff.verification.certificates import certify
+from bakeoff.verification.examination import examine
 from bakeoff.verification.reference.semantics import Semantics
+from bakeoff.verification.votes import Panel, Voter
 
 HEALTHY = Contestant()
 DOES = Semantics()
 SGD = {"momentum": 0.0, "nesterov": False, "learning_rate": 0.05}
+FALLING = [0.9**step for step in range(10)]
+WEIGHTS = [0.5, 1.0, 1.5, 2.0, 0.25, 1.0, 1.0, 3.0, 1.0, 1.0]
 PRODUCTS = ("convolution", "matrix product")
 RMSPROP = {"rho": 0.9, "epsilon": 1e-7, "learning_rate": 1e-3}
 
@@ -102,6 +108,35 @@ HIDDEN = {
         "optimizer", "epsilon_beside_root", "Keras 2",
     ),
     "clipping": (optimizer("sgd", SGD, clipvalue=0.5), "optimizer", "clipping", "clipvalue is 0.5"),
+    "no weight decay": (
+        optimizer("adamw", {**ADAM, "weight_decay": 0.05}, weight_decay=0.0),
+        "optimizer", "weight_decay", "don't decay",
+    ),
+    "decay in gradients": (
+        optimizer("adamw", {**ADAM, "weight_decay": 0.05}, decay_in_gradient=True),
+        "optimizer", "weight_decay", "L2",
+    ),
+    "not clipped": (
+        optimizer("sgd", {**SGD, "clipvalue": 0.5}, clipvalue=None), "optimizer", "clipping", "not clipped",
+    ),
+    "each norm for all": (
+        optimizer("sgd", {**SGD, "global_clipnorm": 0.1}, global_clipnorm=None, clipnorm=0.1),
+        "weights", "clipping", "clipnorm is 0.1",
+    ),
+    "schedule left out": (
+        optimizer("sgd", {**SGD, "schedule": FALLING}, schedule=()), "optimizer", "schedule", "not followed",
+    ),
+    "schedule early": (
+        optimizer("sgd", {**SGD, "schedule": FALLING}, ahead=1), "optimizer", "schedule", "a step ahead",
+    ),
+    "labels not smoothed": (
+        Contestant(loss_options={"smoothing": 0.1}, does=DOES.with_loss(smoothing=0.0)),
+        "loss", "label_smoothing", "by 0, not by 0.1",
+    ),
+    "classes not weighted": (
+        Contestant(loss_options={"class_weights": WEIGHTS}, does=DOES.with_loss(class_weights=())),
+        "loss", "class_weights", "left out",
+    ),
     "another optimizer": (
         Contestant(does=DOES.with_optimizer(name="adamax", beta_1=0.9, beta_2=0.999, epsilon=1e-7)),
         "optimizer", "optimizer_kind", "adamax, not adam",
@@ -152,6 +187,27 @@ def test_rounding_is_no_difference(examined, layers, precision, name, options):
 def test_other_losses(examined, loss):
     contestant = Contestant(loss=loss)
     assert examined(contestant, contestant).findings == ()
+
+
+def test_an_optimizer_that_the_reference_lacks_is_held_against_the_others(shown):
+    def unknown(**does):
+        own = Contestant(options={**ADAM}, does=DOES.with_optimizer(**does))
+        found = shown(own)
+        found.optimizer = "Lion, unknown"  # as a worker says of an own one
+        return found
+
+    evidence = [unknown(), unknown(), unknown(beta_2=0.9)]
+    panel = Panel([Voter(str(place), one) for place, one in enumerate(evidence)])
+    judged = [examine(one, evidence[0], panel) for one in evidence]
+    assert {one.not_examined for one in judged} == {("optimizer", "weights")}
+    found = [certify(("a", "b"), (judged[0], judged[at]), (evidence[0], evidence[at])) for at in (1, 2)]
+    assert [one.verdict for one in found] == [Agreement.SAME, Agreement.NOT_COMPARED]
+
+
+def test_recipes_that_are_declared_otherwise_are_different(examined):
+    own = Contestant(options={**ADAM, "learning_rate": 2e-3})
+    (finding,) = examined(own, HEALTHY).findings
+    assert (finding.cause, finding.text) == ("declared_recipe", "learning_rate is 0.002, not 0.001")
 
 
 def test_a_step_counter_read_before_or_after_it_is_raised_as_it_happens(examined):

@@ -19,6 +19,9 @@ HOME = {
     "torch": "torch",
     "theano": "theano",
     "tensorflow1": "vintage",
+    "plain_tensorflow": "tensorflow",
+    "plain_jax": "jax",
+    "plain_torch": "torch",
 }
 OWN = """
 def build(input_shape, num_classes):
@@ -84,9 +87,16 @@ def test_the_studys_network_on_every_backend(verified):
         "torch": [],
         "theano": ["ties_and_relu_at_zero"],
         "tensorflow1": ["step_counter"],
+        "plain_tensorflow": [],
+        "plain_jax": [],
+        "plain_torch": [],
     }
-    assert found.alike == (("tensorflow", "jax", "torch"), ("theano",), ("tensorflow1",))
-    for one in found.contestants:
+    plain = ("plain_tensorflow", "plain_jax", "plain_torch")
+    assert found.alike == (("tensorflow", "jax", "torch", *plain), ("theano",), ("tensorflow1",))
+    for one in found.contestants[-3:]:
+        assert one.judgement.worst["optimizer"].difference < 1e-4, one.label
+        assert one.judgement.worst["weights"].difference < 1e-5, one.label
+    for one in found.contestants[:-3]:
         assert one.judgement.is_explained
         assert one.judgement.worst["forward"].difference < 1e-5, one.label
         assert one.judgement.worst["gradients"].difference < 1e-4, one.label
@@ -127,6 +137,58 @@ def test_other_optimizers(verified, optimizer):
     )
     expected = {"sgd": [], "rmsprop": ["epsilon_beside_root"], "adamax": ["step_counter"]}[optimizer]
     assert findings(found) == {"jax": [], "tensorflow1": expected}
+
+
+RECIPE = {
+    "label_smoothing": 0.1,
+    "class_weights": "balanced",
+    "clip_global_norm": 0.5,
+    "schedule": "cosine",
+    "schedule_options": {"final_share": 0.1, "warm_up_epochs": 3},
+    "epochs": 10,
+}
+
+
+def test_a_recipe_of_many_keys_is_the_same_to_all(verified):
+    sgd = {
+        "optimizer": "sgd",
+        "optimizer_options": {"momentum": 0.9, "nesterov": True},
+        "learning_rate": 0.05,
+    }
+    found = verified(("jax", {}), ("tensorflow1", {}), model="lenet5", **sgd, **RECIPE)
+    assert findings(found) == {"jax": [], "tensorflow1": []}
+    assert found.all_same, sentences(found)
+    found = verified(
+        ("jax", {}), ("torch", {}), model="lenet5", optimizer="adamw", weight_decay=0.05, **RECIPE
+    )
+    assert found.all_same, sentences(found)
+    assert all(one.judgement.worst["weights"].difference < 1e-4 for one in found.contestants)
+
+
+OWN_RECIPE = """
+def build(input_shape, num_classes):
+    from keras import layers, models
+
+    flat = layers.Flatten(input_shape=input_shape)
+    return models.Sequential([flat, layers.Dense(num_classes, activation="softmax")])
+
+
+def compile(model):
+    from keras import losses, optimizers
+
+    optimizer = optimizers.SGD(learning_rate=0.05, momentum=0.9, clipvalue=0.5)
+    model.compile(optimizer=optimizer, loss=losses.CategoricalCrossentropy(label_smoothing=0.1))
+"""
+
+
+def test_a_recipe_of_the_users_own(verified, tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(OWN_RECIPE)
+    own = {"model": str(file), "content": {"model": "own"}, "optimizer": "own", "loss": "own"}
+    found = verified(("jax", {}), ("tensorflow1", {}), **own)
+    assert found.all_same, sentences(found)
+    assert {one.judgement.reference for one in found.contestants} == {"NumPy in float64"}
+    assert all(one.judgement.not_examined == () for one in found.contestants)
 
 
 def test_a_network_of_the_users_with_layers_that_the_reference_lacks(verified, tmp_path):

@@ -3,7 +3,6 @@
 ``python contract.py WORKER_ROOT BACKEND SCRATCH`` prints the facts as one line of JSON at the end.
 """
 
-import functools
 import json
 import sys
 
@@ -25,7 +24,7 @@ def main(name, scratch):
     x = rng.uniform(size=(80, 28, 28, 1)).astype("float32")
     y = np.eye(10, dtype="float32")[rng.randint(0, 10, 80)]
     options = {} if name == "fake" else settings.model_options
-    backend.build(functools.partial(models.build, "study_cnn", options, None), (28, 28, 1), 10, 5)
+    backend.build(models.Builder("study_cnn", options, None), (28, 28, 1), 10, 5)
     expect(backend.first_step(x[:48], y[:48]) is None, "first_step gives nothing")
     for pair in (backend.evaluate(x, y), backend.train_epoch(x, y), backend.train_epoch(x, y)):
         expect(isinstance(pair, tuple) and len(pair) == 2, "loss and accuracy, a pair")

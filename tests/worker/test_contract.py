@@ -12,6 +12,7 @@ WORKER_ROOT = Path(bakeoff_worker.__file__).parents[1]
 REAL = [
     *(("tensorflow", "tensorflow"), ("jax", "jax"), ("torch", "torch")),
     *(("theano", "theano"), ("tensorflow1", "vintage"), ("theano", "vintage")),
+    *(("plain_tensorflow", "tensorflow"), ("plain_jax", "jax"), ("plain_torch", "torch")),
 ]
 
 

@@ -1,6 +1,7 @@
 """The loop through the real launcher, with the backend that trains nothing."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -65,6 +66,22 @@ def test_a_handicap_makes_training_slower_by_as_much_and_is_said(run):
     assert found.facts.asked["handicap"] == 0.5
     (warning,) = found.of(RunWarning)
     assert warning.message == "made slower on purpose, by 50 %"
+
+
+def test_early_stopping_ends_a_run_and_says_what_it_cost(run):
+    asked = {"epochs": 9, "early_stopping": 2, "evaluation_split": "validation"}
+    found = run("fake", model_options={"best_epoch": 3, "epoch_s": 0.05}, **asked)
+    assert found.ended == RunEnded("ok")
+    assert [epoch.epoch for epoch in found.epochs] == [1, 2, 3, 4, 5]
+    (warning,) = (record for record in found.records if isinstance(record, RunWarning))
+    assert "ended the training after epoch 5 of 9; epoch 3 has the lowest" in warning.message
+    cost = re.search(r"evaluating took (\S+) s, .*; training after epoch 3 took (\S+) s", warning.remedy)
+    assert float(cost[1]) == pytest.approx(sum(one.evaluation_s for one in found.epochs), rel=0.01)
+    assert float(cost[2]) == pytest.approx(sum(one.train_s for one in found.epochs[3:]), rel=0.01)
+    (outcomes,) = (record for record in found.records if isinstance(record, Outcomes))
+    assert outcomes.epoch == 5
+    found = run("fake", model_options={"best_epoch": 9}, **asked)
+    assert len(found.epochs) == 9
 
 
 def test_an_entry_is_said_and_changes_nothing(run):

@@ -44,24 +44,24 @@ def written(folder, name, body):
 )
 def test_a_file_without_a_model_is_said_to_be_one(tmp_path, body, message):
     with pytest.raises(ModelError, match=message):
-        models.build("own.py", {}, str(written(tmp_path, "own", body)), (4, 4, 1), 3)
+        models.Builder("own.py", {}, str(written(tmp_path, "own", body)))((4, 4, 1), 3)
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ModelError, match=r"gone.py can't be imported: FileNotFoundError"):
-        models.build("gone.py", {}, str(tmp_path / "gone.py"), (4, 4, 1), 3)
+        models.Builder("gone.py", {}, str(tmp_path / "gone.py"))((4, 4, 1), 3)
 
 
 def test_build_gets_shape_classes_and_options(tmp_path):
     file = written(tmp_path, "own", "def build(shape, classes, *, depth): return (shape, classes, depth)")
-    assert models.build("own.py", {"depth": 2}, str(file), (4, 4, 1), 3) == ((4, 4, 1), 3, 2)
+    assert models.Builder("own.py", {"depth": 2}, str(file))((4, 4, 1), 3) == ((4, 4, 1), 3, 2)
 
 
 def test_neighbours_of_the_file_can_be_imported_but_shadow_nothing(tmp_path):
     written(tmp_path, "json", "raise RuntimeError('shadow')")
     written(tmp_path, "my_blocks", "width = 7")
     file = written(tmp_path, "own", "import json, my_blocks\ndef build(a, b): return my_blocks.width")
-    assert models.build("own.py", {}, str(file), (4, 4, 1), 3) == 7
+    assert models.Builder("own.py", {}, str(file))((4, 4, 1), 3) == 7
 
 
 HEADER = """
@@ -91,6 +91,15 @@ REFUSED = {
     "logits": (
         "def build(s, n): return chain(s, layers.Flatten(), layers.Dense(n))",
         "the model's outputs are no probabilities",
+    ),
+    "declared_logits": (
+        "from_logits = True\n"
+        "def build(s, n): return chain(s, layers.Flatten(), layers.Dense(n, activation='softmax'))",
+        "logits are declared, but the model's outputs are probabilities",
+    ),
+    "one_output": (
+        "def build(s, n): return chain(s, layers.Flatten(), layers.Dense(1, activation='sigmoid'))",
+        "the model's output shape is (None, 1), expected (None, 10): one probability per class",
     ),
     "other_images": (
         "def build(s, n): return chain((9, 9, 1), layers.Flatten(), layers.Dense(n, activation='softmax'))",

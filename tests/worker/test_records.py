@@ -40,6 +40,9 @@ FORMS = {
     typing.Mapping[str, typing.Any]: mappings,
     typing.Mapping[str, str]: st.dictionaries(texts, texts, max_size=3),
     typing.List[str]: st.lists(texts, max_size=3),  # noqa: UP006 - as the worker spells it
+    typing.get_type_hints(records.TrialSettings)["class_weights"]: st.none()
+    | texts
+    | st.lists(st.floats(0, 1e9)),
 }
 
 
@@ -76,6 +79,9 @@ def test_jobs_survive_their_file(settings, paths, label, seed):
         settings.learning_rate,
         settings.validation_fraction,
         settings.handicap,
+        settings.weight_decay,
+        settings.label_smoothing,
+        *(settings.clip_value or 0.0, settings.clip_norm or 0.0, settings.clip_global_norm or 0.0),
     )
     if not all(map(math.isfinite, given)):
         return

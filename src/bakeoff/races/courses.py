@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -33,7 +34,7 @@ class Course:
     epochs_s: Array
     errors: Array
 
-    @property
+    @cached_property
     def steady_s(self) -> float:
         """Mean seconds of an epoch after the warm-up."""
         found = stats.warm_up(self.epochs_s)
@@ -48,15 +49,14 @@ def courses(runs: pl.DataFrame, epochs: pl.DataFrame, phases: pl.DataFrame) -> C
     """The runs of which each epoch was timed alone; a cluster may report several as one, and is left out."""
     if not len(epochs) or not len(runs):
         return {}
-    by_run: dict[str, list[tuple[int, float, float]]] = {}
-    for run_id, *values in epochs.select("run_id", "epoch", "train_s", "validation_error").iter_rows():
-        by_run.setdefault(run_id, []).append((values[0], values[1], values[2]))
+    timed = epochs.sort("epoch").group_by("run_id").agg("epoch", "train_s", "validation_error")
+    by_run = {run_id: columns for run_id, *columns in timed.iter_rows()}
     once = _once(phases)
     found: dict[str, dict[int, Course]] = {}
     for run_id, trial_id, block in runs.select("run_id", "trial_id", "block").iter_rows():
-        rows = sorted(by_run.get(run_id, ()))
-        if rows and [row[0] for row in rows] == list(range(1, len(rows) + 1)):
-            _, seconds, errors = (np.array(values, dtype=float) for values in zip(*rows, strict=True))
+        numbers, *values = by_run.get(run_id, ([], [], []))
+        if numbers and numbers == list(range(1, len(numbers) + 1)):
+            seconds, errors = np.array(values, dtype=float)
             found.setdefault(trial_id, {})[block] = Course(once.get(run_id), seconds, errors)
     return found
 
@@ -89,14 +89,19 @@ def measures(
     time is that of the whole process. A throughput is a rate: above 1, a is faster.
     """
     found = {"epoch_s": _ratio(of_a, of_b, lambda course: course.steady_s, rules)}
-    for name, metric in METRICS.items():
-        if metric.compared and set(metric.columns) <= set(a.columns):
-            value = pl.sum_horizontal(metric.columns, ignore_nulls=False).alias("value")
-            sides = [side.with_columns(value) for side in (a, b)]
-            if metric.includes_compilation:
-                sides = [side.filter(pl.col("block").is_in(list(alike))) for side in sides]
-            times = paired(sides[0], sides[1], "value")
-            found[name] = stats.time_ratio(*times, rules)
+    compared = {
+        name: metric
+        for name, metric in METRICS.items()
+        if metric.compared and {*metric.columns} <= {*a.columns}
+    }
+    values = {
+        name: pl.sum_horizontal(metric.columns, ignore_nulls=False) for name, metric in compared.items()
+    }
+    every = [side.select("block", **values) for side in (a, b)]
+    of_alike = [side.filter(pl.col("block").is_in(list(alike))) for side in every]
+    for name, metric in compared.items():
+        of_first, of_second = of_alike if metric.includes_compilation else every
+        found[name] = stats.time_ratio(*paired(of_first, of_second, name), rules)
     return {name: ratio for name, ratio in found.items() if ratio.num_blocks}
 
 

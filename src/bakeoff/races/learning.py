@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -151,12 +150,9 @@ def _epochs(epochs: pl.DataFrame) -> dict[str, tuple[tuple[float, ...], float | 
     """By run, its training losses in the order of its epochs, and its last validation loss."""
     if not len(epochs) or not {"train_loss", "validation_loss"} <= set(epochs.columns):
         return {}
-    found: dict[str, Any] = {}
-    rows = epochs.sort("epoch").select("run_id", "train_loss", "validation_loss").iter_rows()
-    for run_id, train_loss, validation_loss in rows:
-        losses, _ = found.get(run_id, ((), None))
-        found[run_id] = ((*losses, math.nan if train_loss is None else train_loss), validation_loss)
-    return found
+    losses = pl.col("train_loss").fill_null(math.nan)
+    by_run = epochs.sort("epoch").group_by("run_id").agg(losses, pl.col("validation_loss").last())
+    return {run_id: (tuple(of_run), last) for run_id, of_run, last in by_run.iter_rows()}
 
 
 def nothing_learnt(learning: Learning) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.stats.ratio import time_ratio
+from bakeoff.stats.doubts import widening
 from bakeoff.stats.rules import Rules
 from bakeoff.stats.warm_up import warm_up
 
@@ -64,30 +64,39 @@ class Costs:
 def break_even(a: Costs, b: Costs, max_epochs: int = 200, rules: Rules | None = None) -> BreakEven:
     """Who takes less time in all, for each number of epochs up to `max_epochs`; rows are the same blocks.
 
-    For each number of epochs, ratio and interval are those of `time_ratio` over totals. The interval of the
-    break-even point is the set of numbers of epochs whose interval includes 1, which holds as often as each
-    of them does, and may be open: Fieller (1954), Some problems in interval estimation, J. R. Statist. Soc. B
-    16, here on the scale of log ratios.
+    For each number of epochs, ratio and interval are those of `time_ratio` over totals; a block with a total
+    that is not finite and positive counts for none. The interval of the break-even point is the set of
+    numbers of epochs whose interval includes 1, which holds as often as each of them does, and may be open:
+    Fieller (1954), Some problems in interval estimation, J. R. Statist. Soc. B 16, here on the scale of log
+    ratios.
     """
     of_a, of_b = a.totals(max_epochs), b.totals(max_epochs)
     if of_a.shape != of_b.shape:
         raise ValueError(f"expected the same blocks on both sides; got {len(of_a)} and {len(of_b)}")
-    found = [time_ratio(of_a[:, index], of_b[:, index], rules) for index in range(max_epochs)]
-    ratios = [one.ratio if one.ratio is not None else math.nan for one in found]
-    open_at = [
-        index + 1
-        for index, one in enumerate(found)
-        if one.low is None or one.high is None or one.low <= 1 <= one.high
-    ]
+    totals = np.stack([of_a, of_b])
+    usable = (np.isfinite(totals) & (totals > 0)).all(axis=(0, 2))
+    logs = np.subtract(*np.log(totals[:, usable]))
+    num = len(logs)
+    means = logs.mean(axis=0) if num else np.full(max_epochs, np.nan)
+    critical = (rules or Rules()).critical_value(num)
+    if num < 2 or math.isinf(critical):
+        halves = np.full(max_epochs, np.inf)
+    else:
+        halves = critical * widening(logs.T) * logs.std(axis=0, ddof=1) / math.sqrt(num)
+    open_at = 1 + np.flatnonzero(~(np.abs(means) > halves))
     return BreakEven(
         epochs=tuple(range(1, max_epochs + 1)),
-        ratios=tuple(ratios),
-        lows=tuple(one.low for one in found),
-        highs=tuple(one.high for one in found),
-        at=_crossing(np.log(ratios)),
-        low=open_at[0] if open_at else None,
-        high=open_at[-1] if open_at and open_at[-1] < max_epochs else None,
+        ratios=tuple(np.exp(means).tolist()),
+        lows=_ends(means - halves),
+        highs=_ends(means + halves),
+        at=_crossing(means),
+        low=int(open_at[0]) if len(open_at) else None,
+        high=int(open_at[-1]) if len(open_at) and open_at[-1] < max_epochs else None,
     )
+
+
+def _ends(logs: NDArray[np.float64]) -> tuple[float | None, ...]:
+    return tuple(math.exp(end) if math.isfinite(end) else None for end in logs.tolist())
 
 
 def _num_warm_up(run: NDArray[np.float64]) -> int:

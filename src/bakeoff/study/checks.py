@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bakeoff import registry
-from bakeoff.study import content
+from bakeoff.study import content, recipe
 from bakeoff.study.definitions import DATASETS
 from bakeoff.study.document import Place, Problems
 from bakeoff.study.expansion import EACH_EPOCH, KNOWN_OPTIONS, DraftTrial
@@ -44,7 +44,13 @@ def check(draft: DraftTrial, environments: Collection[str], problems: Problems) 
         note(
             "TF32 is a way in which GPUs round: expected device `gpu` with it, or no `tf32`", "tf32", "device"
         )
+    if settings["from_logits"] and not settings["loss"].endswith("crossentropy"):
+        note(f"loss `{settings['loss']}` takes no logits: expected a crossentropy", "from_logits", "loss")
+    if settings["from_logits"] and not content.is_own("model", settings["model"]):
+        note(f"`{settings['model']}` ends in a softmax: expected no `from_logits`", "from_logits", "model")
     options_are_right = _check_options(draft, problems)
+    if options_are_right:
+        recipe.check(draft, note)
     if settings["distribution"] == "elephas" and options_are_right:
         _check_elephas(settings, environments, note)
 

@@ -68,6 +68,17 @@ def build_options(path: Path) -> frozenset[str] | None:
     return frozenset(positional[2:] + [argument.arg for argument in arguments.kwonlyargs])
 
 
+def recipe(path: Path) -> frozenset[str]:
+    """Which of ``compile(model)``, ``optimizer()`` and ``loss()`` a model file defines."""
+    tree = ast.parse(path.read_bytes())
+    return frozenset(
+        name
+        for name, num_arguments in (("compile", 1), ("optimizer", 0), ("loss", 0))
+        if isinstance(found := _top_level(tree, name), ast.FunctionDef)
+        and len(found.args.posonlyargs + found.args.args) - len(found.args.defaults) == num_arguments
+    )
+
+
 def _python_mistake(path: Path, function_name: str, num_arguments: int) -> str:
     """What is wrong with a Python file that should define a function; the file is read, never run."""
     try:

@@ -15,11 +15,12 @@ from bakeoff_worker.records import TrialSettings
 
 
 class DatasetSize(NamedTuple):
-    """Images for training and testing, and their shape: height, width, channels."""
+    """Images for training and testing, their shape (height, width, channels), and classes."""
 
     num_train: int
     num_test: int
     image_shape: tuple[int, int, int]
+    num_classes: int = 10
 
 
 # Sizes of the catalogue's data sets, so that a plan can be checked and estimated without them.
@@ -97,6 +98,16 @@ LATER_SETTINGS: Mapping[str, Any] = {
     "keep_event_logs": "",
     "order": "sequential",
     "turn_steps": None,
+    "from_logits": False,
+    "weight_decay": 0.0,
+    "clip_value": None,
+    "clip_norm": None,
+    "clip_global_norm": None,
+    "label_smoothing": 0.0,
+    "schedule": "constant",
+    "schedule_options": {},
+    "class_weights": None,
+    "early_stopping": None,
 }
 # Blocks before which a study that runs until decided decides nothing; `bakeoff.stats` has the reasons.
 FEWEST_BLOCKS = 6

@@ -13,13 +13,14 @@ from bakeoff.study.document import Problems, path_of
 from bakeoff.study.rows import Axis, Row, Value, read_axes, read_row, without_forced
 from bakeoff.study.schema import OPTION_TABLES, SETTINGS, StudyTable, names
 from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
-from bakeoff_worker.models.catalogue import MODELS, OPTIMIZERS
+from bakeoff_worker.models.catalogue import MODELS, OPTIMIZERS, SCHEDULES
 from bakeoff_worker.records import TrialSettings
 
 # By table of options: what each model, optimizer or distribution can be told, with defaults.
 KNOWN_OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "model_options": MODELS,
     "optimizer_options": OPTIMIZERS,
+    "schedule_options": SCHEDULES,
     "distribution_options": DISTRIBUTIONS,
 }
 

@@ -21,6 +21,7 @@ _DEPENDENT: Mapping[str, tuple[str, ...]] = {
     "contestant": ("backend", "environment"),
     "model": ("model_options",),
     "optimizer": ("optimizer_options",),
+    "schedule": ("schedule_options",),
     "distribution": ("distribution_options",),
 }
 

@@ -193,6 +193,9 @@ def _check_order(table: StudyTable, trials: Sequence[Mapping[str, Any]], problem
     if any(settings.get("distribution", "single") != "single" for settings in trials):
         why = "a cluster's processes can't be stopped for others to train"
         problems.add(("order",), f"`alternating` is for trials on one machine; {why}: {sequential}")
+    if any(settings.get("early_stopping") for settings in trials):
+        why = "with early stopping some end before the others"
+        problems.add(("order",), f"`alternating` is for contestants of as many epochs; {why}: {sequential}")
     if any(settings.get("device") == "gpu" for settings in trials):
         why = "on a GPU a stopped framework keeps the memory that it reserved, which is nearly all"
         problems.add(("order",), f"`alternating` is for trials on CPUs; {why}: {sequential}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -26,9 +27,10 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from bakeoff import registry
 from bakeoff.study.document import Place, Problems
 from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
-from bakeoff_worker.models.catalogue import LOSSES, OPTIMIZERS
+from bakeoff_worker.models.catalogue import LOSSES, OPTIMIZERS, OWN, SCHEDULES
 from bakeoff_worker.records import ORDERS
 
+_PRECISIONS = ("float32", "float64", "mixed_float16", "mixed_bfloat16")
 # What people write, and what it is called here; difflib finds misspellings but not other names.
 OTHER_NAMES: Mapping[str, str] = {
     "batch_size": "global_batch_size",
@@ -64,11 +66,9 @@ OTHER_NAMES: Mapping[str, str] = {
     "nhwc": "channels_last",
     "fp32": "float32",
     "fp64": "float64",
-    "float16": "mixed_float16",
-    "fp16": "mixed_float16",
-    "bfloat16": "mixed_bfloat16",
-    "bf16": "mixed_bfloat16",
-    "momentum": "sgd",
+    "patience": "early_stopping",
+    "clipvalue": "clip_value",
+    "global_clipnorm": "clip_global_norm",
     "mse": "mean_squared_error",
     "crossentropy": "categorical_crossentropy",
     "backend": "contestant",
@@ -80,6 +80,36 @@ OTHER_NAMES: Mapping[str, str] = {
     "sync": "synchronous",
 }
 
+# Names of what trains otherwise than anything here: near in letters, and no misspelling.
+_SOMETHING_ELSE = frozenset(
+    {
+        *(
+            "nadam",
+            "adagrad",
+            "adadelta",
+            "adafactor",
+            "ftrl",
+            "lamb",
+            "lion",
+            "muon",
+            "radam",
+            "rprop",
+            "asgd",
+        ),
+        *(
+            "binary_focal_crossentropy",
+            "categorical_focal_crossentropy",
+            "mean_absolute_error",
+            "hinge",
+            "huber",
+        ),
+        *("mean_absolute_percentage_error", "mean_squared_logarithmic_error", "squared_hinge", "poisson"),
+        *("float16", "bfloat16", "clipnorm"),
+    }
+)
+# Values that decide how a network trains: a suggestion must be as good as certain.
+_TRAINING = frozenset({*OPTIMIZERS, *LOSSES, *SCHEDULES, *_PRECISIONS})
+
 # TOML has no null: the word that means None, for each key that can be left to itself.
 UNSET_WORDS: Mapping[str, str] = {
     "train_images": "all",
@@ -90,18 +120,33 @@ UNSET_WORDS: Mapping[str, str] = {
     "time_limit_s": "none",
     "tf32": "default",
     "turn_steps": "epoch",
+    "clip_value": "none",
+    "clip_norm": "none",
+    "clip_global_norm": "none",
+    "class_weights": "none",
+    "early_stopping": "never",
 }
 
 
 def suggestion(got: object, known: Iterable[str]) -> str:
-    """``; did you mean `torch`?`` where a known name is near, else nothing."""
+    """``; did you mean `torch`?`` where a known name is near, else nothing.
+
+    Never a recipe's value that trains otherwise than what was written.
+    """
     known = list(known)
     word = str(got).lower()
+    if word in _SOMETHING_ELSE:
+        return ""
     aliases = {alias: name for name, (one, _) in registry.backends().items() for alias in one.aliases}
     meant = aliases.get(word) or OTHER_NAMES.get(word)
     near = [meant] if meant in known else []
     near = near or difflib.get_close_matches(word.replace("-", "_"), known, n=1, cutoff=0.6)
+    near = [one for one in near if one not in _TRAINING or _similar(word, one) >= 0.8]
     return f"; did you mean `{near[0]}`?" if near else ""
+
+
+def _similar(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one, other).ratio()
 
 
 def names(known: Iterable[str]) -> str:
@@ -144,6 +189,7 @@ def _share(value: object) -> object:
 
 
 Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[FiniteFloat, Field(gt=0)]
 Fraction = Annotated[FiniteFloat, Field(gt=0, lt=1)]
 Margin = Annotated[FiniteFloat, Field(ge=0, lt=1), BeforeValidator(_share)]
 
@@ -156,6 +202,17 @@ def _plain(value: object) -> object:
 
 
 Options = dict[str, Annotated[Any, AfterValidator(_plain)]]
+
+
+def _class_weights(value: object) -> object:
+    if value in (None, "balanced"):
+        return value
+    numbers = value if isinstance(value, list) else []
+    if numbers and all(type(one) in (int, float) and 0 < one < math.inf for one in numbers):
+        return [float(one) for one in numbers]
+    expected = '"balanced", "none", or a list with a number above 0 for each class'
+    message = f"expected {expected}; got {shown(value)}"
+    raise PydanticCustomError("plain", "{message}", {"message": message})
 
 
 class SettingsTable(BaseModel):
@@ -176,18 +233,19 @@ class SettingsTable(BaseModel):
     preprocessing: Annotated[str, _one_of(("scale", "standardize", "none"))] = ""
     epochs: Count = 1
     global_batch_size: Count = 1
-    optimizer: Annotated[str, _one_of(OPTIMIZERS)] = ""
+    optimizer: Annotated[str, _one_of((*OPTIMIZERS, OWN))] = ""
     optimizer_options: Options = {}
-    learning_rate: Annotated[FiniteFloat, Field(gt=0)] = 1
-    loss: Annotated[str, _one_of(LOSSES)] = ""
+    learning_rate: Positive = 1
+    loss: Annotated[str, _one_of((*LOSSES, OWN))] = ""
+    from_logits: bool = False
     device: Annotated[str, _one_of(("cpu", "gpu"))] = ""
     threads: Annotated[Count | None, _or_word("threads")] = None
     pin_cpus: bool = False
     jit: Annotated[bool | None, _or_word("jit")] = None
-    precision: Annotated[str, _one_of(("float32", "float64", "mixed_float16", "mixed_bfloat16"))] = ""
+    precision: Annotated[str, _one_of(_PRECISIONS)] = ""
     data_layout: Annotated[str, _one_of(("channels_last", "channels_first"))] = ""
     deterministic: bool = False
-    time_limit_s: Annotated[Annotated[FiniteFloat, Field(gt=0)] | None, _or_word("time_limit_s")] = None
+    time_limit_s: Annotated[Positive | None, _or_word("time_limit_s")] = None
     data_scale: Count = 1
     distribution: Annotated[str, _one_of(DISTRIBUTIONS)] = ""
     distribution_options: Options = {}
@@ -196,10 +254,19 @@ class SettingsTable(BaseModel):
     keep_memory: bool = False
     tf32: Annotated[bool | None, _or_word("tf32")] = None
     keep_event_logs: str = ""
+    weight_decay: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    clip_value: Annotated[Positive | None, _or_word("clip_value")] = None
+    clip_norm: Annotated[Positive | None, _or_word("clip_norm")] = None
+    clip_global_norm: Annotated[Positive | None, _or_word("clip_global_norm")] = None
+    label_smoothing: Annotated[FiniteFloat, Field(ge=0, lt=1)] = 0.0
+    schedule: Annotated[str, _one_of(SCHEDULES)] = ""
+    schedule_options: Options = {}
+    class_weights: Annotated[Any, AfterValidator(_class_weights), _or_word("class_weights")] = None
+    early_stopping: Annotated[Count | None, _or_word("early_stopping")] = None
 
 
 SETTINGS = tuple(SettingsTable.model_fields)
-OPTION_TABLES = ("model_options", "optimizer_options", "distribution_options")
+OPTION_TABLES = ("model_options", "optimizer_options", "distribution_options", "schedule_options")
 
 
 class EnvironmentTable(BaseModel):
@@ -233,7 +300,7 @@ class VerdictsTable(BaseModel):
     compare: list[list[str]] = []
     until_decided: bool = False
     max_blocks: Count = 50
-    max_hours: Annotated[FiniteFloat, Field(gt=0)] | None = None
+    max_hours: Positive | None = None
 
 
 class StudyTable(BaseModel):
@@ -326,4 +393,7 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
         return "unknown key `content`: digests of your files are computed, not set"
     if key in ("repeats", "seed", "order", "turn_steps") and "backend" in known:
         return f"unknown key `{key}`: it belongs at the top of the file"
+    if key == "clipnorm":
+        each, total = "`clip_norm` (each weight's gradient)", "`clip_global_norm` (all gradients together)"
+        return f"unknown key `clipnorm`, of which Keras's releases mean two things: write {each} or {total}"
     return f"unknown key `{key}`{suggestion(key, known)}"

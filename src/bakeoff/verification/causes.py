@@ -123,12 +123,17 @@ def of_loss(
     slope = (smoothed(0.5) - smoothed(0.0)) / 0.5
     if slope:
         smoothing = (found - smoothed(0.0)) / slope
-        if 1e-4 < smoothing < 1:
+        own = float(semantics.loss.get("smoothing", 0.0))
+        if -1e-4 < smoothing < 1 and abs(smoothing - own) > 1e-4:
+            smoothing = max(_round(smoothing), 0.0) if smoothing > 1e-4 else 0.0
             yield Hypothesis(
                 "label_smoothing",
-                f"labels are smoothed by {smoothing:.3g}",
-                semantics.with_loss(smoothing=_round(smoothing)),
+                f"labels are smoothed by {smoothing:.3g}" + (f", not by {own:g}" if own else ""),
+                semantics.with_loss(smoothing=smoothing),
             )
+    if semantics.loss.get("class_weights"):
+        text = "all images weigh the same: the weights of classes are left out"
+        yield Hypothesis("class_weights", text, semantics.with_loss(class_weights=()))
     if squares:
         factor = (found - expected) / squares
         yield Hypothesis(
@@ -284,12 +289,17 @@ def of_optimizer(
         rate = _round(rate) if abs(_round(rate) / rate - 1) < 1e-3 else rate
         text = f"its learning rate is {rate:.6g}, not {options['learning_rate']:g}"
         yield guess("learning_rate", text, learning_rate=rate)
+    asked = float(options.get("weight_decay") or 0.0)
+    if asked:
+        yield guess("weight_decay", f"weights don't decay, and should by {asked:g}", weight_decay=0.0)
+        text = "weight decay is added to gradients (L2), not taken off the weights"
+        yield guess("weight_decay", text, decay_in_gradient=True)
     if decay:
-        yield guess(
-            "weight_decay",
-            f"weights decay by {_round(decay):g} times the learning rate each step",
-            weight_decay=decay,
-        )
+        text = f"weights decay by {_round(decay):g} times the learning rate each step"
+        yield guess("weight_decay", text + (f", not by {asked:g}" if asked else ""), weight_decay=decay)
+    if options.get("schedule"):
+        yield guess("schedule", "its learning rate stays as it is: the schedule is not followed", schedule=())
+        yield guess("schedule", "its learning rate is the next step's: the schedule is a step ahead", ahead=1)
     for key, values in (
         ("beta_1", (0.0, 0.5, 0.8, 0.85, 0.95, 0.99)),
         ("beta_2", (0.9, 0.95, 0.98, 0.99, 0.995, 0.9999)),
@@ -303,9 +313,15 @@ def of_optimizer(
         yield guess(
             "nesterov", "it is the other of plain and Nesterov momentum", nesterov=not options["nesterov"]
         )
-    for key in ("clipvalue", "clipnorm", "global_clipnorm"):
-        for bound in (0.1, 0.5, 1.0, 5.0, 10.0):
-            yield guess("clipping", f"gradients are clipped: {key} is {bound:g}", **{key: bound})
+    clips = ("clipvalue", "clipnorm", "global_clipnorm")
+    bounds = {key: options[key] for key in clips if options.get(key)}
+    if bounds:
+        yield guess("clipping", "gradients are not clipped, and should be", **dict.fromkeys(bounds))
+    for key in clips:
+        for bound in sorted({0.1, 0.5, 1.0, 5.0, 10.0, *bounds.values()}):
+            if bounds != {key: bound}:
+                text = f"gradients are clipped: {key} is {bound:g}"
+                yield guess("clipping", text, **{**dict.fromkeys(bounds), key: bound})
     for other in DEFAULTS:
         if other != name:
             yield guess("optimizer_kind", f"it is {other}, not {name}", name=other, **DEFAULTS[other])

@@ -84,7 +84,8 @@ def certify(
     reason = (
         "both differ from the reference, and from each other"
         if any(judgement.findings for judgement in judgements)
-        else f"the reference has not all of their layers, and who else has them does other things: "
+        else "the reference has not all of their layers and optimizers, and who else has them does other "
+        f"things: "
         f"{', '.join(missing)} can't be held against anything"
     )
     return Certificate(*labels, Agreement.NOT_COMPARED, (), direct, reason, Why.UNEXPLAINED)

@@ -9,10 +9,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bakeoff import registry
+from bakeoff_worker.models.catalogue import OWN
 from bakeoff_worker.records import TrialSettings
 
 # What makes another contestant of the same network, data and recipe.
 _CONTESTANT = ("backend", "environment", "device", "jit", "precision", "data_layout", "deterministic")
+# What a recipe may have beside optimizer and loss, as titles name it.
+_RECIPE = (
+    *("schedule", "weight_decay", "clip_value", "clip_norm", "clip_global_norm"),
+    *("label_smoothing", "class_weights"),
+)
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,8 @@ class Group:
 
 
 def trains_a_network(contestant: Contestant) -> bool:
-    """Whether there is anything to look into: a model of Keras."""
-    return registry.backends()[contestant.settings.backend].record.is_keras
+    """Whether there is anything to look into: a network."""
+    return registry.backends()[contestant.settings.backend].record.has_network
 
 
 def groups(trials: Iterable[tuple[str, TrialSettings]]) -> tuple[Group, ...]:
@@ -75,5 +81,10 @@ def _title(group: Mapping[str, Contestant]) -> str:
         else ""
     )
     model, dataset = (value.rsplit("/", 1)[-1] for value in (settings.model, settings.dataset))
-    recipe = f"{settings.optimizer} at {settings.learning_rate:g}, {settings.loss}"
+    rate = "" if settings.optimizer == OWN else f" at {settings.learning_rate:g}"
+    recipe = f"{settings.optimizer}{rate}, {settings.loss}"
+    if settings.optimizer == settings.loss == OWN:
+        recipe = "its own optimizer and loss"
+    asked = (key for key in _RECIPE if getattr(settings, key) != getattr(TrialSettings, key))
+    recipe += "".join(f", {key.replace('_', ' ')} {getattr(settings, key)}" for key in asked)
     return f"{model}{options} on {dataset}, {recipe}"

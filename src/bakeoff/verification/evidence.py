@@ -80,8 +80,10 @@ class Evidence:
         # Products whose factors its device was seen to round to TF32; older workers didn't look.
         self.tf32: tuple[str, ...] = tuple(about.get("tf32", ()))
         self.loss: str = about["loss"]
+        self.from_logits: bool = about.get("from_logits", False)
         self.optimizer: str = about["optimizer"]
         self.optimizer_options: Mapping[str, Any] = about["optimizer_options"]
+        self.loss_options: Mapping[str, Any] = about.get("loss_options", {})
         self.layers: tuple[LayerInfo, ...] = tuple(_layer(one) for one in about["layers"])
         self.weights: tuple[WeightInfo, ...] = tuple(WeightInfo(**one) for one in about["weights"])
 
@@ -101,6 +103,11 @@ class Evidence:
     def forget(self) -> None:
         """Let go of what was read so far; it is read again when asked for."""
         self._read.clear()
+
+    @property
+    def is_inspected(self) -> bool:
+        """Whether only losses and weights are known, of a contestant without Keras."""
+        return not self.layers
 
     @cached_property
     def calls(self) -> tuple[Call, ...]:

@@ -19,7 +19,7 @@ from bakeoff.launchers import local
 from bakeoff.launchers.base import Launcher
 from bakeoff.launchers.scratch import scratch
 from bakeoff.study import Agreement
-from bakeoff.verification import architecture
+from bakeoff.verification import architecture, inspected
 from bakeoff.verification.certificates import Certificate, Why, certify
 from bakeoff.verification.collection import Collected, Needs, collect
 from bakeoff.verification.contestants import Contestant, Group
@@ -184,14 +184,19 @@ def compare(
     listener: Listener = ignore,
 ) -> Verified:
     """Contestants held against the reference and each other, as far as their evidence is there."""
-    usual = _usual([one.evidence for one in shown if one.evidence])
-    panel = Panel([Voter(one.contestant.label, one.evidence) for one in shown if one.evidence])
+    keras = [one for one in shown if one.evidence and not one.evidence.is_inspected]
+    usual = _usual([one.evidence for one in keras if one.evidence])
+    panel = Panel([Voter(one.contestant.label, one.evidence) for one in keras if one.evidence])
     judgements: dict[int, Judgement] = {}
     contestants = []
     for index, one in enumerate(shown):
         if one.evidence and usual:
             tell(listener, f"{one.contestant.label}: comparing")
-            judgements[index] = examine(one.evidence, usual, panel)
+            judgements[index] = (
+                inspected.judge(one.evidence, usual)
+                if one.evidence.is_inspected
+                else examine(one.evidence, usual, panel)
+            )
             one.evidence.forget()
         judgement = judgements.get(index)
         contestants.append(
@@ -203,8 +208,12 @@ def compare(
             other = shown[later]
             labels = one.contestant.label, other.contestant.label
             if one.evidence and other.evidence:
-                pair = (judgements[index], judgements[later])
-                certificates.append(certify(labels, pair, (one.evidence, other.evidence)))
+                evidence = one.evidence, other.evidence
+                if any(each.is_inspected for each in evidence):
+                    certificates.append(inspected.certify(labels, evidence))
+                else:
+                    pair = (judgements[index], judgements[later])
+                    certificates.append(certify(labels, pair, evidence))
             else:
                 reason = "; ".join(
                     f"{each.contestant.label}: {each.reason}" for each in (one, other) if each.reason

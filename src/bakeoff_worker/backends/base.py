@@ -9,7 +9,16 @@ from bakeoff_worker.records import RunPaths, TrialSettings
 
 
 class BackendBase:
-    """One framework in one process. `settings` and `paths` are those of the run."""
+    """One framework in one process. `settings` and `paths` are those of the run.
+
+    Set before `build`: rates: learning rate at each step of the run, (num_steps,); None where it is constant.
+    class_weights: factor on the loss of each class's images, (num_classes,); None: all alike.
+    Known once it is built: num_outputs: numbers that the model gives for an image; None: one for each class.
+    """
+
+    rates: Any = None
+    class_weights: Optional[List[float]] = None
+    num_outputs: Optional[int] = None
 
     def __init__(self, settings: TrialSettings, paths: RunPaths) -> None:
         self.settings = settings
@@ -84,6 +93,26 @@ class BackendBase:
     def device_peak_memory_bytes(self) -> Optional[int]:
         """Peak device memory so far; None on a CPU."""
         return None
+
+
+class Inspectable(BackendBase):
+    """A contestant without Keras that shows its weights, so that it can be certified to train the same thing.
+
+    Weights have Keras's forms and order: layer by layer, kernels (height, width, in, out) and (in, out), then
+    biases; moving statistics after those that are trained.
+    """
+
+    def silence(self) -> None:
+        """Train without dropout and augmentation. Called before `build`, where contestants are compared."""
+        raise NotImplementedError
+
+    def weights(self) -> Mapping[str, Any]:
+        """Copies of all weights by name, moving statistics included, in the order of the network."""
+        raise NotImplementedError
+
+    def restart(self, weights: Mapping[str, Any]) -> None:
+        """Load these weights, and forget all else that training has left, such as the optimizer's means."""
+        raise NotImplementedError
 
 
 class Skip(Exception):

@@ -11,13 +11,16 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 import numpy as np
 
 from bakeoff_worker import weights
+from bakeoff_worker.backends import keras_recipe
 from bakeoff_worker.backends.base import BackendBase, Skip
 from bakeoff_worker.backends.keras_weights import Declarations, Weight, leaves, weights_of
 from bakeoff_worker.models import ModelError
-from bakeoff_worker.models.catalogue import OPTIMIZERS
+from bakeoff_worker.models.catalogue import OPTIMIZERS, OWN
 
 # Half precision rounds a softmax's sum by less.
 _MAX_OFF_ONE = 0.02
+# Draws of random weights that a model's outputs are looked at with.
+_DRAWS = 8
 
 
 class KerasBackend(BackendBase):
@@ -39,7 +42,9 @@ class KerasBackend(BackendBase):
         """Build, check the model's form, load the seed's initial weights, compile."""
         self._seed(seed)
         with Declarations(self.keras) as declarations:
-            self.model = self._checked(build_model(input_shape, num_classes), input_shape, num_classes)
+            built = build_model(input_shape, num_classes)
+            self.from_logits = self.settings.from_logits or getattr(build_model, "from_logits", False)
+            self.model = self._checked(built, input_shape, num_classes)
         self.weights = weights_of(self.model, declarations)
         self.initial_weights_sha256, self.own_draws = self._load_initial_weights(seed)
         self.compile(self.model)
@@ -49,7 +54,7 @@ class KerasBackend(BackendBase):
         model.compile(
             optimizer=self._optimizer(),
             loss=self._loss(),
-            metrics=[self._metric()],
+            metrics=self._metrics(),
             **self._compile_options(),
         )
 
@@ -71,8 +76,13 @@ class KerasBackend(BackendBase):
         return float(np.asarray(loss)), float(np.asarray(accuracy))
 
     def wrong(self, x: Any, y: Any) -> Any:
-        """`predict` in batches of the training's size; an image is of the class of the largest output."""
+        """`predict` in batches of the training's size; an image is of the class of the largest output.
+
+        Of one output: of the second class where its probability is above a half.
+        """
         outputs = self.model.predict(x, batch_size=self.settings.global_batch_size, verbose=0)
+        if self.num_outputs == 1:
+            return (np.asarray(outputs)[:, 0] > (0.0 if self.from_logits else 0.5)) != (y[:, 0] > 0.5)
         return np.argmax(outputs, axis=-1) != (y if y.ndim == 1 else np.argmax(y, axis=-1))
 
     def resolved(self) -> Mapping[str, Any]:
@@ -81,7 +91,13 @@ class KerasBackend(BackendBase):
             self.model.optimizer, "inner_optimizer", self.model.optimizer
         )  # mixed precision wraps
         config = {key: value for key, value in optimizer.get_config().items() if _plain(value)}
-        return {"optimizer": config, "metric": self._metric(), "own_draws": self.own_draws}
+        found = {"optimizer": config, "metric": self._metric(), "own_draws": self.own_draws}
+        if self.rates is not None:
+            rates = {"first": self.rates[0], "highest": self.rates.max(), "last": self.rates[-1]}
+            found["learning_rates"] = {name: float(rate) for name, rate in rates.items()}
+        if self.class_weights is not None:
+            found["class_weights"] = self.class_weights
+        return found
 
     def observed(self) -> Mapping[str, Any]:
         """Read back from the model and Keras."""
@@ -105,35 +121,68 @@ class KerasBackend(BackendBase):
         ]
 
     def check_outputs(self, x: Any) -> None:
-        """Pass if the model's outputs for these images are what the loss takes.
+        """Pass if the model's outputs for these images are what the loss takes, and what was declared.
 
-        A crossentropy takes probabilities: of all classes together, or of each by itself (binary). Other
-        losses take anything.
+        A crossentropy takes probabilities, of all classes together or of each by itself (binary), unless
+        logits are declared. Other losses take anything. Asked with the initial weights and with random ones:
+        logits may lie between 0 and 1 by chance, but not with any weights.
 
         Raises:
             ModelError: they aren't; says what was seen and which line mends it.
         """
-        if not self.settings.loss.endswith("crossentropy"):
+        loss, from_logits = self.settings.loss, self.from_logits
+        if loss == OWN:
+            loss, from_logits, _ = keras_recipe.described_loss(self._own("loss"))
+        if not loss.endswith("crossentropy"):
             return
-        outputs = np.asarray(self.model.predict(x, verbose=0), "float64")
+        outputs = self._outputs_of_any_weights(x)
         sums = outputs.sum(axis=1)
-        is_binary = self.settings.loss.startswith("binary")
+        is_binary = loss.startswith("binary")
         is_one = is_binary or np.abs(sums - 1).max() <= _MAX_OFF_ONE
-        if is_one and outputs.min() >= 0 and outputs.max() <= 1 + _MAX_OFF_ONE:
+        are_probabilities = is_one and outputs.min() >= 0 and outputs.max() <= 1 + _MAX_OFF_ONE
+        if are_probabilities != from_logits:
             return
+        seen = "on random images, whatever the weights, they go from {:.3g} to {:.3g}".format(
+            outputs.min(), outputs.max()
+        )
+        if from_logits:
+            raise ModelError(
+                "logits are declared, but the model's outputs are probabilities: {}. Take away from_logits, "
+                "or end the model with layers.Dense({}) without activation".format(seen, outputs.shape[1])
+            )
         raise ModelError(
-            "the model's outputs are no probabilities: on random images they go from {:.3g} to {:.3g}, those "
-            "of one image sum to {:.3g}; {} takes values from 0 to 1{}. End the model with "
-            'layers.Dense({}, activation="{}")'.format(
-                outputs.min(),
-                outputs.max(),
+            "the model's outputs are no probabilities: {}, those of one image sum to {:.3g}; {} takes values "
+            'from 0 to 1{}. End the model with layers.Dense({}, activation="{}"), or declare what it gives: '
+            "from_logits {}".format(
+                seen,
                 sums[np.abs(sums - 1).argmax()],
-                self.settings.loss,
+                loss,
                 "" if is_binary else " that sum to 1",
                 outputs.shape[1],
                 "sigmoid" if is_binary else "softmax",
+                "= true in the study" if self.settings.loss != OWN else "in your own loss",
             )
         )
+
+    def _outputs_of_any_weights(self, x: Any) -> Any:
+        """What the model gives for these images with its own weights, then with random ones; finite rows."""
+        variables = list(self.model.trainable_weights)
+        before = self.read(variables)
+        found = [np.asarray(self.model.predict(x, verbose=0), "float64")]
+        for seed in range(_DRAWS):
+            random = np.random.RandomState(seed)
+            spreads = [3 / np.sqrt(np.prod(value.shape[:-1])) for value in before]
+            self.write(
+                variables,
+                [
+                    (spread * random.normal(size=value.shape)).astype(value.dtype)
+                    for spread, value in zip(spreads, before)
+                ],
+            )
+            found.append(np.asarray(self.model.predict(x, verbose=0), "float64"))
+        self.write(variables, before)
+        outputs = np.concatenate(found)
+        return outputs[np.isfinite(outputs).all(axis=1)]
 
     # ---- what differs -------------------------------------------------------------------------
 
@@ -150,7 +199,31 @@ class KerasBackend(BackendBase):
         return {}
 
     def _loss(self) -> Any:
-        return self.settings.loss
+        """By the study's name, or as Keras's object where that needs to be told something.
+
+        Raises:
+            ModelError: the user's own can't be made.
+        """
+        if self.settings.loss == OWN:
+            return self._own("loss")
+        told: Dict[str, Any] = {"from_logits": True} if self.from_logits else {}
+        if self.settings.label_smoothing:
+            told["label_smoothing"] = self.settings.label_smoothing
+        if not told:
+            return self.settings.loss
+        kind = "".join(part.capitalize() for part in self.settings.loss.split("_"))
+        return getattr(self.keras.losses, kind)(**told)
+
+    def _own(self, what: str) -> Any:
+        optimizer, loss = keras_recipe.own(self.paths.model_file, self.model, self.keras)
+        found = optimizer if what == "optimizer" else loss
+        if found is None:
+            raise ModelError('{} is "own", but the model file has no {}()'.format(what, what))
+        return found
+
+    def _rates(self) -> Any:
+        """The rates of a schedule in the precision in which they are used."""
+        return np.asarray(self.rates, "float64" if self.settings.precision == "float64" else "float32")
 
     def _own_form(self, layer: Any, name: str, array: Any) -> Any:
         """A weight in the form in which this framework means the same by it."""
@@ -167,24 +240,84 @@ class KerasBackend(BackendBase):
 
     def _fit(self, x: Any, y: Any) -> Any:
         return self.model.fit(
-            x, y, batch_size=self.settings.global_batch_size, epochs=1, shuffle=False, verbose=0
+            x,
+            y,
+            batch_size=self.settings.global_batch_size,
+            epochs=1,
+            shuffle=False,
+            verbose=0,
+            **self.fit_options(),
         )
+
+    def fit_options(self) -> Dict[str, Any]:
+        """What `fit` is told of the recipe."""
+        return {} if self.class_weights is None else {"class_weight": dict(enumerate(self.class_weights))}
+
+    def recipe(self, num_steps: int) -> Dict[str, Any]:
+        """What is to be computed, by the reference's names: optimizer and loss, each with its options.
+
+        Of the study's settings; of the user's own functions, as far as the objects that they make say it.
+        num_steps: whose learning rates are told, where there is a schedule.
+        """
+        settings = self.settings
+        name, loss, from_logits = settings.optimizer, settings.loss, self.from_logits
+        loss_options: Dict[str, Any] = {}
+        options = dict(OPTIMIZERS.get(name, {}), **settings.optimizer_options)
+        options["learning_rate"] = settings.learning_rate
+        options.update(self._bounds())
+        if self.rates is not None:
+            options["schedule"] = [float(rate) / settings.learning_rate for rate in self.rates[:num_steps]]
+        if name == OWN:
+            name, options = keras_recipe.described_optimizer(self._own("optimizer"), self.keras, num_steps)
+        if loss == OWN:
+            loss, from_logits, loss_options = keras_recipe.described_loss(self._own("loss"))
+        elif settings.label_smoothing:
+            loss_options = {"smoothing": settings.label_smoothing}
+        if self.class_weights is not None:
+            loss_options["class_weights"] = self.class_weights
+        return {
+            "optimizer": name,
+            "optimizer_options": options,
+            "loss": loss,
+            "from_logits": from_logits,
+            "loss_options": loss_options,
+        }
+
+    def _bounds(self) -> Dict[str, float]:
+        """Weight decay and clipping, by Keras 3's names; empty where there is none."""
+        settings = self.settings
+        found = {
+            "weight_decay": settings.weight_decay or None,
+            "clipvalue": settings.clip_value,
+            "clipnorm": settings.clip_norm,
+            "global_clipnorm": settings.clip_global_norm,
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
     def _metric(self) -> str:
         """Accuracy by its full name: what plain ``accuracy`` means depends on loss and Keras version."""
+        if self.num_outputs == 1:
+            return "binary_accuracy"
         return (
             "sparse_categorical_accuracy"
             if self.settings.loss.startswith("sparse")
             else "categorical_accuracy"
         )
 
+    def _metrics(self) -> List[Any]:
+        """What is measured beside the loss, under the name that `_metric` says."""
+        return [binary_accuracy if self.num_outputs == 1 and self.from_logits else self._metric()]
+
     def _optimizer(self) -> Any:
         """The optimizer by name, with the study's learning rate and options in this Keras's spelling.
 
         Raises:
             ValueError: this Keras has no such optimizer, or it has no such option.
+            ModelError: the user's own can't be made.
         """
         name = self.settings.optimizer
+        if name == OWN:
+            return self._own("optimizer")
         try:
             kind = type(self.keras.optimizers.get(name))
         except ValueError as error:
@@ -195,11 +328,16 @@ class KerasBackend(BackendBase):
         config.update(self.settings.optimizer_options)
         known = inspect.signature(kind.__init__).parameters
         config["learning_rate" if "learning_rate" in known else "lr"] = self.settings.learning_rate
+        config.update(self._bounds())
         try:
-            return kind(**config)
+            return self._made(kind, config)
         except (TypeError, ValueError) as error:
             options = ", ".join(key for key in known if key not in ("self", "kwargs", "name"))
             raise ValueError("optimizer {}: {}; its options are {}".format(name, error, options)) from error
+
+    def _made(self, kind: Any, config: Dict[str, Any]) -> Any:
+        """An optimizer of that class, its learning rate by the schedule if there is one."""
+        raise NotImplementedError
 
     def read(self, variables: List[Any]) -> List[Any]:
         """Values of variables, as the framework has them."""
@@ -262,12 +400,25 @@ class KerasBackend(BackendBase):
                 input_shape, error
             )
             raise ModelError(message[:1000]) from error
-        if gives != (None, num_classes):
+        is_one = num_classes == 2 and tuple(gives) == (None, 1)
+        if is_one and self.settings.loss != "binary_crossentropy":
+            raise ModelError(
+                "the model's output shape is (None, 1), the probability of the second class; {} expects "
+                '(None, 2). Set loss = "binary_crossentropy" in the study'.format(self.settings.loss)
+            )
+        if not is_one and gives != (None, num_classes):
             raise ModelError(
                 "the model's output shape is {}, expected (None, {}): one probability per class".format(
                     gives, num_classes
                 )
             )
+        if self.from_logits and not self.settings.loss.endswith("crossentropy"):
+            raise ModelError(
+                "from_logits is declared, but {} takes no logits: set a crossentropy as loss".format(
+                    self.settings.loss
+                )
+            )
+        self.num_outputs = gives[-1]
         return model
 
 
@@ -296,6 +447,11 @@ class Keras3(KerasBackend):
             raise Skip(
                 "jit is {}, but Keras declines it for this model and these settings".format(self.settings.jit)
             )
+
+    def _made(self, kind: Any, config: Dict[str, Any]) -> Any:
+        if self.rates is not None:
+            config["learning_rate"] = keras_recipe.schedule_of_keras3(self.keras, self._rates())
+        return kind(**config)
 
     def read(self, variables: List[Any]) -> List[Any]:
         """Copies."""
@@ -344,15 +500,32 @@ class Keras2(KerasBackend):
     """Keras 2.3, the last release with several backends."""
 
     def skip_reason(self) -> Optional[str]:
-        """Keras 2.3 knows no mixed precision, and what it runs on is older than TF32."""
+        """Keras 2.3 knows neither mixed precision nor decoupled weight decay; it is older than TF32."""
         if self.settings.tf32:
             return "nothing behind Keras 2.3 knows TF32"
         if self.settings.precision.startswith("mixed"):
             return "Keras 2.3 has no mixed precision"
+        if self.settings.optimizer == "adamw":
+            return "Keras 2.3 has no AdamW"
+        if self.settings.weight_decay:
+            return "Keras 2.3 has no decoupled weight decay"
+        if self.settings.clip_norm:
+            return (
+                "Keras 2.3 bounds the norm of all gradients together (clip_global_norm), not that of each "
+                "weight's (clip_norm)"
+            )
         return None
 
     def _after_import(self) -> None:
         self.keras.backend.set_floatx(self.settings.precision)
+
+    def _made(self, kind: Any, config: Dict[str, Any]) -> Any:
+        bound = config.pop("global_clipnorm", None)
+        if bound is not None:
+            config["clipnorm"] = bound  # of all gradients together, in Keras 2
+        if self.rates is not None:
+            kind = keras_recipe.scheduled_in_keras2(kind, self.keras, self._rates())
+        return kind(**config)
 
     def read(self, variables: List[Any]) -> List[Any]:
         """All at once."""
@@ -391,6 +564,13 @@ def require_gpu(found: bool, how: str) -> None:
     """Raise Skip where a GPU was asked for and the framework sees none."""
     if not found:
         raise Skip("device is gpu, but {} sees none".format(how))
+
+
+def binary_accuracy(y_true: Any, y_pred: Any) -> Any:
+    """Accuracy of one logit: the second class is named where it is above zero. Importable by executors."""
+    import keras
+
+    return keras.metrics.binary_accuracy(y_true, y_pred, threshold=0.0)
 
 
 def _declared(model: Any, name: str) -> Any:

@@ -39,7 +39,8 @@ class Record:
     before it can run. packages: whose versions tell one release of it from another, the framework first.
     environments: that serve it, its own first. aliases: what people write for its name. has_jit: whether its
     users choose to compile or not. needs_compiler: whether it calls g++ while it runs, wherever it is
-    installed. is_keras: whether its model is one of Keras, so that it can be verified. elephas: the release
+    installed. has_network: whether it trains a network that can be
+    verified: a model of Keras, or one whose weights it shows (`base.Inspectable`). elephas: the release
     of Elephas that trains it, or its major number; None: no release does.
     """
 
@@ -53,5 +54,5 @@ class Record:
     aliases: Tuple[str, ...] = ()
     has_jit: bool = True
     needs_compiler: bool = False
-    is_keras: bool = True
+    has_network: bool = True
     elephas: Optional[str] = None

@@ -26,12 +26,25 @@ MODELS: Dict[str, Dict[str, Any]] = {
 
 ACTIVATIONS: Tuple[str, ...] = ("relu", "elu", "selu", "sigmoid", "tanh", "softplus", "softsign", "linear")
 
+# The word for what the user's own model file brings along in place of an optimizer or a loss.
+OWN = "own"
+
 # Only options that Keras 2 and Keras 3 share under one name and one meaning.
 OPTIMIZERS: Dict[str, Dict[str, Any]] = {
     "adam": {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "amsgrad": False},
+    "adamw": {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "amsgrad": False},
     "adamax": {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7},
     "rmsprop": {"rho": 0.9, "epsilon": 1e-7},
     "sgd": {"momentum": 0.0, "nesterov": False},
+}
+
+# How the learning rate goes over the steps: formulas in `bakeoff_worker.schedules`.
+SCHEDULES: Dict[str, Dict[str, Any]] = {
+    "constant": {},
+    "warm_up": {"warm_up_epochs": 1},
+    "step": {"at_epochs": [], "factor": 0.1, "warm_up_epochs": 0},
+    "cosine": {"final_share": 0.0, "warm_up_epochs": 0},
+    "exponential": {"factor": 0.95, "warm_up_epochs": 0},
 }
 
 # Labels are one-hot vectors; for a sparse loss, class numbers.

@@ -24,7 +24,7 @@ from typing import Any, Dict, List, Mapping, Optional, Type
 import numpy as np
 
 from bakeoff_worker.backends.keras_weights import inner_layers
-from bakeoff_worker.models.catalogue import OPTIMIZERS
+from bakeoff_worker.records import TrialSettings
 from bakeoff_worker.verification import silence
 from bakeoff_worker.verification.batches import NUM_STEPS
 from bakeoff_worker.verification.weights import Weights
@@ -72,15 +72,11 @@ class Evidence:
 
 def describe(backend: Any, weights: Weights) -> Dict[str, Any]:
     """What the arrays belong to: layers with their configurations, weights, loss, optimizer, versions."""
-    settings, seen = backend.settings, backend.observed()
+    seen = backend.observed()
     return {
-        "version": VERSION,
-        "backend": settings.backend,
+        **common(backend.settings),
         "keras": backend.keras.__version__,
-        "precision": settings.precision,
         "tf32": sorted(name for name, is_rounded in (seen.get("tf32") or {}).items() if is_rounded),
-        "num_steps": NUM_STEPS,
-        "batch_size": settings.global_batch_size,
         "layers": [
             dict(
                 _described(layer),
@@ -100,12 +96,18 @@ def describe(backend: Any, weights: Weights) -> Dict[str, Any]:
             }
             for weight, trainable, own_draw in zip(weights.all, weights.trainable, weights.own_draws)
         ],
-        "loss": settings.loss,
-        "optimizer": settings.optimizer,
-        "optimizer_options": dict(
-            OPTIMIZERS.get(settings.optimizer, {}),
-            **dict(settings.optimizer_options, learning_rate=settings.learning_rate),
-        ),
+        **backend.recipe(NUM_STEPS),
+    }
+
+
+def common(settings: TrialSettings) -> Dict[str, Any]:
+    """Of `describe`, what every contestant has."""
+    return {
+        "version": VERSION,
+        "backend": settings.backend,
+        "precision": settings.precision,
+        "num_steps": NUM_STEPS,
+        "batch_size": settings.global_batch_size,
     }
 
 

@@ -26,7 +26,8 @@ class Gradients:
     def at(self, point: List[Any], x: Any, y: Any) -> List[Any]:
         """Of the loss on these images, with those weights; None for weights that are not trained."""
         self._weights.write(point)
-        self._backend.model.fit(x, y, batch_size=len(x), epochs=1, shuffle=False, verbose=0)
+        options = self._backend.fit_options()
+        self._backend.model.fit(x, y, batch_size=len(x), epochs=1, shuffle=False, verbose=0, **options)
         moved = self._weights.read()
         return [
             ((before.astype("float64") - after) / RATE).astype(before.dtype) if trainable else None

@@ -12,5 +12,5 @@ RECORD = Record(
     environments=(Environment(name="toy", summary="softmax regression in NumPy: Bakeoff's interpreter"),),
     aliases=("plaything",),
     has_jit=False,
-    is_keras=False,
+    has_network=False,
 )

@@ -44,9 +44,7 @@ def rewritten(log, tmp_path, change):
 # ---- what is read -------------------------------------------------------------------------------
 
 
-def test_the_application(account, log):
-    assert account.spark == {"3.4": "3.4.4", "3.5": "3.5.9"}[log.stem]
-    assert account.application.startswith("app-20261124")
+def test_the_application(account):
     assert 60_000 < account.ended_ms - account.started_ms < 120_000
 
 
@@ -54,7 +52,6 @@ def test_every_task_attempt_that_ended_is_there_once(account, log):
     ends = [event for event in events(log) if event["Event"] == "SparkListenerTaskEnd"]
     assert [task.task_id for task in account.tasks] == [end["Task Info"]["Task ID"] for end in ends]
     assert len({task.task_id for task in account.tasks}) == len(account.tasks) >= 32
-    assert account.num_unfinished == account.num_resubmitted == 0
     assert all(account.started_ms < task.launched_ms < task.finished_ms for task in account.tasks)
 
 
@@ -71,8 +68,6 @@ def test_a_task_by_hand():
         executor="0",
         host="127.0.0.1",
         status="ok",
-        detail="",
-        speculative=False,
         launched_ms=1795558948382,
         finished_ms=1795558959745,
         run_s=8.284,
@@ -83,13 +78,10 @@ def test_a_task_by_hand():
         gc_s=0.089,
         jvm_cpu_s=0.028276658,
         result_bytes=1409,
-        peak_execution_bytes=0,
         shuffle_read_bytes=0,
         shuffle_wait_s=0.0,
         shuffle_write_bytes=0,
         shuffle_write_s=0.0,
-        jvm_peak_bytes=223186944,
-        python_peak_bytes=113065984,
     )
 
 
@@ -118,9 +110,7 @@ def test_what_is_written_to_a_shuffle_is_read_from_it(account):
 
 def test_a_failed_attempt_and_its_retry(account):
     failed = [task for task in account.tasks if task.status == "ExceptionFailure"]
-    assert [(task.partition, task.attempt, task.detail) for task in failed] == [
-        (0, 0, "ValueError: the first attempt fails")
-    ]
+    assert [(task.partition, task.attempt) for task in failed] == [(0, 0)]
     assert failed[0].run_s > 0
     assert failed[0].jvm_cpu_s is failed[0].deserialize_s is failed[0].result_bytes is None
     again = [task for task in account.tasks if task.stage == failed[0].stage and task.attempt == 1]
@@ -130,7 +120,6 @@ def test_a_failed_attempt_and_its_retry(account):
 def test_a_lost_executor_and_what_was_lost_with_it(account):
     lost = [task for task in account.tasks if task.status == "ExecutorLostFailure"]
     assert len(lost) == 2
-    assert {task.detail for task in lost} == {"Command exited with code 137"}
     assert {task.run_s for task in lost} == {task.scheduler_delay_s for task in lost} == {None}
     (gone,) = {task.executor for task in lost}
     removed = {one.executor: one.removed_reason for one in account.executors if one.removed_ms is not None}
@@ -141,12 +130,7 @@ def test_a_lost_executor_and_what_was_lost_with_it(account):
 def test_a_shuffle_lost_with_its_executor_is_made_again(account):
     failed = [task for task in account.tasks if task.status == "FetchFailed"]
     assert failed
-    assert all("ExecutorDeadException" in task.detail for task in failed)
-    again = [stage for stage in account.stages if stage.attempt == 1]
-    assert [stage.stage for stage in again] == [5, 6]
-    assert account.num_stage_reattempts == 2
-    (reader,) = [stage for stage in account.stages if (stage.stage, stage.attempt) == (6, 0)]
-    assert reader.failure.startswith("org.apache.spark.shuffle.FetchFailedException")
+    assert {task.stage for task in account.tasks if task.stage_attempt == 1} == {5, 6}
     # The second attempt of the writing stage makes the lost partitions alone, under their old numbers.
     first = {task.partition for task in account.tasks if (task.stage, task.stage_attempt) == (5, 0)}
     second = {task.partition for task in account.tasks if (task.stage, task.stage_attempt) == (5, 1)}
@@ -163,17 +147,9 @@ def test_retries_are_attempts_beyond_the_first_at_a_partition_of_a_stage(account
     assert account.num_retries == again >= 5
 
 
-def test_stages_and_jobs(account):
-    assert [job.succeeded for job in account.jobs] == [True] * 5
-    assert [job.stages for job in account.jobs] == [(0,), (1, 2), (3,), (4,), (5, 6)]
-    for job in account.jobs:
-        assert account.started_ms < job.submitted_ms < job.completed_ms <= account.ended_ms
-    for stage in account.stages:
-        (job,) = [job for job in account.jobs if job.job == stage.job]
-        assert stage.stage in job.stages
-        assert job.submitted_ms <= stage.submitted_ms < stage.completed_ms <= job.completed_ms
-    assert account.stages[0].name == "collect at /study/application.py:117"
-    assert account.stages[0].num_tasks == 4
+def test_stages_have_the_call_that_made_them(account):
+    assert set(account.stages) == set(range(7))
+    assert account.stages[0] == "collect at /study/application.py:117"
 
 
 def test_executors_and_the_driver(account):
@@ -184,7 +160,6 @@ def test_executors_and_the_driver(account):
         tasks = [task for task in account.tasks if task.executor == name]
         assert 200e6 < by_name[name].jvm_peak_bytes < 600e6
         assert 100e6 < by_name[name].python_peak_bytes < 200e6
-        assert by_name[name].jvm_peak_bytes >= max(task.jvm_peak_bytes or 0 for task in tasks)
         assert by_name[name].added_ms < min(task.launched_ms for task in tasks)
     assert by_name["driver"].num_cores == 0
     assert by_name["driver"].jvm_peak_bytes > 200e6
@@ -214,9 +189,7 @@ def test_a_driver_that_died_leaves_tasks_without_an_end(log, tmp_path):
     account = eventlog.read(str(torn))
     assert account.ended_ms is None
     assert account.tasks == ()
-    assert account.num_unfinished == 4
-    assert account.jobs[0].succeeded is None
-    assert account.stages[0].completed_ms is None
+    assert set(account.stages) == {0}
 
 
 def test_garbage_is_said_with_file_and_line(log, tmp_path):
@@ -254,9 +227,7 @@ def test_a_second_end_of_a_task_says_that_its_output_is_lost(log, tmp_path, acco
     event["Task Info"]["Finish Time"] += 5000
     copy = tmp_path / "app-1"
     copy.write_text(text + json.dumps(event) + "\n")
-    again = eventlog.read(str(copy))
-    assert again.tasks == account.tasks
-    assert again.num_resubmitted == 1
+    assert eventlog.read(str(copy)).tasks == account.tasks
 
 
 def test_executors_that_leave_with_the_application_are_not_lost(log, tmp_path, account):
@@ -285,7 +256,6 @@ def test_memory_that_was_not_polled_is_not_zero(log, tmp_path):
     account = eventlog.read(rewritten(log, tmp_path, change))
     assert {one.jvm_peak_bytes for one in account.executors} == {None}
     assert {one.python_peak_bytes for one in account.executors} == {None}
-    assert {task.jvm_peak_bytes for task in account.tasks} == {None}
 
 
 def test_a_rolled_log_is_read_in_the_order_of_its_numbers(log, tmp_path, account):

@@ -8,9 +8,10 @@ import numpy as np
 
 from bakeoff.verification import causes
 from bakeoff.verification.causes import Hypothesis
-from bakeoff.verification.evidence import GENERAL, Array
+from bakeoff.verification.evidence import GENERAL, Array, Evidence
 from bakeoff.verification.examination.state import Examination, Outcome
 from bakeoff.verification.findings import Worst
+from bakeoff.verification.reference.optimizers import SAME, is_known
 from bakeoff.verification.reference.semantics import Semantics
 from bakeoff.verification.tolerances import difference, floors, layer_rms
 
@@ -20,6 +21,16 @@ _EPOCH_APART = 0.01  # of all that the steps changed: what is left to rounding w
 def check_optimizer(exam: Examination) -> None:
     """The optimizer alone, weight by weight."""
     evidence = exam.evidence
+    for key, own, others in _declared_otherwise(exam):
+        text = f"{key} is {own}, not {others}"
+        exam.find("optimizer", "", key, float("nan"), "declared_recipe", text)
+    if not is_known(evidence.optimizer):
+        exam.not_examined += ["optimizer"]
+        exam.notes.append(
+            f"the reference has no optimizer {evidence.optimizer}: what contestants' own make of the same "
+            "gradients is held against each other"
+        )
+        return
     gradients, weights = (np.asarray(one, "float64") for one in evidence.probe())
     changes = np.diff(weights, axis=0)
     rounding = exam.tolerance.epsilon * np.maximum(np.abs(weights[1:]), np.abs(weights[:-1]))
@@ -54,9 +65,21 @@ def check_optimizer(exam: Examination) -> None:
     exam.settle("optimizer", "", check, suspects)
 
 
+def _declared_otherwise(exam: Examination) -> Iterator[tuple[str, object, object]]:
+    """What a contestant's recipe says of itself that the others' doesn't: key, its value, theirs."""
+    own, others = (
+        {"optimizer": one.optimizer, "loss": one.loss, **one.optimizer_options, **one.loss_options}
+        for one in (exam.evidence, exam.others)
+    )
+    for key in {**own, **others}:
+        if own.get(key) != others.get(key):
+            yield key, own.get(key), others.get(key)
+
+
 def _optimizers(exam: Examination, ratio: float | None, decay: float | None) -> Iterator[Hypothesis]:
     """What the optimizer may be doing otherwise; see `causes.of_optimizer`."""
     name, options = exam.evidence.optimizer, exam.evidence.optimizer_options
+    name = SAME.get(name, name)
     if exam.evidence.precision == "float64":
         yield from causes.of_constants(name, options, exam.semantics)
     yield from causes.of_optimizer(name, options, ratio, decay, exam.semantics)
@@ -64,7 +87,9 @@ def _optimizers(exam: Examination, ratio: float | None, decay: float | None) -> 
 
 def check_steps(exam: Examination, scene: str) -> None:
     """The steps that the contestant made of its own gradients; then of the reference's."""
-    is_unknown = any(one.stage == "optimizer" and not one.is_explained for one in exam.findings)
+    is_unknown = not is_known(exam.evidence.optimizer) or any(
+        one.stage == "optimizer" and not one.is_explained for one in exam.findings
+    )
     if is_unknown or exam.is_random:
         exam.not_examined += ["weights"] * ("weights" not in exam.not_examined)
         return
@@ -177,11 +202,22 @@ def check_epoch(exam: Examination, scene: str) -> None:
     if exam.is_random:
         exam.not_examined += ["epoch"] * ("epoch" not in exam.not_examined)
         return
-    evidence = exam.evidence
-    start = evidence.weights_after(scene, 0)
-    end = evidence.weights_after_epoch(scene)
-    idle = exam.without_gradient(GENERAL)
+    evidence, idle = exam.evidence, exam.without_gradient(GENERAL)
     trained = [place for place, info in enumerate(evidence.weights) if info.trainable and place not in idle]
+    # It may differ from itself from one time to the next.
+    allowed = 1.0 if exam.semantics.optimizer.get("late") == "any" else _EPOCH_APART
+    if (found := epoch_difference(evidence, scene, trained, allowed)) is not None:
+        exam.find("epoch", scene, "fit", *found)
+
+
+def epoch_difference(
+    evidence: Evidence, scene: str, trained: Sequence[int], allowed: float = _EPOCH_APART
+) -> tuple[float, str, str] | None:
+    """How far an epoch leads from its batches one by one, the cause, and both in words; None if not far.
+
+    trained: places of the weights that count.
+    """
+    start, end = evidence.weights_after(scene, 0), evidence.weights_after_epoch(scene)
 
     def gap(step: int) -> float:
         steps = evidence.weights_after(scene, step)
@@ -189,20 +225,20 @@ def check_epoch(exam: Examination, scene: str) -> None:
         apart = sum(float(((end[place] - steps[place]) ** 2).sum()) for place in trained)
         return float(np.sqrt(apart / moved)) if moved else 0.0
 
-    size, allowed = gap(evidence.num_steps), _EPOCH_APART
-    if exam.semantics.optimizer.get("late") == "any":
-        allowed = 1.0  # it differs from itself from one time to the next
+    size = gap(evidence.num_steps)
     if size <= allowed:
-        return
+        return None
     for lost in range(1, 3):
         if gap(evidence.num_steps - lost) <= _EPOCH_APART:
             what = (
                 "the last batch, smaller than the others, is" if lost == 1 else f"the last {lost} batches are"
             )
-            exam.find("epoch", scene, "fit", size, "last_batch_dropped", f"{what} not trained on")
-            return
-    text = "an epoch leads elsewhere than its batches one by one: another order, or other images"
-    exam.find("epoch", scene, "fit", size, "unknown", text)
+            return size, "last_batch_dropped", f"{what} not trained on"
+    return (
+        size,
+        "unknown",
+        "an epoch leads elsewhere than its batches one by one: another order, or other images",
+    )
 
 
 def _trained(exam: Examination, scene: str, step: int, places: list[int]) -> list[Array]:

@@ -15,6 +15,13 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "adamax": {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7},
     "rmsprop": {"rho": 0.9, "epsilon": 1e-7},
 }
+# AdamW is Adam whose weights decay (Loshchilov & Hutter 2019).
+SAME: Mapping[str, str] = {"adamw": "adam"}
+
+
+def is_known(name: str) -> bool:
+    """Whether the reference has it."""
+    return SAME.get(name, name) in DEFAULTS
 
 
 class Optimizer:
@@ -28,14 +35,15 @@ class Optimizer:
         ``single_powers``: Adam's bias correction takes betas rounded to single precision;
         ``bias_correction``: False leaves it out;
         ``weight_decay``: share of the learning rate by which weights shrink each step (Loshchilov & Hutter
-            2019);
+            2019); ``decay_in_gradient``: True adds it to the gradient instead;
+        ``schedule``: shares of the learning rate, step by step; ``ahead``: steps by which they come early;
         ``dampening``: share of each gradient that momentum leaves out;
         ``clipnorm``, ``global_clipnorm``, ``clipvalue``: bounds on gradients;
         ``frozen``: indices of weights that are left alone.
     """
 
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:
-        self.name: str = str(options.get("name", name))
+        self.name: str = str(options.get("name", SAME.get(name, name)))
         if self.name not in _STEPS:
             raise KeyError(self.name)
         self.options: dict[str, Any] = {**DEFAULTS[self.name], **options}
@@ -71,15 +79,25 @@ class Optimizer:
         states: Sequence[dict[str, Array]],
         late: int,
     ) -> tuple[list[Array], list[dict[str, Array]]]:
-        options, rate = self.options, float(self.options["learning_rate"])
+        options, rate = self.options, self._rate()
+        decay = float(options.get("weight_decay") or 0.0)
         changes, after = [], []
         for place, (weight, gradient, before) in enumerate(zip(weights, gradients, states, strict=True)):
             state = dict(before)
+            if options.get("decay_in_gradient"):
+                gradient = gradient + decay * weight
             change = _STEPS[self.name](gradient, state, self._step + late, rate, options)
-            change = change - rate * float(options.get("weight_decay", 0.0)) * weight
+            if not options.get("decay_in_gradient"):
+                change = change - rate * decay * weight
             changes.append(np.zeros_like(change) if place in options.get("frozen", ()) else change)
             after.append(state)
         return changes, after
+
+    def _rate(self) -> float:
+        rate, schedule = float(self.options["learning_rate"]), self.options.get("schedule")
+        if not schedule:
+            return rate
+        return rate * float(schedule[min(self._step - 1 + self.options.get("ahead", 0), len(schedule) - 1)])
 
     def _clipped(self, gradients: Sequence[Array]) -> list[Array]:
         bound = self.options.get("clipvalue")

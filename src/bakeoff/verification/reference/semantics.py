@@ -17,7 +17,8 @@ class Semantics:
         statistics in place of the batch's).
     ties: to which of several equal maxima max-pooling hands its gradient: ``first`` or ``all``.
     relu_at_zero: the derivative of relu at exactly zero.
-    loss: ``reduction`` (``sum``), ``scale``, ``smoothing`` (of labels), ``l2`` (a penalty on all kernels);
+    loss: ``reduction`` (``sum``), ``scale``, ``smoothing`` (of labels), ``class_weights`` (of images, by
+        class), ``l2`` (a penalty on all kernels);
         ``gradient_scale`` and ``l2_gradient`` do to gradients alone what ``scale`` and ``l2`` do to both.
     tf32: how factors are first rounded to TF32's 10 bits, ``to the nearest`` or ``towards zero``, by the
         product: ``convolution``, ``matrix product``.

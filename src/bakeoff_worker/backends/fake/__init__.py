@@ -12,5 +12,5 @@ RECORD = Record(
         Environment(name="fake", summary="invented results, for trying Bakeoff itself: its own interpreter"),
     ),
     has_jit=False,
-    is_keras=False,
+    has_network=False,
 )

@@ -1,8 +1,9 @@
 """A backend with invented times and errors, for tests and demonstrations: nothing is trained.
 
-`model_options` steer it: ``epoch_s`` (how long an epoch sleeps), ``error`` (final error), and ``fault``
-with ``fault_epoch``: ``raise``, ``nan``, ``exit``, ``segfault``, ``hang``, ``garbage``, ``memory``, ``skip``;
-``outcomes`` has it fail when it is asked which images it got wrong.
+`model_options` steer it: ``epoch_s`` (how long an epoch sleeps), ``error`` (final error), ``best_epoch``
+(after which its validation loss falls no more), and ``fault`` with ``fault_epoch``: ``raise``, ``nan``,
+``exit``, ``segfault``, ``hang``, ``garbage``, ``memory``, ``skip``; ``outcomes`` has it fail when it is asked
+which images it got wrong.
 """
 
 import ctypes
@@ -47,7 +48,7 @@ class Backend(BackendBase):
 
     def evaluate(self, x: Any, y: Any) -> Tuple[float, float]:
         """The error that this epoch has."""
-        return 1.1 / max(1, self.epoch), 1 - self._error()
+        return 1.1 / max(1, min(self.epoch, self._option("best_epoch", self.epoch))), 1 - self._error()
 
     def wrong(self, x: Any, y: Any) -> Any:
         """As many as the error says; some images are hard in every repeat, for every contestant."""

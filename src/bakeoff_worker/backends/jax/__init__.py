@@ -1,6 +1,7 @@
 """Keras 3 on JAX."""
 
-from bakeoff_worker.backends.record import Environment, Record
+from bakeoff_worker.backends.living import JAX
+from bakeoff_worker.backends.record import Record
 
 RECORD = Record(
     name="jax",
@@ -9,12 +10,5 @@ RECORD = Record(
     symbol="triangle-up",
     modules=("numpy", "keras", "jax"),
     packages=("jax", "keras"),
-    environments=(
-        Environment(
-            name="jax",
-            summary="Keras 3.15.1 on JAX 0.10.2 (CPU)",
-            lock="jax.txt",
-            disk_bytes=800000000,
-        ),
-    ),
+    environments=(JAX,),
 )

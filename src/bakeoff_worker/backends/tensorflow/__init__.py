@@ -1,5 +1,6 @@
 """Keras 3 on TensorFlow 2."""
 
+from bakeoff_worker.backends.living import TENSORFLOW
 from bakeoff_worker.backends.record import Environment, Record
 
 RECORD = Record(
@@ -10,12 +11,7 @@ RECORD = Record(
     modules=("numpy", "keras", "tensorflow"),
     packages=("tensorflow-cpu", "tensorflow", "keras"),
     environments=(
-        Environment(
-            name="tensorflow",
-            summary="Keras 3.15.1 on TensorFlow 2.21.0 (CPU)",
-            lock="tensorflow.txt",
-            disk_bytes=1850000000,
-        ),
+        TENSORFLOW,
         Environment(
             name="tensorflow_spark",
             summary="Keras 3.15.1 on TensorFlow 2.19.1 (CPU); Elephas 7.3.0, Spark 3.5.9",

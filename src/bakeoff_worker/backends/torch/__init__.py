@@ -1,6 +1,7 @@
 """Keras 3 on PyTorch."""
 
-from bakeoff_worker.backends.record import Environment, Record
+from bakeoff_worker.backends.living import TORCH
+from bakeoff_worker.backends.record import Record
 
 RECORD = Record(
     name="torch",
@@ -9,13 +10,6 @@ RECORD = Record(
     symbol="diamond",
     modules=("numpy", "keras", "torch"),
     packages=("torch", "keras"),
-    environments=(
-        Environment(
-            name="torch",
-            summary="Keras 3.15.1 on PyTorch 2.13.0 (CPU build)",
-            lock="torch.txt",
-            disk_bytes=1200000000,
-        ),
-    ),
+    environments=(TORCH,),
     aliases=("pytorch",),
 )

@@ -32,7 +32,7 @@ def tasks(account: eventlog.Account, figures: Sequence[Figures], warm_up: Set[in
     """
     taken = {one["task_id"]: one for one in figures}
     training = {one["stage"] for one in figures} | {
-        stage.stage for stage in account.stages if "spark_model.py" in stage.name
+        stage for stage, name in account.stages.items() if "spark_model.py" in name
     }
     found = []
     for attempt in account.tasks:

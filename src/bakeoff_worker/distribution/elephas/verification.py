@@ -18,8 +18,9 @@ from bakeoff_worker.distribution.elephas.run import Run
 from bakeoff_worker.distribution.elephas.task import RecordedWorker
 from bakeoff_worker.emit import Channel
 from bakeoff_worker.records import Job
-from bakeoff_worker.verification import shaken, silence
+from bakeoff_worker.verification import silence
 from bakeoff_worker.verification.batches import noisy
+from bakeoff_worker.verification.steps import shaken
 from bakeoff_worker.verification.weights import Weights
 
 
@@ -39,7 +40,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     x, y = run.source.prepare(run.source.x_train[rows], run.source.y_train[rows])
     x = noisy(x)
     weights = Weights(run.backend)
-    weights.write(shaken(weights.read(), weights))
+    weights.write(shaken(weights.read(), weights.own_draws))
     start = run.backend.model.get_weights()
     names = [str(getattr(one, "path", one.name)) for one in run.backend.model.weights]
     tasks: List[Dict[str, Any]] = []
@@ -55,7 +56,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
         releases.wrap_workers(lambda worker: ShownWorker(worker, shown, setup))
         if run.options["merge"] == "averaged":
             run.release.correct(run.num_slots)
-        model = run.release.model(run.backend.model, run.backend._metric(), run.options)
+        model = run.model()
         driver.fit(run, model, context.union(shards), 1)
         tasks.extend(shown.value)
 

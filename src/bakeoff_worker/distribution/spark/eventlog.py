@@ -7,7 +7,7 @@ shuffle write time, which are nanoseconds; here all are seconds.
 import json
 import os
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 # What an application must be told for a log that `read` understands and that has all of it. To follow the
 # memory of an executor's processes, Spark 3 runs pgrep for each of them: with 5 executors of 4 Python workers
@@ -32,17 +32,14 @@ class TaskAttempt:
     """One attempt of one task that has ended.
 
     stage, stage_attempt, partition, attempt, task_id: Spark's; task_id is unique within the application.
-    status: ``ok``, or Spark's reason (``ExecutorLostFailure``, ...); detail: what Spark says about it.
+    status: ``ok``, or Spark's reason (``ExecutorLostFailure``, ...).
     launched_ms, finished_ms: epoch milliseconds by the driver's clock.
     run_s, deserialize_s, serialize_s: of the task, its own deserialization before and its result's after.
     getting_result_s: fetching a result too large to come with the message of the task's end.
     scheduler_delay_s: what is left of the duration after these four, as Spark's REST API has it.
     gc_s: collections of the executor's JVM while the task ran, within run_s. jvm_cpu_s: the JVM's thread
         alone, not Python.
-    result_bytes: serialized result. peak_execution_bytes: Spark's own memory for shuffles and the like.
-    shuffle_read_bytes: local and remote. shuffle_wait_s: blocked on fetching them.
-    jvm_peak_bytes, python_peak_bytes: resident memory of the executor's JVM and of its Python processes
-        together, the largest that was polled while the task ran.
+    result_bytes: serialized result. shuffle_read_bytes: local and remote; shuffle_wait_s: blocked on them.
     None: Spark doesn't know. An executor that was lost took its figures along; of an attempt that failed or
         was killed only run_s, gc_s and the shuffle's are kept, and its scheduler_delay_s includes the rest.
     """
@@ -55,8 +52,6 @@ class TaskAttempt:
     executor: str
     host: str
     status: str
-    detail: str
-    speculative: bool
     launched_ms: int
     finished_ms: int
     run_s: Optional[float] = None
@@ -67,43 +62,10 @@ class TaskAttempt:
     gc_s: Optional[float] = None
     jvm_cpu_s: Optional[float] = None
     result_bytes: Optional[int] = None
-    peak_execution_bytes: Optional[int] = None
     shuffle_read_bytes: Optional[int] = None
     shuffle_wait_s: Optional[float] = None
     shuffle_write_bytes: Optional[int] = None
     shuffle_write_s: Optional[float] = None
-    jvm_peak_bytes: Optional[int] = None
-    python_peak_bytes: Optional[int] = None
-
-
-@dataclass(frozen=True)
-class StageAttempt:
-    """One attempt of one stage.
-
-    name: Spark's, the call and line that made it. job: the first job that asked for it; None if unknown.
-    submitted_ms, completed_ms: epoch milliseconds; None if it never was. failure: Spark's words, if any.
-    """
-
-    stage: int
-    attempt: int
-    name: str
-    num_tasks: int
-    job: Optional[int]
-    submitted_ms: Optional[int]
-    completed_ms: Optional[int]
-    failure: str
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job. succeeded: None while it runs, or if the driver died in it. Times are epoch milliseconds."""
-
-    job: int
-    stages: Tuple[int, ...]
-    submitted_ms: int
-    completed_ms: Optional[int]
-    succeeded: Optional[bool]
-    failure: str
 
 
 @dataclass(frozen=True)
@@ -129,23 +91,16 @@ class Executor:
 class Account:
     """What one application did.
 
-    application: Spark's id. spark: its version. started_ms, ended_ms: epoch milliseconds; ended_ms is None
-        if the driver died. tasks: in the order in which they ended; Spark writes them when their stage has
-        completed, so that those of a stage in which the driver died are missing.
-    num_unfinished: tasks that were started and whose end is not in the log.
-    num_resubmitted: tasks that had succeeded and whose output was lost with their executor.
+    started_ms, ended_ms: epoch milliseconds; ended_ms is None if the driver died. tasks: in the order in
+        which they ended; Spark writes them when their stage has completed, so that those of a stage in which
+        the driver died are missing. stages: by number, Spark's name: the call and line that made it.
     """
 
-    application: str
-    spark: str
     started_ms: int
     ended_ms: Optional[int]
     tasks: Tuple[TaskAttempt, ...]
-    stages: Tuple[StageAttempt, ...]
-    jobs: Tuple[Job, ...]
+    stages: Mapping[int, str]
     executors: Tuple[Executor, ...]
-    num_unfinished: int
-    num_resubmitted: int
 
     @property
     def num_retries(self) -> int:
@@ -156,11 +111,6 @@ class Account:
     def num_lost_executors(self) -> int:
         """Executors that were removed before the application ended."""
         return sum(one.removed_ms is not None for one in self.executors)
-
-    @property
-    def num_stage_reattempts(self) -> int:
-        """Stages run again, since output of theirs was lost."""
-        return sum(stage.attempt > 0 for stage in self.stages)
 
 
 def read(path: str) -> Account:
@@ -252,19 +202,17 @@ class _Reader:
     """Takes events one by one; `account` says what they amount to."""
 
     def __init__(self) -> None:
-        self._application: Dict[str, Any] = {"application": "", "spark": "", "ended_ms": None}
+        self._started_ms: Optional[int] = None
+        self._ended_ms: Optional[int] = None
         self._tasks: Dict[int, TaskAttempt] = {}
-        self._started: Set[int] = set()
-        self._num_resubmitted = 0
-        self._stages: Dict[Tuple[int, int], StageAttempt] = {}
-        self._jobs: Dict[int, Job] = {}
+        self._stages: Dict[int, str] = {}
         self._executors: Dict[str, Dict[str, Any]] = {}
         self._peaks = _Peaks()
 
     def account(self, path: str) -> Account:
-        if "started_ms" not in self._application:
+        if self._started_ms is None:
             raise EventLogError("{}: no application was started in this event log".format(path))
-        ended_ms = self._application["ended_ms"]
+        ended_ms = self._ended_ms
         executors = []
         for name, values in self._executors.items():
             # Those that left with the application were not lost.
@@ -280,23 +228,18 @@ class _Reader:
                 )
             )
         return Account(
+            started_ms=self._started_ms,
+            ended_ms=ended_ms,
             tasks=tuple(self._tasks.values()),
-            stages=tuple(self._stages.values()),
-            jobs=tuple(self._jobs.values()),
+            stages=self._stages,
             executors=tuple(executors),
-            num_unfinished=len(self._started - set(self._tasks)),
-            num_resubmitted=self._num_resubmitted,
-            **self._application,
         )
 
-    def log_start(self, event: _Event) -> None:
-        self._application["spark"] = event["Spark Version"]
-
     def application_start(self, event: _Event) -> None:
-        self._application.update(application=event.get("App ID") or "", started_ms=event["Timestamp"])
+        self._started_ms = event["Timestamp"]
 
     def application_end(self, event: _Event) -> None:
-        self._application["ended_ms"] = event["Timestamp"]
+        self._ended_ms = event["Timestamp"]
 
     def block_manager_added(self, event: _Event) -> None:
         manager = event["Block Manager ID"]
@@ -327,57 +270,17 @@ class _Reader:
         for update in event.get("Executor Metrics Updated") or ():
             self._peaks.see(event["Executor ID"], update["Executor Metrics"])
 
-    def job_start(self, event: _Event) -> None:
-        self._jobs[event["Job ID"]] = Job(
-            job=event["Job ID"],
-            stages=tuple(event["Stage IDs"]),
-            submitted_ms=event["Submission Time"],
-            completed_ms=None,
-            succeeded=None,
-            failure="",
-        )
-
-    def job_end(self, event: _Event) -> None:
-        started = self._jobs[event["Job ID"]]
-        result = event["Job Result"]
-        self._jobs[started.job] = Job(
-            job=started.job,
-            stages=started.stages,
-            submitted_ms=started.submitted_ms,
-            completed_ms=event["Completion Time"],
-            succeeded=result["Result"] == "JobSucceeded",
-            failure=(result.get("Exception") or {}).get("Message") or "",
-        )
-
     def stage(self, event: _Event) -> None:
-        info = event["Stage Info"]
-        stage = info["Stage ID"]
-        self._stages[stage, info["Stage Attempt ID"]] = StageAttempt(
-            stage=stage,
-            attempt=info["Stage Attempt ID"],
-            name=info["Stage Name"],
-            num_tasks=info["Number of Tasks"],
-            job=next((job.job for job in self._jobs.values() if stage in job.stages), None),
-            submitted_ms=info.get("Submission Time"),
-            completed_ms=info.get("Completion Time"),
-            failure=info.get("Failure Reason") or "",
-        )
-
-    def task_start(self, event: _Event) -> None:
-        self._started.add(event["Task Info"]["Task ID"])
+        self._stages[event["Stage Info"]["Stage ID"]] = event["Stage Info"]["Stage Name"]
 
     def task_end(self, event: _Event) -> None:
         task = _task(event)
         self._peaks.see(task.executor, event.get("Task Executor Metrics"))
-        if task.task_id in self._tasks:
-            # A second end of the same attempt says that its output is lost, not that it ran again.
-            self._num_resubmitted += 1
-        else:
-            self._tasks[task.task_id] = task
+        # A second end of the same attempt says that its output is lost, not that it ran again.
+        self._tasks.setdefault(task.task_id, task)
 
 
 _HANDLERS: Dict[str, Callable[[_Reader, _Event], None]] = {
-    "SparkListenerLogStart": _Reader.log_start,
     "SparkListenerApplicationStart": _Reader.application_start,
     "SparkListenerApplicationEnd": _Reader.application_end,
     "SparkListenerBlockManagerAdded": _Reader.block_manager_added,
@@ -385,17 +288,13 @@ _HANDLERS: Dict[str, Callable[[_Reader, _Event], None]] = {
     "SparkListenerExecutorRemoved": _Reader.executor_removed,
     "SparkListenerStageExecutorMetrics": _Reader.executor_metrics,
     "SparkListenerExecutorMetricsUpdate": _Reader.metrics_update,
-    "SparkListenerJobStart": _Reader.job_start,
-    "SparkListenerJobEnd": _Reader.job_end,
     "SparkListenerStageSubmitted": _Reader.stage,
-    "SparkListenerStageCompleted": _Reader.stage,
-    "SparkListenerTaskStart": _Reader.task_start,
     "SparkListenerTaskEnd": _Reader.task_end,
 }
 
 
 def _task(event: _Event) -> TaskAttempt:
-    info, polled = event["Task Info"], event.get("Task Executor Metrics")
+    info = event["Task Info"]
     reason = event["Task End Reason"]
     return TaskAttempt(
         stage=event["Stage ID"],
@@ -407,12 +306,8 @@ def _task(event: _Event) -> TaskAttempt:
         executor=info["Executor ID"],
         host=info["Host"],
         status="ok" if reason["Reason"] == "Success" else reason["Reason"],
-        detail=_detail(reason),
-        speculative=info["Speculative"],
         launched_ms=info["Launch Time"],
         finished_ms=info["Finish Time"],
-        jvm_peak_bytes=_polled(polled, "JVM"),
-        python_peak_bytes=_polled(polled, "Python"),
         **_measured(info, event.get("Task Metrics"), reason["Reason"] == "Success"),
     )
 
@@ -448,31 +343,8 @@ def _measured(info: _Event, metrics: Optional[_Event], succeeded: bool) -> Dict[
             getting_result_s=getting / 1e3,
             jvm_cpu_s=metrics["Executor CPU Time"] / 1e9,
             result_bytes=metrics["Result Size"],
-            peak_execution_bytes=metrics["Peak Execution Memory"],
         )
     return figures
-
-
-def _detail(reason: _Event) -> str:
-    """What Spark says about an attempt's end; of a trace the line that says what went wrong first."""
-    said = next(
-        (
-            reason[key]
-            for key in ("Loss Reason", "Kill Reason", "Message", "Description")
-            if reason.get(key) and isinstance(reason[key], str)
-        ),
-        "",
-    )
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    if not lines:
-        return ""
-    if lines[0].startswith("Traceback (most recent call last)"):
-        return lines[-1]
-    causes = [line[len(_CAUSE) :] for line in lines if line.startswith(_CAUSE)]
-    return causes[-1] if causes else lines[0]
-
-
-_CAUSE = "Caused by: "
 
 
 def _polled(metrics: Optional[_Event], whose: str) -> Optional[int]:

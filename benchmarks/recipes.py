@@ -1,0 +1,230 @@
+"""``make bench-recipes``: whether a recipe means the same on every backend, and is what its formula says.
+
+Each recipe that a study's keys can say, on the study's network and MNIST, in single precision: every
+contestant computes ten steps, as ``bakeoff verify`` has it. Shown are the worst relative differences of the
+weights after them, from the reference and between backends, whatever is found, and the learning rate that
+the optimizer used at each step against the formula, written out here once more. Who can't do a recipe is
+skipped, and its reason shown. Nothing is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bakeoff import datasets, environments
+from bakeoff.environments import Environment
+from bakeoff.errors import EnvironmentFailure
+from bakeoff.launchers import local
+from bakeoff.verification import compare
+from bakeoff.verification.collection import Collected, Needs, collect
+from bakeoff.verification.contestants import Contestant, groups
+from bakeoff_worker import backends
+from bakeoff_worker.records import TrialSettings
+from benchmarks.goals import Figure, conclude
+
+MAX_WEIGHTS = 1e-4
+MAX_RATE = 1e-6  # single precision keeps a rate to 6e-8, and a change of a weight to about as much
+SEED = 1
+CONTESTANTS = {
+    "tensorflow": ("tensorflow", "tensorflow"),
+    "jax": ("jax", "jax"),
+    "torch": ("torch", "torch"),
+    "theano": ("theano", "theano"),
+    "tensorflow1": ("tensorflow1", "vintage"),
+}
+EPOCHS = 10  # of which verification takes one step each
+SGD: Mapping[str, Any] = {"optimizer": "sgd", "learning_rate": 0.05}
+OWN = """
+def build(input_shape, num_classes):
+    from keras import layers, models
+
+    return models.Sequential([
+        layers.Input(shape=input_shape) if hasattr(layers, "RandomFlip") else layers.InputLayer(input_shape),
+        layers.Conv2D(4, 5, strides=2, activation="relu"),
+        layers.Flatten(),
+        layers.Dense(num_classes, activation="softmax"),
+    ])
+
+
+def compile(model):
+    from keras import losses, optimizers
+
+    optimizer = optimizers.SGD(learning_rate=0.05, momentum=0.9, nesterov=True, clipvalue=0.5)
+    model.compile(optimizer=optimizer, loss=losses.CategoricalCrossentropy(label_smoothing=0.1))
+"""
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "adam": {},
+    "adamw": {"optimizer": "adamw", "weight_decay": 0.05},
+    "adam, weight decay": {"weight_decay": 0.05},
+    "sgd, momentum": {**SGD, "optimizer_options": {"momentum": 0.9, "nesterov": False}},
+    "sgd, Nesterov": {**SGD, "optimizer_options": {"momentum": 0.9, "nesterov": True}},
+    "sgd, weight decay": {**SGD, "weight_decay": 0.01},
+    "rmsprop": {"optimizer": "rmsprop"},
+    "clipped by value": {**SGD, "clip_value": 0.01},
+    "clipped by norm": {**SGD, "clip_norm": 0.05},
+    "clipped by global norm": {**SGD, "clip_global_norm": 0.1},
+    "label smoothing": {"label_smoothing": 0.1},
+    "class weights": {"class_weights": [0.5, 1.0, 1.5, 2.0, 0.25, 1.0, 1.0, 3.0, 1.0, 1.0]},
+    "class weights, sparse": {"class_weights": "balanced", "loss": "sparse_categorical_crossentropy"},
+    "step": {**SGD, "schedule": "step", "schedule_options": {"at_epochs": [4, 7], "factor": 0.1}},
+    "cosine": {**SGD, "schedule": "cosine", "schedule_options": {"final_share": 0.01, "warm_up_epochs": 3}},
+    "exponential": {**SGD, "schedule": "exponential", "schedule_options": {"factor": 0.8}},
+    "warm-up": {**SGD, "schedule": "warm_up", "schedule_options": {"warm_up_epochs": 5}},
+    "own": {"optimizer": "own", "loss": "own"},
+    "all at once": {
+        "optimizer": "adamw",
+        "weight_decay": 0.05,
+        "clip_global_norm": 1.0,
+        "label_smoothing": 0.1,
+        "schedule": "cosine",
+        "schedule_options": {"final_share": 0.0, "warm_up_epochs": 2},
+        "class_weights": "balanced",
+    },
+}
+# The rate at step t of ten, one of them an epoch.
+RATES: Mapping[str, Callable[[int], float]] = {
+    "step": lambda t: 0.05 * 0.1 ** ((t >= 4) + (t >= 7)),
+    "cosine": lambda t: (
+        0.05 * (t + 1) / 3 if t < 3 else 0.05 * (0.01 + 0.99 * (1 + math.cos(math.pi * (t - 3) / 7)) / 2)
+    ),
+    "exponential": lambda t: 0.05 * 0.8**t,
+    "warm-up": lambda t: 0.05 * min((t + 1) / 5, 1),
+}
+
+
+def main() -> int:
+    """All figures; 0 if every goal was met."""
+    arguments = _arguments()
+    made = _environments(arguments.contestants)
+    apart, from_reference, unexplained, rates, missing = [], [], 0, [], 0
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-recipes-") as name,
+        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+    ):
+        own = Path(name) / "own.py"
+        own.write_text(OWN)
+        for recipe in arguments.recipes:
+            folder = Path(name) / recipe.replace(" ", "-")
+            folder.mkdir()
+            trials = [(one, _settings(one, recipe, own)) for one in arguments.contestants]
+            (group,) = groups(trials)
+
+            def collected(one: Contestant, folder: Path = folder, own: Path = own) -> Collected:
+                return _collected(one, made[one.label], folder, own)
+
+            print(f"\n{recipe}")
+            shown = [one for one in pool.map(collected, group.contestants) if _took_part(one)]
+            missing += sum(one.evidence is None for one in shown)
+            if recipe in RATES:
+                rates += [_rates_apart(one, RATES[recipe]) for one in shown if one.evidence]
+            verified = compare(group.title, shown)
+            for one in verified.contestants:
+                if one.judgement is None:
+                    continue
+                worst = one.judgement.worst.get("weights")
+                from_reference += [(worst.difference, one.label)] if worst else []
+                print(
+                    f"  {one.label:12} weights off the reference by "
+                    f"{worst.difference if worst else math.nan:.1e}"
+                )
+                for finding in one.judgement.findings:
+                    print(f"  {'':12} {finding.sentence()}")
+                unexplained += not one.judgement.is_explained
+            print(f"  alike: {'; '.join(', '.join(labels) for labels in verified.alike)}")
+            same = [one for one in verified.certificates if one.verdict == "same" and one.direct]
+            found = [
+                (one.direct["weights"].difference, f"{one.one}, {one.other}, {recipe}")
+                for one in same
+                if one.direct
+            ]
+            apart += [max(found)] if found else []
+            sys.stdout.flush()
+            for one in shown:
+                if one.evidence:
+                    one.evidence.close()
+    worst_pair, worst = max(apart), max(from_reference)
+    figures = [
+        Figure(
+            f"worst weights after 10 steps between backends {worst_pair[0]:.1e} ({worst_pair[1]})",
+            f"≤ {MAX_WEIGHTS:g}",
+            worst_pair[0] <= MAX_WEIGHTS,
+        ),
+        Figure(
+            f"from the reference {worst[0]:.1e} ({worst[1]})", f"≤ {MAX_WEIGHTS:g}", worst[0] <= MAX_WEIGHTS
+        ),
+        Figure(f"unexplained {unexplained}", "0", unexplained == 0),
+        Figure(f"not verified {missing}", "0", missing == 0),
+    ]
+    if rates:
+        text = f"learning rate off its formula by at most {max(rates):.1e} in {len(rates)} × 10 steps"
+        figures.insert(1, Figure(text, f"≤ {MAX_RATE:g}", max(rates) <= MAX_RATE))
+    return conclude("recipes", figures)
+
+
+def _settings(name: str, recipe: str, own: Path) -> TrialSettings:
+    backend, environment = CONTESTANTS[name]
+    keys: dict[str, Any] = dict(RECIPES[recipe], epochs=EPOCHS)
+    if recipe == "own":
+        keys.update(model=str(own), content={"model": "own"})
+    return TrialSettings(backend, environment, **keys)
+
+
+def _collected(one: Contestant, made: Environment | EnvironmentFailure, folder: Path, own: Path) -> Collected:
+    if isinstance(made, EnvironmentFailure):
+        return Collected(one, "", None, made.message)
+    model = own if one.settings.model == str(own) else None
+    needs = Needs(made, datasets.ensure(one.settings.dataset).path, model)
+    return collect(one, needs, seed=SEED, folder=folder, launcher=local.launch)
+
+
+def _took_part(one: Collected) -> bool:
+    """False, and said, for a contestant that can't do the recipe: it is skipped, as in any study."""
+    reason = backends.skip_reason(one.contestant.settings)
+    if one.evidence is None:
+        print(
+            f"  {one.contestant.label:12} {'skipped' if reason else 'NOT VERIFIED'}: {reason or one.reason}"
+        )
+    return reason is None
+
+
+def _rates_apart(one: Collected, formula: Callable[[int], float]) -> float:
+    """How far the rates are off, relative, that gradient descent used: its changes over the gradients."""
+    assert one.evidence is not None
+    gradients, weights = one.evidence.probe()
+    fresh = (weights[0] == 0) & (np.abs(gradients) > 1e-3).all(axis=0)  # no rounding of a weight's own size
+    changes = np.diff(weights.astype("float64"), axis=0)[:, fresh]
+    used = np.median(-changes / gradients[:, fresh], axis=1)
+    expected = np.array([formula(step) for step in range(len(used))])
+    return float(np.abs(used / expected - 1).max())
+
+
+def _environments(names: Sequence[str]) -> dict[str, Environment | EnvironmentFailure]:
+    found: dict[str, Environment | EnvironmentFailure] = {}
+    for name in names:
+        backend, environment = CONTESTANTS[name]
+        try:
+            found[name] = environments.ensure(environment, backend=backend)
+        except EnvironmentFailure as failure:
+            found[name] = failure
+    return found
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench-recipes", description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("--recipes", nargs="+", choices=tuple(RECIPES), default=list(RECIPES))
+    parser.add_argument("--contestants", nargs="+", choices=tuple(CONTESTANTS), default=list(CONTESTANTS))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,15 @@
+"""TensorFlow without Keras."""
+
+from bakeoff_worker.backends.living import TENSORFLOW
+from bakeoff_worker.backends.record import Record
+
+RECORD = Record(
+    name="plain_tensorflow",
+    place=10,
+    colours=("#7a5200", "#ffe0a3"),
+    symbol="cross",
+    modules=("numpy", "tensorflow"),
+    packages=("tensorflow-cpu", "tensorflow"),
+    environments=(TENSORFLOW,),
+    has_jit=False,
+)
