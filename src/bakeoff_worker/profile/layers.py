@@ -69,6 +69,8 @@ def _profiled(job: Job, backend: Any, layers: List[str], x: Any, y: Any) -> Any:
         profiled.start()
         step_s = _step_s(backend, backend.model.train_on_batch, x, y, profiler.NUM_STEPS)
         spans = profiled.stop()
+    if not any(span.layer for span in spans):
+        return NotShown("profiler", "{} saw no operation that tells its layer".format(profiler.NAME))
     return ProfiledSteps(profiler.NAME, profiler.NUM_STEPS, profiler.NUM_STEPS * step_s, spans)
 
 
