@@ -22,16 +22,17 @@ quick-distributed: $(VENV)/.installed
 
 # Slow files start first (tests/conftest.py), each on one of two workers.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+SLURM := slurmctld slurmd slurm-client munge
 ENVIRONMENTS := tensorflow jax torch theano tensorflow_spark theano_spark vintage vintage_spark java
 
 test: $(VENV)/.installed-test
-	scripts/system-packages chromium g++ python3-dev npm
+	scripts/system-packages chromium g++ python3-dev npm $(SLURM)
 	$(MAKE) --jobs 2 lint environments
 	$(PYTEST) -m "not exhaustive"
 	@echo "make test-all last passed: $$(cat tests/last-full-pass.txt)"
 
 test-all: $(VENV)/.installed-test
-	scripts/system-packages chromium g++ python3-dev npm
+	scripts/system-packages chromium g++ python3-dev npm $(SLURM)
 	$(MAKE) --jobs 2 lint environments
 	$(PYTEST)
 	echo "$$(date -u +%F), of $$(git describe --always --dirty)" > tests/last-full-pass.txt

@@ -14,7 +14,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 
@@ -25,7 +25,7 @@ from bakeoff.errors import BakeoffError, MachineError, StoreError
 from bakeoff.events import Listener, Recorded, RunBegan
 from bakeoff.inputs import Inputs, relative_names
 from bakeoff.launchers.base import Launch, Launcher, TurnAwaited
-from bakeoff.store.writer import Condition, Writer
+from bakeoff.store.writer import Condition
 from bakeoff_worker.records import (
     Job,
     PhaseEnded,
@@ -57,6 +57,30 @@ class Provision:
     code: Inputs | None = None
 
 
+class Recorder(Protocol):
+    """What takes a run's records, each safe when its method returns: the store's writer, a job's journal."""
+
+    def begin_run(
+        self,
+        spec: RunSpec,
+        *,
+        study_digest: str,
+        condition: Condition,
+        environment: Mapping[str, Any],
+        command: tuple[str, ...] = (),
+    ) -> str: ...
+    def spool_path(self, run_id: str) -> Path: ...
+    def append(self, run_id: str, seq: int | None, record: Record) -> None: ...
+    def end_run(
+        self,
+        run_id: str,
+        ended: RunEnded,
+        *,
+        disturbance: Mapping[str, Any] | None = None,
+        wall_s: float | None = None,
+    ) -> None: ...
+
+
 @dataclass(frozen=True)
 class Tally:
     """How the runs of one execution ended: status to count.
@@ -83,7 +107,7 @@ def execute(
     provisions: Mapping[str, Provision | BakeoffError],
     *,
     study_digest: str,
-    writer: Writer,
+    writer: Recorder,
     launcher: Launcher,
     listener: Listener,
 ) -> Tally:
@@ -184,7 +208,7 @@ class _Run:
         provision: Provision | BakeoffError,
         num_contestants: int,
         study_digest: str,
-        writer: Writer,
+        writer: Recorder,
         listener: Listener,
     ) -> None:
         self.spec = spec

@@ -15,6 +15,7 @@ from bakeoff import plan, stats, stopping
 from bakeoff.errors import BakeoffError
 from bakeoff.events import Event, Listener, RunBegan, ignore, tell
 from bakeoff.execute import Provision, Tally, check_memory, condition_of, execute
+from bakeoff.farm import Farm, Order, connect
 from bakeoff.identity import identify
 from bakeoff.launchers import local
 from bakeoff.launchers.base import Launcher
@@ -40,20 +41,23 @@ def run(
     data_directory: Path | None = None,
     launcher: Launcher = local.launch,
     verify: bool = True,
+    farm: str = "",
 ) -> Tally:
     """Run what is missing of a study in a store, its follow-up included; how many runs ended how.
 
     listener: is told what happens (`bakeoff.events`), of each record once it is safe in the store, while the
     run waits. data_directory: is searched for data sets before any download. verify: whether contestants are
-    first shown to train the same thing, once (`bakeoff.verification`).
+    first shown to train the same thing, once (`bakeoff.verification`). farm: the resource manager through
+    which blocks run on a cluster's nodes (`bakeoff.farm`), such as ``slurm``; empty: here.
 
     Raises:
         StoreError: the store can't be written, or another process writes it.
         MachineError: a GPU is asked for on a machine without one, or contestants that alternate don't fit
-            into memory together.
+            into memory together. The resource manager does not answer, or refuses.
         KeyboardInterrupt: the user stopped it; the same call goes on with what is missing.
     """
     store = Path(store)
+    cluster = connect(farm, study.farm) if farm else None
     with Writer(store) as writer:
         for recovered in writer.recover():
             tell(listener, f"{recovered.label}, repeat {recovered.repeat + 1}: {recovered.end.reason}")
@@ -65,13 +69,14 @@ def run(
         _tell_of_other_rules(study, store, listener)
         _tell_of_unknown_contents(specs, store, listener)
         planned = writer.begin_study(study_row(study, specs))
-        conditions = {trial_id: condition_of(one).condition_id for trial_id, one in provisions.items()}
+        of = cluster.condition_of if cluster else condition_of
+        conditions = {trial_id: of(one).condition_id for trial_id, one in provisions.items()}
 
         beforehand = Beforehand(
             study, writer, provisions, launcher=launcher, listener=listener, data_directory=data_directory
         )
         execution = _Execution(
-            study, writer, provisions, conditions, launcher, beforehand if verify else None
+            study, writer, provisions, conditions, launcher, beforehand if verify else None, cluster
         )
         tally = execution.run(study.trials, specs, study.title, listener)
         if study.follow_up is None:
@@ -156,6 +161,7 @@ class _Execution:
     conditions: Mapping[str, str]
     launcher: Launcher
     beforehand: Beforehand | None
+    farm: Farm | None
 
     def run(self, trials: Sequence[Trial], specs: Sequence[RunSpec], title: str, listener: Listener) -> Tally:
         """Run what is missing of these specs; where the study asks for it, of more blocks of these trials."""
@@ -166,7 +172,7 @@ class _Execution:
             listener,
             f"{title}: {len(left)} of {len(specs)} runs to do; results go to {self.writer.path}",
         )
-        return self._execute(left, listener)
+        return self._execute(left, listener, Order(left, specs))
 
     def _until_decided(self, trials: Sequence[Trial], title: str, listener: Listener) -> Tally:
         """Add block after block until each comparison is decided, or the budget is spent.
@@ -196,11 +202,27 @@ class _Execution:
                 tell(listener, stopping.report(look, told, labels))
                 told = look
             if is_over:
+                if self.farm and (num_ahead := self.farm.drop(self.study, self.writer.path)):
+                    tell(listener, f"blocks that were submitted ahead and are not needed: {num_ahead}")
                 tell(listener, stopping.conclusion(look, budget, stopping.hours(evidence)))
                 return replace(tally, num_undecided=len(look.undecided))
             self.writer.begin_study(study_row(self.study, block))
-            tally += self._execute(left, _counted_on(listener, sum(tally.counts.values())))
+            order = Order(left, block, self._ahead(look, trials), in_turn=True)
+            tally += self._execute(left, _counted_on(listener, sum(tally.counts.values())), order)
             number += 1
+
+    def _ahead(self, look: stopping.Look, trials: Sequence[Trial]) -> tuple[RunSpec, ...]:
+        """On a farm, what may run beside the next block: what comes after it if that block decides nothing.
+
+        As many blocks as nodes, and without a number, those before which nothing can be decided. Blocks are
+        judged in their order and none is stored before its turn, so that the study takes the looks, at the
+        data, that it would take without: its chance of a wrong verdict is the same.
+        """
+        if self.farm is None:
+            return ()
+        num_blocks = (self.study.farm.nodes or stats.MIN_BLOCKS) - 1
+        looks = (replace(look, num_blocks=look.num_blocks + more) for more in range(1, num_blocks + 1))
+        return tuple(spec for each in looks for spec in self._after(each, trials))
 
     def _after(self, look: stopping.Look, trials: Sequence[Trial]) -> tuple[RunSpec, ...]:
         """The block after a look: whoever has something to decide, and within the repeats who never had."""
@@ -239,11 +261,21 @@ class _Execution:
             )
         return left
 
-    def _execute(self, specs: Sequence[RunSpec], listener: Listener) -> Tally:
+    def _execute(self, specs: Sequence[RunSpec], listener: Listener, order: Order) -> Tally:
         if self.beforehand is not None:
             met = [(trial.label, trial.settings) for trial in self.study.trials]
             met += [(spec.label, spec.settings) for spec in specs]
             self.beforehand.verify(specs, met)
+        if self.farm is not None:
+            order = replace(order, time_min=self._minutes(self.farm, order.whole, listener))
+            return self.farm.execute(
+                order,
+                self.study,
+                self.provisions,
+                writer=self.writer,
+                launcher=self.launcher,
+                listener=listener,
+            )
         if any(spec.settings.alternates for spec in specs):
             with Reader(self.writer.path) as reader:
                 check_memory(specs, reader.peak_memory(spec.settings for spec in specs))
@@ -255,6 +287,18 @@ class _Execution:
             launcher=self.launcher,
             listener=listener,
         )
+
+    def _minutes(self, farm: Farm, whole: Sequence[RunSpec], listener: Listener) -> int | None:
+        """How long the longest block's job may take."""
+        with Reader(self.writer.path) as reader:
+            history = [run for run in reader.history() if run.machine_id == farm.machine_id]
+        blocks = [[spec for spec in whole if spec.block == block] for block in {spec.block for spec in whole}]
+        estimates = [plan.estimate(specs, history) for specs in blocks]
+        known = [one for one in estimates if not one.num_unknown]
+        if not known:
+            return farm.minutes(None, None, listener)
+        longest = max(known, key=lambda one: one.high_s or 0.0)
+        return farm.minutes(longest.low_s, longest.high_s, listener)
 
 
 # ---- what follows ---------------------------------------------------------------------------------

@@ -662,6 +662,45 @@ class TurnsTaken:
 
 
 @dataclass(frozen=True)
+class FarmJob:
+    """The job of a resource manager that ran a block, as it was when it was over; with each of its runs.
+
+    manager, job_id, node: who ran it, and where. node_id: the node's machine_id: equal for nodes on which a
+    program runs alike. is_exclusive: whether nobody else could use the node; None if unknown. state: the
+    manager's last word, as `bakeoff.farm.managers.State` spells it. num_restarts: times it was begun anew.
+    Phases, one after the other, in seconds: submission_s (until the manager had it), queue_s (by the
+    manager's clock), prolog_s (from the allocation until the first line of the script: whole seconds, as
+    managers keep them), startup_s (lines to run first, our interpreter), staging_s (environment and data onto
+    the node), runs_s (all contestants), collection_s (from the end of the job until its runs are stored).
+    manager_s: what the manager says that the job took; manager_cpu_s, manager_peak_bytes: likewise user and
+    system time and peak memory; cpu_s: CPU seconds by our own account. accounting: which of the manager's
+    programs said so. clock_offset_s: how far the node's clock is ahead of the submitter's, at least; 0 if
+    that can't be told. None: unknown.
+    """
+
+    manager: str
+    job_id: str
+    node: str
+    node_id: str
+    is_exclusive: Optional[bool]
+    state: str
+    num_restarts: int
+    submission_s: Optional[float] = None
+    queue_s: Optional[float] = None
+    prolog_s: Optional[float] = None
+    startup_s: Optional[float] = None
+    staging_s: Optional[float] = None
+    runs_s: Optional[float] = None
+    collection_s: Optional[float] = None
+    manager_s: Optional[float] = None
+    manager_cpu_s: Optional[float] = None
+    manager_peak_bytes: Optional[int] = None
+    cpu_s: Optional[float] = None
+    accounting: str = ""
+    clock_offset_s: float = 0.0
+
+
+@dataclass(frozen=True)
 class RunWarning:
     """Something a reader of the result should know; ``remedy`` says what to do about it."""
 
@@ -706,6 +745,7 @@ Record = Union[
     SamplesAccounted,
     EnergyUsed,
     TurnsTaken,
+    FarmJob,
     RunWarning,
     RunEnded,
 ]
@@ -731,6 +771,7 @@ KINDS: Dict[str, Type[Any]] = {
     "samples": SamplesAccounted,
     "energy": EnergyUsed,
     "turns": TurnsTaken,
+    "farm_job": FarmJob,
     "warning": RunWarning,
     "run_ended": RunEnded,
 }

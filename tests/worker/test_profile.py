@@ -115,8 +115,5 @@ def test_an_importer_is_short_and_has_the_common_form(path: Path) -> None:
     assert len(text.splitlines()) <= 150
     (profiler,) = (one for one in ast.parse(text).body if isinstance(one, ast.ClassDef))
     methods = {one.name for one in profiler.body if isinstance(one, ast.FunctionDef)}
-    assert (
-        {"__init__", "__enter__", "__exit__", "start", "stop"} <= methods
-        and "NAME = " in text
-        and "NUM_STEPS = " in text
-    )
+    assert {"__init__", "__enter__", "__exit__", "start", "stop"} <= methods
+    assert "NAME = " in text and "NUM_STEPS = " in text

@@ -33,6 +33,8 @@ exit codes:
   9 all ran well, but what was asked stays undecided   130 interrupted
 """
 
+# Resource managers: `bakeoff.farm.MANAGERS`, which is not imported for a help text.
+_FARMS = ("slurm",)
 _STUDIES, _STORED = "_bakeoff_studies", "_bakeoff_stored"
 # How shells complete what only the program knows: names of studies, built in or stored, and files of them.
 _PREAMBLE: Any = {
@@ -69,6 +71,13 @@ def parser() -> argparse.ArgumentParser:
     _master(run)
     _until_decided(run)
     _store(run)
+    run.add_argument(
+        "--farm",
+        choices=_FARMS,
+        default="",
+        help="run blocks as jobs of this resource manager, side by side on a cluster's nodes; the table "
+        "[farm] says what they ask for",
+    )
     run.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="look for data sets here before any download"
     )
@@ -277,6 +286,19 @@ def parser() -> argparse.ArgumentParser:
     _command(
         commands, "doctor", "doctor", "say what works on this machine, what is missing and what mends it"
     ).add_argument("--json", action="store_true", help="print JSON")
+
+    farm = _command(
+        commands, "farm", "farm", "list or cancel jobs that `run --farm` has submitted and not collected yet"
+    )
+    farm.add_argument("action", choices=("status", "cancel"), help="list them, or end them")
+    _completed(
+        farm.add_argument(
+            "study", nargs="?", metavar="STUDY", help="only those of this study's name or file"
+        ),
+        _STUDIES,
+    )
+    farm.add_argument("--farm", choices=_FARMS, default="slurm", help="the resource manager that is asked")
+    farm.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
     env = _command(commands, "env", "env", "list, create, remove or pack the contestants' environments")
     actions = env.add_subparsers(dest="action", metavar="ACTION", required=True)

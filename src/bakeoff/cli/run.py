@@ -26,6 +26,7 @@ def main(arguments: argparse.Namespace) -> int:
             listener=listener,
             data_directory=arguments.data_dir,
             verify=not arguments.no_verify,
+            farm=arguments.farm,
         )
     if not arguments.json:
         summary.conclude(store, chosen.name, arguments)

@@ -29,6 +29,7 @@ from bakeoff_worker.records import (
     EnergyUsed,
     EpochRecord,
     ExecutorRecord,
+    FarmJob,
     Outcomes,
     PhaseEnded,
     Record,
@@ -73,6 +74,7 @@ _LINES: Mapping[str, Mapping[str, Any]] = {
         ("samples", SamplesAccounted),
         ("energy", EnergyUsed),
         ("turns", TurnsTaken),
+        ("farm_job", FarmJob),
     )
 }
 # A task has an attempt and a status of its own, beside its run's.
@@ -293,6 +295,10 @@ class Reader:
     def samples(self, study: str | None = None) -> pl.DataFrame:
         """One row per run on a cluster: what became of the samples that it should have trained."""
         return self._records(study, "samples")
+
+    def farm_jobs(self, study: str | None = None) -> pl.DataFrame:
+        """One row per run on a farm: the job that its block was."""
+        return self._records(study, "farm_job").unique("run_id", keep="last", maintain_order=True)
 
     def certificates(self, study: str | None = None) -> pl.DataFrame:
         """One row per pair of the study's trials that was verified, the last verification first.

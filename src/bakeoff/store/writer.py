@@ -102,6 +102,28 @@ class ProfileRow:
 
 
 @dataclass(frozen=True)
+class RunRow:
+    """A whole run that was recorded elsewhere, such as on a node of a farm.
+
+    records: with the numbers of their lines in the worker's file, None for those that no worker wrote.
+    disturbance, wall_s: as `Writer.end_run` takes them.
+    """
+
+    run_id: str
+    spec: RunSpec
+    study_digest: str
+    condition: Condition
+    environment: Mapping[str, Any]
+    command: tuple[str, ...]
+    started_unix_s: float
+    records: tuple[tuple[int | None, Record], ...]
+    ended: RunEnded
+    ended_unix_s: float | None
+    disturbance: Mapping[str, Any] | None = None
+    wall_s: float | None = None
+
+
+@dataclass(frozen=True)
 class Ingested:
     """What a worker's record file held.
 
@@ -204,36 +226,31 @@ class Writer:
         """The run_id of a run that starts now, of a study begun before."""
         run_id = secrets.token_hex(8)
         with self._storing(f"the start of {spec.label}, repeat {spec.repeat}"), transaction(self._connection):
-            self._insert(
-                "conditions",
-                condition.condition_id,
-                condition.machine_id,
-                condition.environment_digest,
-                condition.measurement_version,
-            )
-            (num_before,) = self._connection.execute(
-                "SELECT count(*) FROM runs"
-                " WHERE trial_id = ? AND repeat = ? AND seed = ? AND condition_id = ?",
-                (spec.trial_id, spec.repeat, spec.seed, condition.condition_id),
-            ).fetchone()
-            self._insert(
-                "runs",
-                run_id,
-                study_digest,
-                spec.trial_id,
-                spec.repeat,
-                spec.block,
-                spec.position,
-                num_before + 1,
-                spec.seed,
-                condition.condition_id,
-                _json(condition.machine),
-                _json(environment),
-                _json(list(command)),
-                self._now(),
-                self.session,
-            )
+            self._begin(run_id, spec, study_digest, condition, environment, command, self._now())
         return run_id
+
+    def add_run(self, run: RunRow) -> bool:
+        """Store a run that was recorded elsewhere, all of it or nothing; whether it was not here before."""
+        spec = run.spec
+        with self._storing(f"{spec.label}, repeat {spec.repeat}"), transaction(self._connection):
+            (is_here,) = self._connection.execute(
+                "SELECT count(*) FROM runs WHERE run_id = ?", (run.run_id,)
+            ).fetchone()
+            if is_here:
+                return False
+            self._begin(
+                run.run_id,
+                spec,
+                run.study_digest,
+                run.condition,
+                run.environment,
+                run.command,
+                run.started_unix_s,
+            )
+            for seq, record in run.records:
+                self._append(run.run_id, self._own_seq(run.run_id) if seq is None else seq, record)
+            self._insert_end(run.run_id, run.ended, run.ended_unix_s, run.disturbance, run.wall_s)
+        return True
 
     def spool_path(self, run_id: str) -> Path:
         """Where the run's worker appends its records; the folder exists, the file not yet.
@@ -276,6 +293,19 @@ class Writer:
         disturbance: what else the machine did, JSON-plain, with a key ``disturbed``; None if unknown.
         """
         self._end(run_id, ended, self._now(), disturbance, wall_s)
+
+    def farm_node(self, study_digest: str, block: int, machine_id: str) -> str:
+        """The node on which a block's last good run was made on a farm; empty without one."""
+        with explained(self.path, f"looking for the node of block {block}"):
+            row = self._connection.execute(
+                "SELECT json_extract(machine, '$.node') FROM runs JOIN run_ends USING (run_id)"
+                " JOIN conditions USING (condition_id) WHERE status = 'ok' AND block = ? AND machine_id = ?"
+                " AND (trial_id, repeat, seed) IN"
+                " (SELECT trial_id, repeat, seed FROM planned WHERE study_digest = ?)"
+                " ORDER BY started_unix_s DESC LIMIT 1",
+                (block, machine_id, study_digest),
+            ).fetchone()
+        return str(row[0] or "") if row else ""
 
     # ---- certificates, profiles ----------------------------------------------------------------------
 
@@ -402,6 +432,45 @@ class Writer:
 
     # ---- details ------------------------------------------------------------------------------------
 
+    def _begin(
+        self,
+        run_id: str,
+        spec: RunSpec,
+        study_digest: str,
+        condition: Condition,
+        environment: Mapping[str, Any],
+        command: tuple[str, ...],
+        started_unix_s: float,
+    ) -> None:
+        self._insert(
+            "conditions",
+            condition.condition_id,
+            condition.machine_id,
+            condition.environment_digest,
+            condition.measurement_version,
+        )
+        (num_before,) = self._connection.execute(
+            "SELECT count(*) FROM runs WHERE trial_id = ? AND repeat = ? AND seed = ? AND condition_id = ?",
+            (spec.trial_id, spec.repeat, spec.seed, condition.condition_id),
+        ).fetchone()
+        self._insert(
+            "runs",
+            run_id,
+            study_digest,
+            spec.trial_id,
+            spec.repeat,
+            spec.block,
+            spec.position,
+            num_before + 1,
+            spec.seed,
+            condition.condition_id,
+            _json(condition.machine),
+            _json(environment),
+            _json(list(command)),
+            started_unix_s,
+            self.session,
+        )
+
     def _append(self, run_id: str, seq: int, record: Record) -> None:
         table, columns, row = _row(_checked(record))
         row = (run_id, seq, *row)
@@ -438,15 +507,25 @@ class Writer:
         disturbance: Mapping[str, Any] | None,
         wall_s: float | None,
     ) -> None:
+        with self._storing(f"the end of run {run_id}", run_id):
+            self._insert_end(run_id, ended, ended_unix_s, disturbance, wall_s)
+        self.spool_path(run_id).unlink(missing_ok=True)
+
+    def _insert_end(
+        self,
+        run_id: str,
+        ended: RunEnded,
+        ended_unix_s: float | None,
+        disturbance: Mapping[str, Any] | None,
+        wall_s: float | None,
+    ) -> None:
         _checked(ended)
         noise = None if disturbance is None else _json(disturbance)
         texts = (ended.status, _text(ended.reason), _text(ended.last_lines))
-        with self._storing(f"the end of run {run_id}", run_id):
-            self._connection.execute(
-                "INSERT INTO run_ends VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (run_id, *texts, ended_unix_s, wall_s, noise),
-            )
-        self.spool_path(run_id).unlink(missing_ok=True)
+        self._connection.execute(
+            "INSERT INTO run_ends VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (run_id, *texts, ended_unix_s, wall_s, noise),
+        )
 
     @contextmanager
     def _storing(self, what: str, run_id: str | None = None) -> Iterator[None]:

@@ -27,13 +27,14 @@ from bakeoff.study.definitions import (
     Budget,
     EnvironmentRequest,
     Errors,
+    FarmRequest,
     FollowUp,
     Rules,
     Study,
     Trial,
     contestant,
 )
-from bakeoff.study.loading import builtin_names, load
+from bakeoff.study.loading import builtin_names, load, user_farm
 from bakeoff_worker.models.catalogue import MODELS
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Budget",
     "EnvironmentRequest",
     "Errors",
+    "FarmRequest",
     "FollowUp",
     "Rules",
     "Study",
@@ -52,4 +54,5 @@ __all__ = [
     "builtin_names",
     "contestant",
     "load",
+    "user_farm",
 ]

@@ -165,6 +165,31 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class FarmRequest:
+    """What a study's jobs ask of a resource manager. No part of what is compared.
+
+    partition, account, gres, memory: in the manager's own words; empty: its default. time_min: minutes that a
+    job may take; None: by the estimate, or the partition's default. cpus: of a job; None: its default.
+    nodes: jobs that run at once; None: as many as the manager lets run. setup: lines of shell to run first.
+    exclusive: whether nobody else may use a node meanwhile. staging: ``shared`` (nodes see this machine's
+    cache folder) or ``packed`` (environments and data are unpacked to a node's own disk). folder: where jobs
+    find their work, seen by all nodes; None: in the cache.
+    """
+
+    partition: str = ""
+    account: str = ""
+    time_min: int | None = None
+    cpus: int | None = None
+    memory: str = ""
+    gres: str = ""
+    nodes: int | None = None
+    setup: tuple[str, ...] = ()
+    exclusive: bool = True
+    staging: str = "shared"
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
 class Study:
     """Everything compared, complete and checked.
 
@@ -174,8 +199,8 @@ class Study:
     target_error: error, as a fraction, that counts as reached, by ``TrialSettings.dataset``.
     follow_up: what runs once all trials have, if anything.
     rules: by what contestants are compared. budget: how long that may take, where blocks are added until
-    all of it is decided.
-    digest: 64 hex digits over all of this but the budget; changes whenever anything asked for does.
+    all of it is decided. farm: what jobs ask for, where the study runs through a resource manager.
+    digest: 64 hex digits over all of this but budget and farm; changes whenever anything asked for does.
     """
 
     name: str
@@ -191,6 +216,7 @@ class Study:
     follow_up: FollowUp | None = None
     rules: Rules = Rules()
     budget: Budget = Budget()
+    farm: FarmRequest = FarmRequest()
 
     @property
     def compared(self) -> frozenset[str]:
@@ -209,8 +235,9 @@ class Study:
         return f"<p>{html.escape(self.title)}: {self.repeats} repeats of each trial</p>\n<ul>{trials}</ul>"
 
     def document(self) -> dict[str, Any]:
-        """The whole study in JSON's own types."""
+        """The whole study in JSON's own types, less where it runs."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
+        del plain["farm"]
         return plain
 
 

@@ -22,6 +22,7 @@ from bakeoff.study.definitions import (
     Budget,
     EnvironmentRequest,
     Errors,
+    FarmRequest,
     FollowUp,
     Rules,
     Study,
@@ -32,6 +33,7 @@ from bakeoff.study.expansion import DraftTrial
 from bakeoff.study.schema import (
     SECTIONS,
     EnvironmentTable,
+    FarmTable,
     StudyTable,
     VerdictsTable,
     names,
@@ -76,6 +78,7 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Study:
     targets = _targets(table.targets, list(everything.values()), problems)
     verdicts = read(VerdictsTable, table.verdicts, ("verdicts",), problems)
     budget = _budget(verdicts, problems)
+    farm = _farm(table.farm, problems)
     if problems.lines:
         raise StudyError(problems.lines, _HINT)
 
@@ -99,6 +102,7 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Study:
         follow_up=then,
         rules=rules,
         budget=budget,
+        farm=farm,
     )
     return replace(study, digest=_digest(study, bool(verdicts.compare)))
 
@@ -238,6 +242,50 @@ def _budget(table: VerdictsTable, problems: Problems) -> Budget:
         expected = f"expected at least {FEWEST_BLOCKS}, since nothing is decided before"
         problems.add(("verdicts", "max_blocks"), f"{expected}; got `{table.max_blocks}`")
     return Budget(table.max_blocks, table.max_hours)
+
+
+def _farm(own: Mapping[str, Any], problems: Problems) -> FarmRequest:
+    """What jobs ask for: the user's settings, and over them the study's."""
+    file = user_settings()
+    settings: Mapping[str, Any] = {}
+    if file.exists():
+        data, mistakes = parse(file.read_text(encoding="utf-8"), str(file))
+        theirs = Problems(Document(str(file), file.parent, data))
+        for line in mistakes:
+            theirs.add_line(line)
+        if unknown := sorted(data.keys() - {"farm"}):
+            theirs.add((unknown[0],), "expected the table [farm] alone")
+        settings = data.get("farm", {}) if isinstance(data.get("farm", {}), Mapping) else {}
+        read(FarmTable, settings, ("farm",), theirs)
+        for line in theirs.lines:
+            problems.add_line(line)
+        if theirs.lines:
+            return FarmRequest()
+    table = read(FarmTable, {**settings, **own}, ("farm",), problems)
+    folder = problems.document.path(table.folder, ("farm", "folder")) if table.folder else None
+    keys = ("partition", "account", "cpus", "memory", "gres", "nodes", "exclusive", "staging")
+    same = {key: getattr(table, key) for key in keys}
+    return FarmRequest(**same, time_min=table.time, setup=tuple(table.setup), folder=folder)
+
+
+def user_farm() -> FarmRequest:
+    """What the user's own settings ask of a resource manager, whatever the study.
+
+    Raises:
+        StudyError: with all mistakes of that file.
+    """
+    problems = Problems(Document("", Path.cwd(), {}))
+    request = _farm({}, problems)
+    if problems.lines:
+        raise StudyError(problems.lines, _HINT)
+    return request
+
+
+def user_settings(environ: Mapping[str, str] = os.environ) -> Path:
+    """The user's own settings, not necessarily there: ``bakeoff/settings.toml`` in ``$XDG_CONFIG_HOME``."""
+    xdg = environ.get("XDG_CONFIG_HOME", "")
+    home = Path(xdg) if Path(xdg).is_absolute() else Path.home() / ".config"
+    return home / "bakeoff" / "settings.toml"
 
 
 def _rules(table: VerdictsTable, trials: Sequence[Trial], then: FollowUp | None, problems: Problems) -> Rules:

@@ -303,6 +303,46 @@ class VerdictsTable(BaseModel):
     max_hours: Positive | None = None
 
 
+def _minutes(value: Any) -> Any:
+    """A job's time in minutes, rounded up, from what people write for Slurm: 90, "1:30:00", "2-00:00:00"."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d\d))?(?::(\d\d))?", value.strip())
+    if match is None:
+        raise PydanticCustomError(
+            "time",
+            "expected minutes, or hours as `2:30:00`, with days as `1-12:00:00`; got `{got}`",
+            {"got": value},
+        )
+    days, first, second, third = (None if part is None else int(part) for part in match.groups())
+    # Slurm's forms: minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]].
+    if days is not None:
+        seconds = 86400 * days + 3600 * (first or 0) + 60 * (second or 0) + (third or 0)
+    elif third is not None:
+        seconds = 3600 * (first or 0) + 60 * (second or 0) + third
+    else:
+        seconds = 60 * (first or 0) + (second or 0)
+    return -(-seconds // 60)
+
+
+class FarmTable(BaseModel):
+    """``[farm]``, of a study or of the user's settings."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
+
+    partition: str = ""
+    account: str = ""
+    time: Annotated[Count | None, BeforeValidator(_minutes)] = None
+    cpus: Count | None = None
+    memory: Annotated[str, Field(pattern=r"^(\d+[KMGT]?B?)?$")] = ""
+    gres: str = ""
+    nodes: Count | None = None
+    setup: list[str] = []
+    exclusive: bool = True
+    staging: Literal["shared", "packed"] = "shared"
+    folder: str = ""
+
+
 class StudyTable(BaseModel):
     """The file around the settings; tables of settings are read apart, see `bakeoff.study.rows`."""
 
@@ -324,6 +364,7 @@ class StudyTable(BaseModel):
     targets: dict[str, Any] = {}
     verdicts: dict[str, Any] = {}
     follow_up: dict[str, Any] = {}
+    farm: dict[str, Any] = {}
 
 
 SECTIONS = tuple(StudyTable.model_fields)
