@@ -272,7 +272,7 @@ def test_an_unknown_name_lists_the_known_ones(wheels: Path) -> None:
 
 
 def test_the_wrong_environment_for_a_backend_is_told(wheels: Path) -> None:
-    with pytest.raises(EnvironmentFailure, match="serves jax; got backend torch") as raised:
+    with pytest.raises(EnvironmentFailure, match="serves jax, plain_jax; got backend torch") as raised:
         environments.ensure("jax", backend="torch")
     assert raised.value.hint == "Use environment torch."
 
