@@ -44,6 +44,7 @@ SLOWEST = (
     "environments/test_packing.py",
     "worker/test_models.py",
     "identity/test_identity.py",
+    "farm/test_studies.py",
     "cli/test_until_decided.py",
     "cli/test_run.py",
     "worker/spark/test_guardian.py",

@@ -202,6 +202,17 @@ def estimate(specs: Sequence[RunSpec], history: Sequence[PastRun]) -> Estimate:
     )
 
 
+def side_by_side(one_by_one: Estimate, num_blocks: int, at_once: int) -> Estimate:
+    """The same runs, so many blocks at once, each on a node of its own: as long as the most blocks of a node.
+
+    Blocks are taken to be of equal length; waiting for a node is not in it.
+    """
+    share = -(-num_blocks // at_once) / num_blocks if num_blocks else 1.0
+    times = (one_by_one.total_s, one_by_one.low_s, one_by_one.high_s)
+    total_s, low_s, high_s = (None if time is None else share * time for time in times)
+    return replace(one_by_one, total_s=total_s, low_s=low_s, high_s=high_s)
+
+
 @dataclass(frozen=True)
 class _Past:
     """An earlier run whose wall_s is known."""

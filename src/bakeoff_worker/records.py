@@ -503,12 +503,13 @@ class Ceilings:
     """What the machine attains in a contestant's own library and threads: floating-point operations a second.
 
     product_flops: of a large matrix product; convolution_flops: of a convolution with many channels.
-    copy_bytes_per_s: read and written, by NumPy in one thread.
+    copy_bytes_per_s: read and written, by NumPy in one thread. value_bytes: of one number in the network.
     """
 
     product_flops: float
     convolution_flops: float
     copy_bytes_per_s: float
+    value_bytes: int
 
 
 @dataclass(frozen=True)

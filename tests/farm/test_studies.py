@@ -69,6 +69,7 @@ def test_blocks_run_as_jobs_and_are_stored_once(tiny: Callable[..., Study], tmp_
     assert not (tmp_path / "jobs").exists() or not list((tmp_path / "jobs").iterdir())
 
 
+@pytest.mark.exhaustive
 def test_what_was_shared_is_a_disturbance(tiny: Callable[..., Study], tmp_path: Path) -> None:
     store = tmp_path / "store.sqlite"
     asked = tiny("farm.exclusive=false", "farm.memory='500M'", "repeats=1")
@@ -104,9 +105,11 @@ def test_a_node_that_dies_has_its_block_run_anew_on_another(
 
     def kill() -> str:
         """Slurm begins a job of a dead node anew after two minutes, or when it is told to."""
-        _until(lambda: any((tmp_path / "jobs").glob("*/*/*.jsonl")))
+        journals = (tmp_path / "jobs").glob
+        _until(lambda: any(r"\"epoch\"" in path.read_text() for path in journals("*/*/journal.0")))
         job, node = _squeue("running").split()
         _scontrol("update", f"nodename={node}", "state=down", "reason=test")
+        _scontrol("update", f"nodename={node}", "state=drain", "reason=test")  # or it comes back by itself
         _until(lambda: _squeue("pending") != "")
         _scontrol("update", f"jobid={job}", "starttime=now")
         return node
@@ -114,6 +117,7 @@ def test_a_node_that_dies_has_its_block_run_anew_on_another(
     with ThreadPoolExecutor() as pool:
         dead = pool.submit(kill)
         tally = session.run(asked, store, verify=False, farm="slurm")
+    _scontrol("update", f"nodename={dead.result()}", "state=undrain")
     assert tally.counts == {"ok": 2}
     with Reader(store) as reader:
         runs, jobs = reader.runs(), reader.farm_jobs()
@@ -124,6 +128,7 @@ def test_a_node_that_dies_has_its_block_run_anew_on_another(
     assert len(cut) == 1 and cut["num_epochs"][0] > 0, "the epochs of the run that was cut off are kept"
 
 
+@pytest.mark.exhaustive
 def test_a_cancelled_job_is_recorded_and_the_study_goes_on(
     tiny: Callable[..., Study], tmp_path: Path
 ) -> None:
@@ -182,6 +187,7 @@ def test_refusals_come_before_anything_runs(tiny: Callable[..., Study], tmp_path
         assert not list((tmp_path / "jobs").glob("*/*"))
 
 
+@pytest.mark.exhaustive
 def test_a_folder_that_nodes_do_not_see_is_named(
     tiny: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from bakeoff.profile.layers import Layers, layers
 from bakeoff.profile.profiled import Answer
 from bakeoff_worker.records import (
+    Ceilings,
     LayerDescribed,
     NotShown,
     ProfiledSpan,
@@ -94,3 +95,20 @@ def test_operations_that_overlap_do_not_add_up_to_more_than_a_step() -> None:
 
 def test_a_network_with_branches_has_no_layers_to_show() -> None:
     assert layers(Answer((NotShown("layers", "add takes two"),), 1.0, RunEnded("ok"))) is None
+
+
+def test_what_a_layer_attains_is_bounded_by_what_it_takes_at_least() -> None:
+    # 100 images a step of 10 s. The convolution takes 6 s, the pooling 3 s, the rest 1 s.
+    conv = LayerDescribed("conv2d", "Conv2D", [3, 3, 1], [2, 2, 5], [[2, 2, 1, 5]], {})
+    pool = LayerDescribed("pool", "MaxPooling2D", [2, 2, 5], [1, 1, 5], [], {})
+    dense = LayerDescribed("dense", "Dense", [5], [2], [[5, 2]], {})
+    steady = turns((1.0, 7.0, 10.0), (0.5, 2.5, 3.0), 8.0, [1.0] * 12)
+    found = layers(
+        Answer((conv, pool, dense, Ceilings(1000.0, 2000.0, 5000.0, 4), *steady), 1.0, RunEnded("ok"))
+    )
+    assert found is not None
+    # 2 x 4 x 20 operations an image forward, twice that in training as the first layer; 25 values, read and
+    # written in both passes; the dense layer does 20 operations forward.
+    assert found.layers[0].attained == pytest.approx(100 * 320 / 6 / 2000)
+    assert found.layers[1].attained == pytest.approx(100 * 2 * 25 * 4 / 3 / 5000)
+    assert found.attained == pytest.approx(100 * (320 + 60) / 10 / 1000)

@@ -83,7 +83,7 @@ def test_layers_by_substitution_and_by_the_frameworks_profiler(
     assert ceilings.product_flops > 1e8 and ceilings.convolution_flops > 1e7
 
 
-def test_operations_without_metadata_belong_where_their_result_is_used_or_to_what_they_take() -> None:
+def test_operations_without_metadata_belong_to_their_users_or_to_what_they_take() -> None:
     program = """
 HloModule jit_train_step
 %fused_computation (p: f32[4]) -> f32[4] {

@@ -71,13 +71,7 @@ def parser() -> argparse.ArgumentParser:
     _master(run)
     _until_decided(run)
     _store(run)
-    run.add_argument(
-        "--farm",
-        choices=_FARMS,
-        default="",
-        help="run blocks as jobs of this resource manager, side by side on a cluster's nodes; the table "
-        "[farm] says what they ask for",
-    )
+    _farm(run)
     run.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="look for data sets here before any download"
     )
@@ -102,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     _study(plan)
     _master(plan)
     _until_decided(plan)
+    _farm(plan)
     _store(plan)
     plan.add_argument(
         "--to-see",
@@ -417,6 +412,16 @@ def _master(command: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="cluster for the study's distributed trials: spark://HOST:PORT, yarn, k8s://HOST:PORT, or "
         "embedded, which starts one here (short for --set distribution_options.master=URL)",
+    )
+
+
+def _farm(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--farm",
+        choices=_FARMS,
+        default="",
+        help="blocks run as jobs of this resource manager, side by side on a cluster's nodes; the table "
+        "[farm] says what they ask for",
     )
 
 

@@ -16,13 +16,14 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from bakeoff import design, machine, plan, stopping, study
+from bakeoff import design, farm, machine, plan, stopping, study
 from bakeoff.cli import to_see
 from bakeoff.cli.console import console, table
 from bakeoff.cli.overrides import study_of
 from bakeoff.cli.stores import store_path
 from bakeoff.cli.to_see import span
 from bakeoff.errors import BakeoffError, ReportError
+from bakeoff.events import messages
 from bakeoff.identity import known
 from bakeoff.prepare import obstacles
 from bakeoff.store.reader import PastRun, Reader
@@ -44,10 +45,17 @@ def main(arguments: argparse.Namespace) -> int:
     specs, branches = plan.expand(chosen), plan.expand_follow_up(chosen)
     everything = (*specs, *itertools.chain.from_iterable(branches))
     in_the_way = obstacles(chosen, everything)
-    history = _history(store_path(arguments))
+    cluster = farm.connect(arguments.farm, chosen.farm) if arguments.farm else None
+    history = _history(store_path(arguments), cluster)
     # Which branch will run is known only then: the time is that of the longest.
     estimates = [plan.estimate((*specs, *branch), history) for branch in branches or ((),)]
     estimate = max(estimates, key=lambda one: one.total_s or 0.0)
+    if cluster:
+        per_block = plan.estimate([spec for spec in specs if spec.block == 0], history)
+        if not per_block.num_unknown:
+            cluster.minutes(per_block.low_s, per_block.high_s, messages(console().print))
+        num_blocks = len({spec.block for spec in specs})
+        estimate = plan.side_by_side(estimate, num_blocks, chosen.farm.nodes or num_blocks)
     if arguments.json:
         document = {
             "study": chosen.name,
@@ -84,9 +92,12 @@ def main(arguments: argparse.Namespace) -> int:
     if chosen.follow_up:
         screen.print(_then(chosen, chosen.follow_up))
     on_cluster = any(spec.settings.distribution != "single" for spec in specs)
-    screen.print(_times(estimate, "quick-distributed" if on_cluster else "quick"))
+    screen.print(_times(estimate, "quick-distributed" if on_cluster else "quick", cluster is not None))
     if chosen.rules.is_sequential and estimate.total_s is not None:
         most = plan.estimate(plan.most_runs(chosen), history)
+        if cluster:
+            blocks = chosen.budget.max_blocks
+            most = plan.side_by_side(most, blocks, chosen.farm.nodes or study.FEWEST_BLOCKS)
         limit = "" if chosen.budget.max_hours is None else f", {chosen.budget.max_hours:g} hours at most"
         screen.print(
             f"  that is for the fewest blocks; if nothing is decided: {span(most.total_s or 0.0)} for "
@@ -217,16 +228,17 @@ def _batch(spec: RunSpec) -> str:
     return str(spec.settings.global_batch_size) if per_task is None else f"{per_task} a task"
 
 
-def _times(estimate: plan.Estimate, quick: str) -> str:
+def _times(estimate: plan.Estimate, quick: str, on_farm: bool) -> str:
+    where, how = ("farm", " --farm slurm") if on_farm else ("machine", "")
     unknown = [trial for trial in estimate.trials if trial.run_s is None]
     if estimate.total_s is None or estimate.low_s is None or estimate.high_s is None:
         return (
-            "time: nothing is known yet: the store has no run on this machine that is like these.\n"
-            f"`bakeoff run {quick}` takes minutes; after it this plan can be estimated."
+            f"time: nothing is known yet: the store has no run on this {where} that is like these.\n"
+            f"`bakeoff run {quick}{how}` takes minutes; after it this plan can be estimated."
         )
     lines = [
         f"time: about {span(estimate.total_s)} ({span(estimate.low_s)} to {span(estimate.high_s)}), "
-        "from what the store has seen on this machine"
+        f"from what the store has seen on this {where}" + ", once there are nodes" * on_farm
     ]
     scaled = [trial for trial in estimate.trials if trial.basis.startswith("scaled")]
     if scaled:
@@ -242,10 +254,10 @@ def _times(estimate: plan.Estimate, quick: str) -> str:
     return "\n".join(lines)
 
 
-def _history(store: Path) -> list[PastRun]:
-    """Runs of this machine that ended well; none where there is no store yet."""
+def _history(store: Path, cluster: farm.Farm | None = None) -> list[PastRun]:
+    """Runs of this machine, or of a farm, that ended well; none where there is no store yet."""
     if not store.exists():
         return []
-    here = machine.identity()["machine_id"]
+    here = cluster.machine_id if cluster else machine.identity()["machine_id"]
     with Reader(store) as reader:
         return [run for run in reader.history() if run.machine_id == here]

@@ -248,7 +248,7 @@ class _Collection:
             node, specs = "", [spec for spec in self.order.whole if spec.block == block]
         if self.farm.request.staging == "packed" and self.archives is None:
             packed = folder_of(self.farm.request) / "packed"
-            self.archives = staging.pack(self.provisions, packed, self.listener)
+            self.archives = staging.pack(self.provisions, self.study.environments, packed, self.listener)
         needed = {spec.trial_id: self.provisions[spec.trial_id] for spec in specs}
         work = Work(
             self.study.name,
@@ -274,9 +274,10 @@ class _Collection:
             job_id = self.manager.submit(
                 job.folder, job.name, self.farm.request, self.order.time_min, after=after, node=node
             )
-        except BaseException:
-            if self._never_got(job):
-                job.remove()
+        except ManagerSilent:
+            raise  # it may have the job all the same: the next call asks for it by its name
+        except MachineError:
+            job.remove()
             raise
         job = job.noted(
             job_id=job_id,
@@ -288,11 +289,6 @@ class _Collection:
             self.open[job.folder.name] = job
         ahead = " (ahead)" if is_ahead else ""
         tell(self.listener, f"block {block + 1}{ahead}: submitted, runs: {len(specs)}, job {job_id}")
-
-    def _never_got(self, job: Job) -> bool:
-        with suppress(MachineError):
-            return self.manager.find(job.name) is None
-        return False
 
     def _node_of(self, block: int) -> str:
         """The node that the block's good runs had, if some are stored: those that are left go there, too."""

@@ -16,18 +16,25 @@ from bakeoff.events import Listener
 from bakeoff.execute import Provision
 from bakeoff.farm.ledger import Work
 from bakeoff.launchers.scratch import scratch
+from bakeoff.study import EnvironmentRequest
 
 Provisions = Mapping[str, Provision | BakeoffError]
 
 
-def pack(provisions: Provisions, folder: Path, listener: Listener) -> dict[str, Path]:
-    """By name, an archive of each environment that Bakeoff made; packed once for each form of it."""
+def pack(
+    provisions: Provisions, requests: Mapping[str, EnvironmentRequest], folder: Path, listener: Listener
+) -> dict[str, Path]:
+    """By name, an archive of each environment that Bakeoff made; packed once for each form of it.
+
+    requests: environments that the study brings, by name.
+    """
     archives = {}
     for environment in _environments(provisions):
         archive = folder / f"{environment.name}-{environment.digest[:16]}.tar.gz"
         if not archive.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            environments.pack(environment.name, archive, listener=listener)
+            request = requests.get(environment.name)
+            environments.pack(environment.name, archive, request=request, listener=listener)
         archives[environment.name] = archive
     return archives
 

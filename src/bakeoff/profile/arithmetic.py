@@ -29,6 +29,8 @@ def arithmetic(layer: LayerDescribed, *, is_first: bool) -> Arithmetic | None:
     is_first: nobody needs the gradient of the images themselves.
     """
     values = _size(layer.input_shape) + _size(layer.output_shape)
+    if layer.layer_type in _VIEWS:
+        return Arithmetic(0, 0, 0)
     if not layer.weight_shapes:
         return Arithmetic(0, 0, values) if layer.layer_type in _WITHOUT_PRODUCTS else None
     if layer.layer_type not in ("Conv1D", "Conv2D", "Conv3D", "Dense"):
@@ -39,9 +41,10 @@ def arithmetic(layer: LayerDescribed, *, is_first: bool) -> Arithmetic | None:
     return Arithmetic(forward, forward * (2 if is_first else 3), values)
 
 
+_VIEWS = frozenset({"Flatten", "Reshape"})  # the same numbers, of another shape
 _WITHOUT_PRODUCTS = frozenset(
     {"MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "AveragePooling2D", "GlobalAveragePooling2D"}
-    | {"Dropout", "Flatten", "Reshape", "Activation", "ReLU", "ZeroPadding2D", "Rescaling"}
+    | {"Dropout", "Activation", "ReLU", "ZeroPadding2D", "Rescaling"}
 )
 
 

@@ -40,7 +40,7 @@ class LayerTime:
     the rest of a training step, the update of the layer's weights included. profiled: forward and backward
     together, by the framework's own profiler; None: it has none that is read. saved: what the step is shorter
     by with the layer's equivalent in its place; None: there is no equivalent. attained: at most this fraction
-    of the machine's best in this library; None: the layer multiplies nothing, or nobody can tell.
+    of the machine's best, in operations or bytes; None: nobody can tell.
     """
 
     layer: LayerDescribed
@@ -135,13 +135,17 @@ def layers(answer: Answer) -> Layers | None:
 def _attained(
     layer: LayerDescribed, is_first: bool, num_images: int, at_least_s: float, ceiling: Ceilings | None
 ) -> float | None:
-    """Operations a second of a layer, as a fraction of what its library attains at best.
+    """What a layer does a second, as a fraction of what the machine does at best.
 
+    Of a layer that multiplies, operations; of another, bytes, which each pass reads and writes once at least.
     at_least_s: that the layer takes of a step; where that may be nothing, nothing is said.
     """
     counted = arithmetic(layer, is_first=is_first)
-    if ceiling is None or counted is None or not counted.training or at_least_s <= 0:
+    if ceiling is None or counted is None or at_least_s <= 0:
         return None
+    if not counted.training:
+        moved = 2 * counted.values * ceiling.value_bytes
+        return num_images * moved / at_least_s / ceiling.copy_bytes_per_s if moved else None
     is_product = layer.layer_type == "Dense"
     best = ceiling.product_flops if is_product else ceiling.convolution_flops
     return num_images * counted.training / at_least_s / best

@@ -25,6 +25,7 @@ class Source(Protocol):
     def tasks(self, study: str | None = None) -> pl.DataFrame: ...
     def executors(self, study: str | None = None) -> pl.DataFrame: ...
     def samples(self, study: str | None = None) -> pl.DataFrame: ...
+    def farm_jobs(self, study: str | None = None) -> pl.DataFrame: ...
     def outcomes(self, study: str | None = None) -> pl.DataFrame: ...
     def certificates(self, study: str | None = None) -> pl.DataFrame: ...
 
@@ -37,7 +38,8 @@ class Frames:
     that the study asks for; None if unknown. others: names of the store's other studies. document: the
     whole study as JSON; empty if unknown. phases: one row per phase of a run. outcomes: which images each run
     got wrong in the end; certificates: which pairs of contestants were verified; either may be empty. tasks,
-    executors, samples: of runs on a cluster; empty where none was distributed. calibrations: runs of
+    executors, samples: of runs on a cluster; empty where none was distributed. farm_jobs: of runs through a
+    resource manager; empty without one. calibrations: runs of
     calibrations, the last calibration first; None if nobody looked for them.
     """
 
@@ -54,6 +56,7 @@ class Frames:
     tasks: pl.DataFrame = field(default_factory=pl.DataFrame)
     executors: pl.DataFrame = field(default_factory=pl.DataFrame)
     samples: pl.DataFrame = field(default_factory=pl.DataFrame)
+    farm_jobs: pl.DataFrame = field(default_factory=pl.DataFrame)
     outcomes: pl.DataFrame = field(default_factory=pl.DataFrame)
     certificates: pl.DataFrame = field(default_factory=pl.DataFrame)
     calibrations: pl.DataFrame | None = None
@@ -75,7 +78,9 @@ def read(source: Source | Frames, study: str | None = None) -> Frames:
     row = studies.filter((pl.col("study") == chosen) | pl.col("digest").str.starts_with(chosen)).head(1)
     name = row["study"][0] if len(row) else chosen
     runs = source.runs(chosen)
-    of_clusters = ("tasks", "executors", "samples") if len(distributed(runs)) else ()
+    seldom = ("tasks", "executors", "samples") if len(distributed(runs)) else ()
+    if runs["machine_details"].str.json_path_match("$.node").is_not_null().any():
+        seldom = (*seldom, "farm_jobs")
     return Frames(
         study=name,
         runs=runs,
@@ -89,7 +94,7 @@ def read(source: Source | Frames, study: str | None = None) -> Frames:
         num_planned=row["num_planned"][0] if len(row) else None,
         others=tuple(other for other in names if other != name),
         document=row["document"][0] or "" if len(row) and "document" in row.columns else "",
-        **{frame: getattr(source, frame)(chosen) for frame in of_clusters},
+        **{frame: getattr(source, frame)(chosen) for frame in seldom},
     )
 
 

@@ -6,8 +6,7 @@ layer of the network takes (`layers`). The model is made ready as for a run, by 
 
 import dataclasses
 
-from bakeoff_worker import backends, data, loop
-from bakeoff_worker.backends.base import BackendBase, Skip
+from bakeoff_worker import loop
 from bakeoff_worker.clock import Stopwatch
 from bakeoff_worker.emit import Channel
 from bakeoff_worker.profile import budget, layers
@@ -25,19 +24,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
         ModelError: the model can't be made, or is of the wrong form.
         Skip: the backend declines the settings.
     """
-    settings, seed = job.spec.settings, job.spec.seed
-    backend: BackendBase = backends.load(settings.backend)(settings, job.paths)
-    reason = backend.skip_reason()
-    if reason is not None:
-        raise Skip(reason)
-    backend.start()
-    loop.end_phase(channel, "import", importing.stop())
-    watch = Stopwatch()
-    arrays = data.load(job.paths.dataset, settings, seed)
-    loop.end_phase(channel, "data", watch.stop())
-    watch = Stopwatch()
-    backend.build(loop.model_builder(job), arrays.input_shape, arrays.num_classes, seed)
-    loop.end_phase(channel, "build", watch.stop())
+    backend, arrays = loop.made_ready(job, channel, importing)
     few = dataclasses.replace(
         arrays,
         x_train=arrays.x_train[:NUM_TRAINED],

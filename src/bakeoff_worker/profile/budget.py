@@ -60,7 +60,9 @@ def show(job: Job, backend: BackendBase, arrays: data.Arrays, channel: Channel) 
 
 def _batch_shapes(num_images: int, batch_size: int) -> List[int]:
     """Images of each batch shape of an epoch: a full batch and, if there is one, the rest."""
-    return [size for size in (min(num_images, batch_size), num_images % batch_size) if size]
+    if num_images <= batch_size:
+        return [num_images]
+    return [size for size in (batch_size, num_images % batch_size) if size]
 
 
 def _page_faults() -> Optional[int]:

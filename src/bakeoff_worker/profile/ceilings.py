@@ -28,6 +28,7 @@ def measure(backend: Any) -> Ceilings:
         product_flops=2.0 * _MATRIX**3 / _best_s(product.predict_on_batch, square),
         convolution_flops=2.0 * positions * 9 * _CHANNELS**2 / _best_s(convolution.predict_on_batch, images),
         copy_bytes_per_s=2.0 * len(copied[0]) / _best_s(np.copyto, copied[1], copied[0]),
+        value_bytes=int(np.dtype(dtype).itemsize),
     )
 
 

@@ -39,7 +39,7 @@ def show(job: Job, backend: BackendBase, arrays: data.Arrays, channel: Channel) 
         channel.emit(network.describe(layer))
     channel.emit(_profiled(job, backend, [layer.name for layer in layers], x, y))
     channel.emit(ceilings.measure(backend))
-    variants = _variants(backend, len(layers), arrays.num_classes)
+    variants = _variants(backend, len(layers))
     for _, _, model in variants:
         _step_s(backend, model.train_on_batch, x, y, 1)
         _step_s(backend, model.test_on_batch, x, y, 1)
@@ -69,14 +69,15 @@ def _profiled(job: Job, backend: Any, layers: List[str], x: Any, y: Any) -> Any:
         profiled.start()
         step_s = _step_s(backend, backend.model.train_on_batch, x, y, profiler.NUM_STEPS)
         spans = profiled.stop()
+    if not any(span.layer for span in spans):
+        return NotShown("profiler", "{} saw no operation that tells its layer".format(profiler.NAME))
     return ProfiledSteps(profiler.NAME, profiler.NUM_STEPS, profiler.NUM_STEPS * step_s, spans)
 
 
-def _variants(backend: Any, num_layers: int, num_classes: int) -> List[Tuple[int, str, Any]]:
+def _variants(backend: Any, num_layers: int) -> List[Tuple[int, str, Any]]:
     """Depth, name of the layer that has a twin, model; all compiled alike."""
     found = [
-        (depth, "", network.first(backend.keras, backend.model, depth, num_classes))
-        for depth in range(num_layers - 1)
+        (depth, "", network.first(backend.keras, backend.model, depth)) for depth in range(num_layers - 1)
     ]
     found += [
         (num_layers - 1, name, network.with_twin(backend.keras, backend.model, name))

@@ -68,7 +68,7 @@ def _sizes(tensor: Any) -> List[int]:
     return [-1 if size is None else int(size) for size in list(sizes)[1:]]
 
 
-def first(keras: Any, model: Any, depth: int, num_classes: int) -> Any:
+def first(keras: Any, model: Any, depth: int) -> Any:
     """A network of the first `depth` layers and an output layer, with the model's own weights.
 
     What the layers give is averaged over space first: each value of it, and of its gradient, counts.
@@ -77,7 +77,7 @@ def first(keras: Any, model: Any, depth: int, num_classes: int) -> Any:
     pooling = _POOLING.get(len(_sizes(tensor)))
     if pooling:
         tensor = getattr(keras.layers, pooling)()(tensor)
-    outputs = keras.layers.Dense(num_classes, activation="softmax")(tensor)
+    outputs = keras.layers.Dense(_sizes(model.outputs[0])[-1], activation="softmax")(tensor)
     return keras.models.Model(model.inputs, outputs)
 
 

@@ -18,6 +18,7 @@ from bakeoff.report.items import (
     certificates,
     conditions,
     errors,
+    farm,
     sweeps,
     times,
     trade_off,
@@ -49,6 +50,7 @@ OF_CLUSTERS: tuple[Callable[[Cluster], Iterator[Item]], ...] = (
 )
 # Of the whole study.
 OF_STUDIES: Mapping[str, Callable[[Contents], Iterator[Item]]] = {
+    "Farm": farm.items,
     "Troubles": troubles.items,
     "Conditions": conditions.items,
 }
