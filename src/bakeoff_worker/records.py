@@ -74,7 +74,7 @@ class TrialSettings:
     environment: name of the environment it runs in.
     model: a built-in model's name, or the path of a Python file with ``build(input_shape, num_classes)``.
     model_options: keyword arguments for a built-in model (``filters``, ``kernel_sizes``, ...).
-    dataset: a catalogue name, or the path of a ``.npz``, ``.parquet``, ``.py`` file or image folder.
+    dataset: a catalogue name, or the path of a ``.npz``, ``.parquet``, ``.csv`` or ``.py`` file or a folder.
     train_images, evaluation_images: subset sizes; None takes all. Training images are drawn with the run's
         seed; evaluation images, each class with its share, are the same ones in every run.
     evaluation_split: ``test`` (as the study did) or ``validation`` (held out of the training set).

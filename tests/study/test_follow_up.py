@@ -182,8 +182,8 @@ def test_an_override_reaches_the_trials_that_follow(load_text: Load) -> None:
         (
             THEN + 'set.dataset = "fashion"',
             "$.follow_up.set.dataset: expected one of `mnist`, `fashion_mnist`, `cifar10`, or the path of a "
-            "`.npz`, `.parquet` or `.py` file or of an image folder; got `fashion`; did you mean "
-            "`fashion_mnist`?",
+            "`.npz`, `.parquet`, `.csv` or `.py` file, or of a folder of images or tables; got `fashion`; "
+            "did you mean `fashion_mnist`?",
         ),
         (
             THEN + 'set.distribution_options.layout = "2x1"',

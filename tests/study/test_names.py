@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from importlib import resources
+from pathlib import Path
 
-from bakeoff.study import DATASETS
+import pytest
+
+from bakeoff.study import DATASETS, load
 
 
 def test_data_sets_are_those_of_the_catalogue() -> None:
@@ -17,3 +20,11 @@ def test_data_sets_are_those_of_the_catalogue() -> None:
     assert shapes == {
         name: ((size.num_train, *size.image_shape), size.num_test) for name, size in DATASETS.items()
     }
+
+
+@pytest.mark.parametrize("name", ["mine.npz", "mine.parquet", "mine.csv"])
+def test_every_form_of_own_data_can_be_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"")
+    study = tmp_path / "study.toml"
+    study.write_text(f'[defaults]\nbackend = "fake"\ndataset = "{name}"\n')
+    assert load(study).trials[0].settings.dataset == str(tmp_path / name)

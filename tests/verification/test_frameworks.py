@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bakeoff import verification
@@ -46,7 +49,7 @@ def build(input_shape, num_classes):
 def verified(dataset, framework):
     """Takes backends and settings; gives what is said of them; skips where the oldest stack can't be had."""
 
-    def judge(*contestants, **settings):
+    def judge(*contestants, data=dataset, **settings):
         trials, provisions = [], {}
         for backend, changes in contestants:
             home = changes.pop("environment", HOME[backend])
@@ -57,7 +60,7 @@ def verified(dataset, framework):
         for one in group.contestants:
             model = one.settings.model
             file = Path(model) if model.endswith(".py") else None
-            provisions[one.verified_id] = Provision(framework(one.settings.environment), dataset, file)
+            provisions[one.verified_id] = Provision(framework(one.settings.environment), data, file)
         with verification.computing([group], provisions, seed=5) as judged:
             found = judged(group)
         assert {one.label: one.reason for one in found.contestants if one.judgement is None} == {}
@@ -259,3 +262,52 @@ def test_what_is_nested_recurrent_or_draws_is_certified(verified, tmp_path):
     found = verified(("tensorflow", {}), ("torch", {}), model=str(file), content={"model": "same"})
     assert found.all_same, sentences(found)
     assert all(one.judgement.is_explained for one in found.contestants)
+
+
+ONE_LOGIT = """
+from keras import layers, models
+
+from_logits = True
+
+
+def build(input_shape, num_classes):
+    parts = [layers.Conv2D(4, 5, activation="tanh"), layers.GlobalAveragePooling2D(), layers.Dense(1)]
+    return models.Sequential([layers.Input(shape=input_shape), *parts])
+"""
+SUBCLASS = """
+from keras import activations, layers, models
+
+
+class Net(models.Model):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.stem, self.pool = layers.Conv2D(4, 5), layers.GlobalAveragePooling2D()
+        self.head = layers.Dense(1, activation="sigmoid")
+
+    def call(self, x):
+        return self.head(self.pool(activations.tanh(self.stem(x))))
+
+
+def build(input_shape, num_classes):
+    return Net()
+"""
+
+
+@pytest.mark.parametrize("code", [ONE_LOGIT, SUBCLASS], ids=["one logit", "subclass, one sigmoid"])
+def test_one_output_of_two_classes_is_certified(verified, dataset, tmp_path, code):
+    """By the reference's own loss; by vote where a subclass computes between its layers."""
+    two = tmp_path / "two"
+    shutil.copytree(dataset, two)
+    for name in ("y_train.npy", "y_test.npy"):
+        np.save(two / name, np.load(two / name) % 2)
+    (two / "about.json").write_text(json.dumps({"num_classes": 2}))
+    file = tmp_path / "own.py"
+    file.write_text(code)
+    recipe = {"loss": "binary_crossentropy", "class_weights": [1.0, 3.0]}
+    found = verified(
+        ("jax", {}), ("torch", {}), data=two, model=str(file), content={"model": "own"}, **recipe
+    )
+    assert found.all_same, sentences(found)
+    if code == ONE_LOGIT:
+        assert {one.judgement.reference for one in found.contestants} == {"NumPy in float64"}
+        assert findings(found) == {"jax": [], "torch": []}

@@ -13,10 +13,10 @@ from bakeoff.study.schema import names, suggestion
 from bakeoff_worker.models.catalogue import MODELS
 
 _KNOWN: Mapping[str, tuple[str, ...]] = {"model": tuple(MODELS), "dataset": tuple(DATASETS)}
-_SUFFIXES: Mapping[str, tuple[str, ...]] = {"model": (".py",), "dataset": (".npz", ".parquet", ".py")}
+_SUFFIXES: Mapping[str, tuple[str, ...]] = {"model": (".py",), "dataset": (".npz", ".parquet", ".csv", ".py")}
 _OWN: Mapping[str, str] = {
     "model": "the path of a Python file with `build(input_shape, num_classes)`",
-    "dataset": "the path of a `.npz`, `.parquet` or `.py` file or of an image folder",
+    "dataset": "the path of a `.npz`, `.parquet`, `.csv` or `.py` file, or of a folder of images or tables",
 }
 
 
