@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import random
 import signal
@@ -25,7 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bakeoff import datasets, environments, session, study
+from bakeoff import datasets, environments, session, stats, study
 from bakeoff.environments import Environment
 from bakeoff.events import Handler, messages
 from bakeoff.launchers import local
@@ -265,7 +264,7 @@ def _judge(contestant: Contestant, pairs: Sequence[Pair]) -> Figure:
     """The median ratio beside the goal; what it rests on is printed above the last line."""
     ratios = [pair.ratio for pair in pairs]
     median = statistics.median(ratios)
-    low, high, coverage = median_interval(ratios)
+    low, high, coverage = stats.median_interval(ratios)
     cpu = statistics.median(pair.ours_cpu_s / pair.bare_cpu_s for pair in pairs)
     single = statistics.median(pair.ours_s / pair.single_s for pair in pairs)
     print(
@@ -276,20 +275,6 @@ def _judge(contestant: Contestant, pairs: Sequence[Pair]) -> Figure:
     text = f"{contestant.name} {median:.3f} ({low:.3f} to {high:.3f}) in {len(pairs)} pairs"
     goal = f"≤ {MAX_RATIO}, interval below {MAX_HIGH}, in {MIN_PAIRS}"
     return Figure(text, goal, median <= MAX_RATIO and high < MAX_HIGH and len(pairs) >= MIN_PAIRS)
-
-
-def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """The narrowest pair of order statistics that covers the median with 95 %, else all; and its coverage.
-
-    Source: the sign test; coverage of (x_(k), x_(n+1-k)) is 1 - 2 P(Binomial(n, 1/2) < k).
-    """
-    ordered, n = sorted(values), len(values)
-
-    def coverage(k: int) -> float:
-        return 1 - 2 * float(sum(math.comb(n, below) for below in range(k)) / 2**n)
-
-    k = max((k for k in range(1, n // 2 + 1) if coverage(k) >= 0.95), default=1)
-    return ordered[k - 1], ordered[n - k], coverage(k)
 
 
 def _arguments() -> Any:

@@ -1,6 +1,6 @@
 """``make bench-recipes``: whether a recipe means the same on every backend, and is what its formula says.
 
-Each recipe that a study's keys can say, on the study's network and MNIST, in single precision: every
+Each recipe that a study's keys can say, on a small smooth network and MNIST, in single precision: every
 contestant computes ten steps, as ``bakeoff verify`` has it. Shown are the worst relative differences of the
 weights after them, from the reference and between backends, whatever is found, and the learning rate that
 the optimizer used at each step against the formula, written out here once more. Who can't do a recipe is
@@ -42,19 +42,24 @@ CONTESTANTS = {
     "theano": ("theano", "theano"),
     "tensorflow1": ("tensorflow1", "vintage"),
 }
-EPOCHS = 10  # of which verification takes one step each
+EPOCHS = 10
 SGD: Mapping[str, Any] = {"optimizer": "sgd", "learning_rate": 0.05}
-OWN = """
+# Smooth everywhere: where a pooling window or a relu decides, rounding may tip the decision, and two
+# contestants with the same recipe train apart. `bench-certificates` looks at those.
+NETWORK = """
 def build(input_shape, num_classes):
     from keras import layers, models
 
-    return models.Sequential([
-        layers.Input(shape=input_shape) if hasattr(layers, "RandomFlip") else layers.InputLayer(input_shape),
-        layers.Conv2D(4, 5, strides=2, activation="relu"),
-        layers.Flatten(),
-        layers.Dense(num_classes, activation="softmax"),
-    ])
-
+    inputs = x = layers.Input(shape=input_shape)
+    x = layers.Conv2D(8, (5, 5), activation="tanh")(x)
+    x = layers.AveragePooling2D((4, 4))(x)
+    x = layers.Flatten()(x)
+    x = layers.Dense(32, activation="tanh")(x)
+    return models.Model(inputs, layers.Dense(num_classes, activation="softmax")(x))
+"""
+OWN = (
+    NETWORK
+    + """
 
 def compile(model):
     from keras import losses, optimizers
@@ -62,6 +67,7 @@ def compile(model):
     optimizer = optimizers.SGD(learning_rate=0.05, momentum=0.9, nesterov=True, clipvalue=0.5)
     model.compile(optimizer=optimizer, loss=losses.CategoricalCrossentropy(label_smoothing=0.1))
 """
+)
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     "adam": {},
     "adamw": {"optimizer": "adamw", "weight_decay": 0.05},
@@ -91,14 +97,15 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "class_weights": "balanced",
     },
 }
-# The rate at step t of ten, one of them an epoch.
+# Verification takes ten rates from a training of as many epochs, ten steps each: at these steps of a hundred.
+TAKEN = tuple(11 * place for place in range(10))
 RATES: Mapping[str, Callable[[int], float]] = {
-    "step": lambda t: 0.05 * 0.1 ** ((t >= 4) + (t >= 7)),
+    "step": lambda t: 0.05 * 0.1 ** ((t >= 40) + (t >= 70)),
     "cosine": lambda t: (
-        0.05 * (t + 1) / 3 if t < 3 else 0.05 * (0.01 + 0.99 * (1 + math.cos(math.pi * (t - 3) / 7)) / 2)
+        0.05 * (t + 1) / 30 if t < 30 else 0.05 * (0.01 + 0.99 * (1 + math.cos(math.pi * (t - 30) / 70)) / 2)
     ),
-    "exponential": lambda t: 0.05 * 0.8**t,
-    "warm-up": lambda t: 0.05 * min((t + 1) / 5, 1),
+    "exponential": lambda t: 0.05 * 0.8 ** (t / 10),
+    "warm-up": lambda t: 0.05 * min((t + 1) / 50, 1),
 }
 
 
@@ -111,16 +118,17 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="bench-recipes-") as name,
         ThreadPoolExecutor(os.cpu_count() or 1) as pool,
     ):
-        own = Path(name) / "own.py"
-        own.write_text(OWN)
+        files = {kind: Path(name) / f"{kind}.py" for kind in ("network", "own")}
+        files["network"].write_text(NETWORK)
+        files["own"].write_text(OWN)
         for recipe in arguments.recipes:
             folder = Path(name) / recipe.replace(" ", "-")
             folder.mkdir()
-            trials = [(one, _settings(one, recipe, own)) for one in arguments.contestants]
+            trials = [(one, _settings(one, recipe, files)) for one in arguments.contestants]
             (group,) = groups(trials)
 
-            def collected(one: Contestant, folder: Path = folder, own: Path = own) -> Collected:
-                return _collected(one, made[one.label], folder, own)
+            def collected(one: Contestant, folder: Path = folder) -> Collected:
+                return _collected(one, made[one.label], folder)
 
             print(f"\n{recipe}")
             shown = [one for one in pool.map(collected, group.contestants) if _took_part(one)]
@@ -135,7 +143,8 @@ def main() -> int:
                 from_reference += [(worst.difference, one.label)] if worst else []
                 print(
                     f"  {one.label:12} weights off the reference by "
-                    f"{worst.difference if worst else math.nan:.1e}"
+                    f"{worst.difference if worst else math.nan:.1e}, decisions within rounding: "
+                    f"{one.judgement.num_tipped}"
                 )
                 for finding in one.judgement.findings:
                     print(f"  {'':12} {finding.sentence()}")
@@ -171,19 +180,19 @@ def main() -> int:
     return conclude("recipes", figures)
 
 
-def _settings(name: str, recipe: str, own: Path) -> TrialSettings:
+def _settings(name: str, recipe: str, files: Mapping[str, Path]) -> TrialSettings:
     backend, environment = CONTESTANTS[name]
-    keys: dict[str, Any] = dict(RECIPES[recipe], epochs=EPOCHS)
-    if recipe == "own":
-        keys.update(model=str(own), content={"model": "own"})
+    kind = "own" if recipe == "own" else "network"
+    keys: dict[str, Any] = dict(
+        RECIPES[recipe], epochs=EPOCHS, model=str(files[kind]), content={"model": kind}
+    )
     return TrialSettings(backend, environment, **keys)
 
 
-def _collected(one: Contestant, made: Environment | EnvironmentFailure, folder: Path, own: Path) -> Collected:
+def _collected(one: Contestant, made: Environment | EnvironmentFailure, folder: Path) -> Collected:
     if isinstance(made, EnvironmentFailure):
         return Collected(one, "", None, made.message)
-    model = own if one.settings.model == str(own) else None
-    needs = Needs(made, datasets.ensure(one.settings.dataset).path, model)
+    needs = Needs(made, datasets.ensure(one.settings.dataset).path, Path(one.settings.model))
     return collect(one, needs, seed=SEED, folder=folder, launcher=local.launch)
 
 
@@ -204,7 +213,7 @@ def _rates_apart(one: Collected, formula: Callable[[int], float]) -> float:
     fresh = (weights[0] == 0) & (np.abs(gradients) > 1e-3).all(axis=0)  # no rounding of a weight's own size
     changes = np.diff(weights.astype("float64"), axis=0)[:, fresh]
     used = np.median(-changes / gradients[:, fresh], axis=1)
-    expected = np.array([formula(step) for step in range(len(used))])
+    expected = np.array([formula(step) for step in TAKEN])
     return float(np.abs(used / expected - 1).max())
 
 

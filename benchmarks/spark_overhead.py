@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import bakeoff_worker
-from bakeoff import datasets, environments, session, study
+from bakeoff import datasets, environments, session, stats, study
 from bakeoff.environments import Environment
 from bakeoff.events import Handler, messages
 from bakeoff_worker.records import EpochRecord, Facts, Record, RunSpec
 from benchmarks.goals import Figure, conclude
-from benchmarks.overhead import due, median_interval
+from benchmarks.overhead import due
 
 MAX_RATIO, MIN_PAIRS = 1.02, 5
 _BARE = Path(__file__).parent / "bare"
@@ -125,7 +125,7 @@ def main() -> int:
             flush=True,
         )
     median = statistics.median(ratios)
-    low, high, coverage = median_interval(ratios)
+    low, high, coverage = stats.median_interval(ratios)
     print(f"{100 * coverage:.0f} % interval of the median {low:.4f} to {high:.4f}")
     text = f"median {median:.3f} [{min(ratios):.3f}, {max(ratios):.3f}] in {len(ratios)} pairs"
     met = median <= MAX_RATIO and len(ratios) >= MIN_PAIRS

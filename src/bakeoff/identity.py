@@ -32,7 +32,7 @@ from bakeoff_worker.models.catalogue import MODELS
 from bakeoff_worker.records import Job, ModelRead, RunEnded, RunPaths, RunSpec, TrialSettings
 
 # Raised when the same model is to be looked at anew.
-_LOOK_VERSION = 2  # 2: its outputs are looked at, too
+_LOOK_VERSION = 3  # 2: its outputs are looked at, too; 3: with random weights, and declared logits
 _TIME_LIMIT_S = 3600.0  # as for a verification: Theano may have to compile
 Provisions = Mapping[str, Provision | BakeoffError]
 

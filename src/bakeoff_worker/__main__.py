@@ -54,7 +54,10 @@ def _run(job: records.Job, channel: emit.Channel) -> records.RunEnded:
             raise Skip("keep_memory needs glibc, whose allocator can be told so; leave it out here")
         # Imports NumPy, whose BLAS sizes its pool when it is loaded.
         way = distribution.load(
-            job.spec.settings.distribution, verifies=job.paths.evidence is not None, looks=job.paths.looks
+            job.spec.settings.distribution,
+            verifies=job.paths.evidence is not None,
+            looks=job.paths.looks,
+            profiles=job.paths.profile is not None,
         )
         way.run(job, channel, importing)
     except Skip as skip:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
@@ -75,6 +75,11 @@ class Arrays:
     def input_shape(self) -> Tuple[int, ...]:
         """Shape of one image."""
         return tuple(self.x_train.shape[1:])
+
+    def for_outputs(self, num_outputs: Optional[int]) -> "Arrays":
+        """The same, labelled for a model that gives so many numbers for an image, see `labels_for`."""
+        labels = (labels_for(y, num_outputs) for y in (self.y_train, self.y_evaluation))
+        return replace(self, **dict(zip(("y_train", "y_evaluation"), labels)))
 
 
 @dataclass(frozen=True)
@@ -197,6 +202,7 @@ class Preparation:
         self.channels_first = settings.data_layout == "channels_first"
         self.sparse = settings.loss.startswith("sparse")
         self.num_classes = num_classes
+        self.num_outputs: Optional[int] = None  # as `labels_for` has it, once the model is built
         self.mean = self.deviation = self.divisor = None
         if settings.preprocessing == "scale":
             # Pixels are bytes; floating-point data come as the user scaled them.
@@ -228,7 +234,14 @@ class Preparation:
     def _labels(self, y: Any) -> Any:
         if self.sparse:
             return np.asarray(y, "int32")
-        return np.eye(self.num_classes, dtype=self.dtype)[np.asarray(y, "int64")]
+        return labels_for(
+            np.eye(self.num_classes, dtype=self.dtype)[np.asarray(y, "int64")], self.num_outputs
+        )
+
+
+def labels_for(y: Any, num_outputs: Optional[int]) -> Any:
+    """Labels in the form of the model's outputs: for one, whether an image is of the second class, (N, 1)."""
+    return np.ascontiguousarray(y[:, 1:]) if num_outputs == 1 else y
 
 
 def split(num_rows: int, settings: TrialSettings, seed: int) -> Tuple[Any, Any]:

@@ -30,21 +30,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
         RunFailed: the training went on but its loss is no longer a number.
     """
     settings, seed = job.spec.settings, job.spec.seed
-
-    backend: BackendBase = backends.load(settings.backend)(settings, job.paths)
-    reason = backend.skip_reason()
-    if reason is not None:
-        raise Skip(reason)
-    backend.start()
-    end_phase(channel, "import", importing.stop())
-    watch = Stopwatch()
-    arrays = data.load(job.paths.dataset, settings, seed)
-    end_phase(channel, "data", watch.stop())
-    watch = Stopwatch()
-    backend.rates = schedules.rates(settings, math.ceil(len(arrays.x_train) / settings.global_batch_size))
-    backend.class_weights = arrays.class_weights
-    backend.build(model_builder(job), arrays.input_shape, arrays.num_classes, seed)
-    end_phase(channel, "build", watch.stop())
+    backend, arrays = made_ready(job, channel, importing)
     head = data.first_batches(len(arrays.x_train), settings.global_batch_size)
     evaluation_head = data.first_batches(len(arrays.x_evaluation), settings.global_batch_size)
     watch = Stopwatch()
@@ -119,6 +105,32 @@ def _stopped(records: List[EpochRecord], settings: TrialSettings) -> RunWarning:
             sum(one.evaluation_s for one in records), best, sum(one.train_s for one in records[best:])
         ),
     )
+
+
+def made_ready(job: Job, channel: Channel, importing: Stopwatch) -> Tuple[BackendBase, data.Arrays]:
+    """The backend with its model built, and the images; a phase each for import, data and build.
+
+    Raises:
+        ModelError: the model can't be made, or is of the wrong form.
+        Skip: the backend declines the settings.
+    """
+    settings, seed = job.spec.settings, job.spec.seed
+    backend: BackendBase = backends.load(settings.backend)(settings, job.paths)
+    reason = backend.skip_reason()
+    if reason is not None:
+        raise Skip(reason)
+    backend.start()
+    end_phase(channel, "import", importing.stop())
+    watch = Stopwatch()
+    arrays = data.load(job.paths.dataset, settings, seed)
+    end_phase(channel, "data", watch.stop())
+    watch = Stopwatch()
+    backend.rates = schedules.rates(settings, math.ceil(len(arrays.x_train) / settings.global_batch_size))
+    backend.class_weights = arrays.class_weights
+    backend.build(model_builder(job), arrays.input_shape, arrays.num_classes, seed)
+    end_phase(channel, "build", watch.stop())
+    arrays = arrays.for_outputs(backend.num_outputs)
+    return backend, arrays
 
 
 def _in_turn(slices: List[Any], settings: TrialSettings, channel: Channel) -> Iterator[Any]:

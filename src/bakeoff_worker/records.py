@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Tuple, Type, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Type, Union
 
 # What is timed, and how. Results of different versions never share a mean.
 #   1  first version: fit per epoch on pre-permuted arrays, clock paused for evaluation, device
@@ -84,6 +84,8 @@ class TrialSettings:
         statistics of the training images), or ``none``.
     epochs, global_batch_size, optimizer, optimizer_options, learning_rate, loss: the training recipe; ``own``
         as optimizer or loss: what the user's model file brings along.
+    from_logits: the model ends in logits, and the loss takes their softmax or sigmoid itself; a model file
+        may say so as well (``from_logits = True``).
     device: ``cpu`` or ``gpu``.
     threads: intra-op threads; None leaves the backend's own default.
     pin_cpus: bind the process to as many CPUs as it has threads.
@@ -156,6 +158,7 @@ class TrialSettings:
     keep_event_logs: str = ""
     order: str = "sequential"
     turn_steps: Optional[int] = None
+    from_logits: bool = False
     weight_decay: float = 0.0
     clip_value: Optional[float] = None
     clip_norm: Optional[float] = None
@@ -267,6 +270,8 @@ class RunPaths:
     folder: private to the run and removed when it is over, however it ends.
     evidence: file for what the contestant computes, where it is to be verified instead of timed.
     looks: whether the model is only to be built, to see what it reads.
+    profile: what is to be shown instead of being timed: ``budget`` (where the wall time goes) or ``layers``
+        (what each layer takes); None for anything else.
     """
 
     dataset: str
@@ -278,6 +283,7 @@ class RunPaths:
     folder: Optional[str] = None
     evidence: Optional[str] = None
     looks: bool = False
+    profile: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -397,6 +403,121 @@ class Outcomes:
     epoch: int
     num_images: int
     wrong: str
+
+
+@dataclass(frozen=True)
+class FirstCall:
+    """A batch shape met for the first time, in a profile: with whatever is traced and compiled for it.
+
+    call: ``training`` or ``evaluation``. num_images: of the batch.
+    """
+
+    call: str
+    num_images: int
+    wall_s: float
+    user_s: Optional[float]
+    system_s: Optional[float]
+
+
+@dataclass(frozen=True)
+class ProfiledEpoch:
+    """One epoch of a profile: never a timing.
+
+    num_steps: weight updates. wall_s, user_s, system_s: of training, without evaluation. page_faults: pages
+    that the kernel had to hand out meanwhile; None where unknown. evaluation_s: of num_evaluated images.
+    """
+
+    epoch: int
+    num_images: int
+    num_steps: int
+    num_evaluated: int
+    evaluation_s: float
+    wall_s: float
+    user_s: Optional[float]
+    system_s: Optional[float]
+    page_faults: Optional[int]
+
+
+@dataclass(frozen=True)
+class LayerDescribed:
+    """One layer of a profiled network, in order.
+
+    layer_type: Keras's class. input_shape, output_shape: of one image. weight_shapes: of all its weights.
+    options: of Keras's configuration what decides its arithmetic (``kernel_size``, ``strides``, ...).
+    """
+
+    name: str
+    layer_type: str
+    input_shape: List[int]
+    output_shape: List[int]
+    weight_shapes: List[List[int]]
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class VariantTimed:
+    """One turn of a variant of a profiled network: seconds a step, training and the forward pass alone.
+
+    depth: layers of the network that the variant has, before an output layer. twin: the layer that an
+    equivalent takes the place of; empty: none. turn: index of the round in which all variants had their turn.
+    num_images: of a step.
+    """
+
+    depth: int
+    twin: str
+    turn: int
+    num_images: int
+    step_s: float
+    forward_s: float
+
+
+class ProfiledSpan(NamedTuple):
+    """What a framework's own profiler saw of one operation.
+
+    layer: that it belongs to; empty: to none (loss, update, host). direction: ``forward`` or ``backward``;
+    empty without a layer. start_s: by the profiler's clock. own_s: of wall_s, what no operation within
+    it took. thread: that it ran on.
+    """
+
+    name: str
+    layer: str
+    direction: str
+    start_s: float
+    wall_s: float
+    own_s: float
+    thread: str
+
+
+@dataclass(frozen=True)
+class ProfiledSteps:
+    """Training steps under the framework's own profiler. wall_s: of all of them. spans: `ProfiledSpan`s."""
+
+    profiler: str
+    num_steps: int
+    wall_s: float
+    spans: List[Any]
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """What the machine attains in a contestant's own library and threads: floating-point operations a second.
+
+    product_flops: of a large matrix product; convolution_flops: of a convolution with many channels.
+    copy_bytes_per_s: read and written, by NumPy in one thread. value_bytes: of one number in the network.
+    """
+
+    product_flops: float
+    convolution_flops: float
+    copy_bytes_per_s: float
+    value_bytes: int
+
+
+@dataclass(frozen=True)
+class NotShown:
+    """What a profile can't show of this contestant, and why. what: ``layers`` or ``profiler``."""
+
+    what: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -611,6 +732,13 @@ Record = Union[
     PhaseEnded,
     EpochRecord,
     Outcomes,
+    FirstCall,
+    ProfiledEpoch,
+    LayerDescribed,
+    VariantTimed,
+    ProfiledSteps,
+    Ceilings,
+    NotShown,
     StageProgress,
     TaskRecord,
     ExecutorRecord,
@@ -630,6 +758,13 @@ KINDS: Dict[str, Type[Any]] = {
     "phase": PhaseEnded,
     "epoch": EpochRecord,
     "outcomes": Outcomes,
+    "first_call": FirstCall,
+    "profiled_epoch": ProfiledEpoch,
+    "layer": LayerDescribed,
+    "variant": VariantTimed,
+    "profiled_steps": ProfiledSteps,
+    "ceilings": Ceilings,
+    "not_shown": NotShown,
     "stage_progress": StageProgress,
     "task": TaskRecord,
     "executor": ExecutorRecord,

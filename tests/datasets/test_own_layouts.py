@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -207,6 +209,35 @@ def test_a_claim_beyond_memory_is_refused_before_anything_is_read(
             member.write(bytes(1000))
     with pytest.raises(DatasetError, match=r"x_train: claims 200,000 x 1,000 x 1,000 x 3 .*558\.8 GiB"):
         read(tmp_path / "claims.npz", around)
+
+
+@pytest.mark.parametrize("form", ["lists.parquet", "bytes.parquet", "pixels.csv"])
+def test_a_table_beyond_memory_is_refused_before_it_is_read(
+    tmp_path: Path, around: Surroundings, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    num, path = 1000, tmp_path / form
+    if form == "pixels.csv":
+        lines = [
+            "label," + ",".join(f"p{pixel}" for pixel in range(64)),
+            *["0," + ",".join(["7"] * 64)] * num,
+        ]
+        path.write_text("\n".join(lines))
+    else:
+        png = io.BytesIO()
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(png, "png")
+        image = png.getvalue() if form == "bytes.parquet" else [0] * 64
+        pl.DataFrame({"image": [image] * num, "label": [0] * num, "shape": [[8, 8]] * num}).write_parquet(
+            path
+        )
+
+    def read_whole(*arguments: object, **options: object) -> None:
+        raise AssertionError("read before its size was looked at")
+
+    monkeypatch.setattr(pl, "read_parquet", read_whole)
+    monkeypatch.setattr(pl, "read_csv", read_whole)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=60 * num))
+    with pytest.raises(DatasetError, match=r"claims 1,000 x .* GiB of memory are free"):
+        read(path, around)
 
 
 # ---- tables ---------------------------------------------------------------------------------------

@@ -157,3 +157,13 @@ def test_the_own_study_runs(folder: Path) -> None:
     assert bakeoff.run(study, progress=False).counts == {"ok": 2}
     runs = bakeoff.open_results("bakeoff.sqlite").runs(study.name)
     assert runs["final_validation_error"].max() < 0.3
+
+
+@pytest.mark.parametrize("name", ["transformer", "resnet", "table", "two-classes", "parquet"])
+def test_a_study_of_the_gallery_runs(folder: Path, name: str) -> None:
+    """On one backend; that others train the same is what `make bench-field` shows of the same networks."""
+    runpy.run_path("gallery/make_data.py", run_name="__main__")
+    study = bakeoff.load(f"gallery/{name}.toml", ["repeats=1", 'matrix.backend=["torch"]'])
+    assert bakeoff.run(study, progress=False).counts == {"ok": 1}
+    (error,) = bakeoff.open_results("bakeoff.sqlite").runs(study.name)["final_validation_error"]
+    assert error < (0.35 if name == "two-classes" else 0.55), "chance is 0.5 of two classes, 0.67 of three"

@@ -118,6 +118,11 @@ def test_what_can_be_told_apart_is_what_was_planned_for() -> None:
     assert best is not None and best.difference <= now.difference
     assert stats.resolution(2, 2, seen, FIXED) is None
     assert stats.finest(10.0, seen, stats.Cost(8.0, 2.0), FIXED, range(1, 61)) is None
+    # Clocks may put what is left beside the epochs below nothing.
+    below, nothing = (
+        stats.finest(100.0, seen, stats.Cost(start, 2.0), FIXED, range(1, 61)) for start in (-9, 0)
+    )
+    assert below == nothing is not None
 
 
 def test_few_blocks_with_borrowed_noise_show_what_is_promised() -> None:

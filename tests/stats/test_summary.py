@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as reference
 
-from bakeoff.stats import POSITIVE, REAL, SHARE, mean_interval, summarize
+from bakeoff.stats import POSITIVE, REAL, SHARE, mean_interval, median_interval, summarize
 
 finite = st.floats(-1e6, 1e6)
 
@@ -108,3 +108,9 @@ def test_the_interval_of_times_covers_as_often_as_it_says(num: int, spread: floa
     intervals = [mean_interval(draw, bounds=POSITIVE) for draw in draws]
     hits = sum(low <= true <= high for low, high in filter(None, intervals)) / len(draws)
     assert hits >= (0.935 if spread == 0.1 else 0.90)
+
+
+def test_the_sign_tests_interval_of_a_median_by_hand() -> None:
+    # Of 12 values the third and the tenth: 1 - 2 (1 + 12 + 66) / 4096. Of five, all cover with 15/16.
+    assert median_interval(range(12, 0, -1)) == (3, 10, 1 - 158 / 4096)
+    assert median_interval([3.0, 1.0, 2.0, 5.0, 4.0]) == (1.0, 5.0, 0.9375)

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 from pathlib import Path
 
-from bakeoff.store.writer import CertificateRow, Condition, StudyRow, Writer
+from bakeoff.store.writer import CertificateRow, Condition, ProfileRow, StudyRow, Writer
 from bakeoff_worker.records import (
     EpochRecord,
     ExecutorRecord,
@@ -23,6 +23,7 @@ from bakeoff_worker.records import (
 
 HERE = Condition("machine-here", "environment-1", {"description": "2 cores", "kernel": "6.1"})
 CERTIFICATE = CertificateRow("a1", "e1", "b2", "e2", "machine-here", 1, "same", {"title": "a pair"})
+PROFILE = ProfileRow("0123456789abcdef", "Alpha", "machine-here", "environment-1", 1, {"reason": "a sample"})
 NOISE = {"disturbed": True, "reasons": ["others used 9 % of the CPU"]}
 
 
@@ -74,13 +75,14 @@ def store_run(
 
 
 def write_sample(path: Path) -> None:
-    """A store with the study's four runs, all of them ok, a second apart, and a certificate."""
+    """A store with the study's four runs, all of them ok, a second apart, a certificate and a profile."""
     ticks = itertools.count(1_700_000_000)
     with Writer(path, now=lambda: float(next(ticks))) as writer:
         writer.begin_study(study())
         for spec in specs():
             store_run(writer, spec)
         writer.add_certificates([CERTIFICATE])
+        writer.add_profile(PROFILE)
 
 
 def task(number: int, **changes: object) -> TaskRecord:

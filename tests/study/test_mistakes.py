@@ -262,8 +262,7 @@ def test_an_option_that_the_own_model_lacks(mistakes: Mistakes, tmp_path: Path) 
         ("batch_size=1", "--set batch_size: unknown key `batch_size`; did you mean `global_batch_size`?"),
         (
             'matrix.backend=["jax", "keras"]',
-            "--set matrix.backend[1]: expected one of `theano`, `tensorflow`, `jax`, `torch`, `tensorflow1`, "
-            "`fake`; got `keras`; did you mean `tensorflow`?",
+            f"--set matrix.backend[1]: expected one of {BACKENDS}; got `keras`; did you mean `tensorflow`?",
         ),
         ("matrix.epochs=3", "--set matrix.epochs: expected a list of values; got `3`: write `[...]`"),
         (

@@ -15,7 +15,7 @@ sys.path.insert(0, sys.argv[1])
 
 import numpy as np
 
-from bakeoff_worker import backends, models
+from bakeoff_worker import backends, data, models
 from bakeoff_worker.records import RunPaths, TrialSettings
 
 NUM_CLASSES, SEED = 10, 5
@@ -48,12 +48,14 @@ def compute(backend, case):
     settings = backend.settings
     rng = np.random.RandomState(3)
     x = rng.uniform(size=(64, *case["image_shape"])).astype("float32")
-    labels = rng.randint(0, NUM_CLASSES, 64).astype("int32")
-    y = labels if settings.loss.startswith("sparse") else np.eye(NUM_CLASSES, dtype="float32")[labels]
+    num_classes = case.get("num_classes", NUM_CLASSES)
+    labels = rng.randint(0, num_classes, 64).astype("int32")
+    y = labels if settings.loss.startswith("sparse") else np.eye(num_classes, dtype="float32")[labels]
     if settings.data_layout == "channels_first":
         x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
     build = functools.partial(models.build, settings.model, settings.model_options, backend.paths.model_file)
-    backend.build(build, x.shape[1:], NUM_CLASSES, SEED)
+    backend.build(build, x.shape[1:], num_classes, SEED)
+    y = data.labels_for(y, backend.num_outputs)
     if case.get("file"):
         backend.check_outputs(x)
     answers = {
@@ -72,7 +74,11 @@ def compute(backend, case):
         if case.get("inference", True):
             answers["evaluated"] = backend.evaluate(x, y)
             predicted = backend.model.predict(x, batch_size=32, verbose=0)
-            answers["accuracy_by_hand"] = (predicted.argmax(axis=1) == labels).mean()
+            named = predicted.argmax(axis=1)
+            if backend.num_outputs == 1:
+                named = predicted[:, 0] > (0 if backend.from_logits else 0.5)
+            answers["accuracy_by_hand"] = (named == labels).mean()
+            answers["wrong"] = backend.wrong(x, y).mean()
         for index, (layer, array) in enumerate(weights_of(backend.model)):
             if settings.backend == "theano" and type(layer).__name__ == "Conv2D" and array.ndim == 4:
                 array = array[::-1, ::-1]  # Theano convolves: its kernels stand turned

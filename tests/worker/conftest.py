@@ -152,6 +152,7 @@ def run(
         model_file: Path | None = None,
         scratch_folder: Path | None = None,
         variables: Mapping[str, str] | None = None,
+        profile: str | None = None,
         **settings: Any,
     ) -> Finished:
         name = home or HOME.get(backend, "fake")
@@ -165,6 +166,7 @@ def run(
             model_file=str(model_file) if model_file else None,
             scratch=str(scratch_folder or found.scratch),
             records=str(folder / "records.jsonl"),
+            profile=profile,
         )
         job = Job(RunSpec(trial, backend, 0, 0, 0, seed=7), paths)
         return Finished(tuple(launch(Launch(job, found, folder / "log"))))

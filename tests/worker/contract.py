@@ -5,6 +5,7 @@
 
 import functools
 import json
+import os
 import sys
 
 sys.path.insert(0, sys.argv[1])
@@ -20,7 +21,11 @@ def main(name, scratch):
     settings = TrialSettings(backend=name, environment="-", global_batch_size=32)
     backend = backends.load(name)(settings, RunPaths("", None, scratch, ""))
     expect(backend.skip_reason() is None, "runs the defaults")
+    flags = os.environ.get("THEANO_FLAGS", "")
     backend.start()
+    expect(
+        os.environ.get("THEANO_FLAGS", "") == flags, "a cluster's executors inherit no flags of the driver's"
+    )
     rng = np.random.RandomState(0)
     x = rng.uniform(size=(80, 28, 28, 1)).astype("float32")
     y = np.eye(10, dtype="float32")[rng.randint(0, 10, 80)]

@@ -92,6 +92,15 @@ REFUSED = {
         "def build(s, n): return chain(s, layers.Flatten(), layers.Dense(n))",
         "the model's outputs are no probabilities",
     ),
+    "declared_logits": (
+        "from_logits = True\n"
+        "def build(s, n): return chain(s, layers.Flatten(), layers.Dense(n, activation='softmax'))",
+        "logits are declared, but the model's outputs are probabilities",
+    ),
+    "one_output": (
+        "def build(s, n): return chain(s, layers.Flatten(), layers.Dense(1, activation='sigmoid'))",
+        "the model's output shape is (None, 1), expected (None, 10): one probability per class",
+    ),
     "other_images": (
         "def build(s, n): return chain((9, 9, 1), layers.Flatten(), layers.Dense(n, activation='softmax'))",
         "the model takes inputs of shape (None, 9, 9, 1), the data have (None, 8, 8, 1)",

@@ -40,6 +40,9 @@ FORMS = {
     typing.Mapping[str, typing.Any]: mappings,
     typing.Mapping[str, str]: st.dictionaries(texts, texts, max_size=3),
     typing.List[str]: st.lists(texts, max_size=3),  # noqa: UP006 - as the worker spells it
+    typing.List[typing.Any]: st.lists(plain, max_size=3),  # noqa: UP006
+    typing.List[int]: st.lists(counts, max_size=3),  # noqa: UP006
+    typing.List[typing.List[int]]: st.lists(st.lists(counts, max_size=3), max_size=3),  # noqa: UP006
     typing.get_type_hints(records.TrialSettings)["class_weights"]: st.none()
     | texts
     | st.lists(st.floats(0, 1e9)),

@@ -231,6 +231,20 @@ WRONG = {
     ),
 }
 
+LOGITS = "from_logits = True\n" + SMALL.replace(', activation="softmax"', "")
+# What a model may give instead of a softmax, by the loss and the number of classes; said in its file.
+OUTPUTS = {
+    "logits": ("categorical_crossentropy", 10, LOGITS),
+    "sparse-logits": ("sparse_categorical_crossentropy", 10, LOGITS),
+    "logits-of-each": ("binary_crossentropy", 10, LOGITS),
+    "one-sigmoid": (
+        "binary_crossentropy",
+        2,
+        SMALL.replace('num_classes, activation="softmax', '1, activation="sigmoid'),
+    ),
+    "one-logit": ("binary_crossentropy", 2, LOGITS.replace("Dense(num_classes", "Dense(1")),
+}
+
 
 @pytest.fixture(scope="module")
 def small(compute, small_model):
@@ -247,12 +261,31 @@ def small(compute, small_model):
                 cases[name] = {**case, "inference": False, "settings": settings}
             for loss in LOSSES:
                 cases[f"loss-{loss}"] = {**case, "settings": {**base, "loss": loss, "optimizer": "sgd"}}
+            for name, (loss, num_classes, code) in OUTPUTS.items():
+                file = small_model.parent / f"{name}.py"
+                file.write_text(code)
+                settings = {**base, "model": file.name, "loss": loss, "optimizer": "sgd"}
+                cases[name] = {**case, "file": str(file), "settings": settings, "num_classes": num_classes}
             for name, (settings, _) in WRONG.items():
                 cases[name] = {**case, "settings": {**base, **settings}}
             known[backend, home] = compute(backend, home, cases)
         return known[backend, home]
 
     return of
+
+
+@pytest.mark.slow
+@every(ALL)
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_logits_and_one_output_mean_the_same_to_all(small, backend, home, name):
+    mine, reference = small(backend, home), small(*ALL[0])
+    assert f"{name}/error" not in mine, mine[f"{name}/error"]
+    np.testing.assert_allclose(mine[f"{name}/losses"], reference[f"{name}/losses"], rtol=1e-5)
+    np.testing.assert_allclose(trained(mine, name), trained(reference, name), atol=1e-5)
+    by_hand = float(mine[f"{name}/accuracy_by_hand"])
+    assert mine[f"{name}/evaluated"][1] == pytest.approx(by_hand, abs=1e-6)
+    assert mine[f"{name}/wrong"] == pytest.approx(1 - by_hand)
+    assert mine[f"{name}/losses"][1] < mine[f"{name}/losses"][0]
 
 
 def trained(found, case):

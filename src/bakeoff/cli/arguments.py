@@ -146,6 +146,28 @@ def parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
+    profile = _command(commands, "profile", "profile", "show where the contestants' time goes")
+    _study(profile)
+    profile.add_argument(
+        "--trial",
+        action="append",
+        default=[],
+        metavar="LABEL",
+        dest="labels",
+        help="profile this contestant only (may be given again; default: all of the study)",
+    )
+    _store(profile)
+    profile.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="look for data sets here before any download"
+    )
+    profile.add_argument(
+        "--trace",
+        type=Path,
+        metavar="FILE",
+        help="write what frameworks' profilers saw as a Chrome trace, which Perfetto opens",
+    )
+    profile.add_argument("--json", action="store_true", help="print JSON instead of tables")
+
     calibrate = _command(
         commands,
         "calibrate",

@@ -48,6 +48,7 @@ from bakeoff.stats.summary import (
     Summary,
     Values,
     mean_interval,
+    median_interval,
     summarize,
 )
 from bakeoff.stats.target import TargetComparison, compare_to_target, time_to_target
@@ -113,6 +114,7 @@ __all__ = [
     "least_signal",
     "lend",
     "mean_interval",
+    "median_interval",
     "optimal_epochs",
     "pair",
     "plateau",

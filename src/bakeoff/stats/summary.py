@@ -98,3 +98,17 @@ def mean_interval(
 
 
 _MAX_EXPONENT = 500.0  # of what a float can hold
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """The narrowest pair of order statistics that covers the median with 95 %, else all; and its coverage.
+
+    Source: the sign test; coverage of (x_(k), x_(n+1-k)) is 1 - 2 P(Binomial(n, 1/2) < k).
+    """
+    ordered, n = sorted(values), len(values)
+
+    def coverage(k: int) -> float:
+        return 1 - 2 * float(sum(math.comb(n, below) for below in range(k)) / 2**n)
+
+    k = max((k for k in range(1, n // 2 + 1) if coverage(k) >= 0.95), default=1)
+    return ordered[k - 1], ordered[n - k], coverage(k)

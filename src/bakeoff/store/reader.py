@@ -378,6 +378,18 @@ class Reader:
 
     # ---- values -------------------------------------------------------------------------------------
 
+    def profiles(self) -> pl.DataFrame:
+        """One row per profile of a contestant, the last first: ``trial_id``, ``label``, ``document``, ..."""
+        names = ("trial_id", "label", "machine_id", "environment_digest", "document")
+        with self._snapshot():
+            return _frame(
+                self._connection.execute(
+                    f"SELECT made_unix_s, profile_version, {', '.join(names)} FROM profiles"
+                    " ORDER BY made_unix_s DESC, rowid DESC"
+                ),
+                {"made_at": _INSTANT, "profile_version": pl.Int64, **dict.fromkeys(names, pl.String)},
+            )
+
     def records(self, run_id: str) -> tuple[tuple[int, Record], ...]:
         """A run's records and their numbers, as they were appended."""
         with self._snapshot():

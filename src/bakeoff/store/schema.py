@@ -99,6 +99,17 @@ CREATE INDEX certificates_by_subject ON certificates (one_subject, other_subject
 """
 
 
+# 3  where contestants' time goes
+_PROFILES = """
+-- A profile is no run: nothing in it is ever compared with a timing. label: of the study that asked for it.
+-- document: all that was measured.
+CREATE TABLE profiles (
+    profile_id TEXT PRIMARY KEY, made_unix_s REAL NOT NULL, session TEXT NOT NULL,
+    trial_id TEXT NOT NULL, label TEXT NOT NULL, machine_id TEXT NOT NULL, environment_digest TEXT NOT NULL,
+    profile_version INTEGER NOT NULL, document TEXT NOT NULL);
+"""
+
+
 def _first_tables(connection: sqlite3.Connection) -> None:
     _execute_all(connection, _FIRST_TABLES)
 
@@ -107,12 +118,16 @@ def _certificates(connection: sqlite3.Connection) -> None:
     _execute_all(connection, _CERTIFICATES)
 
 
+def _profiles(connection: sqlite3.Connection) -> None:
+    _execute_all(connection, _PROFILES)
+
+
 def _execute_all(connection: sqlite3.Connection, statements: str) -> None:
     for statement in statements.split(";\n"):  # executescript would commit behind our back
         connection.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first_tables, _certificates)
+MIGRATIONS: tuple[Migration, ...] = (_first_tables, _certificates, _profiles)
 VERSION = len(MIGRATIONS)
 
 # All tables, each after those that it refers to.
@@ -129,6 +144,7 @@ TABLES = (
     "phases",
     "records",
     "certificates",
+    "profiles",
 )
 
 

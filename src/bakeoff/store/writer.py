@@ -90,6 +90,18 @@ class CertificateRow:
 
 
 @dataclass(frozen=True)
+class ProfileRow:
+    """Where a contestant's time went, as the store keeps it. document: all that was measured, JSON-plain."""
+
+    trial_id: str
+    label: str
+    machine_id: str
+    environment_digest: str
+    profile_version: int
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class RunRow:
     """A whole run that was recorded elsewhere, such as on a node of a farm.
 
@@ -295,7 +307,7 @@ class Writer:
             ).fetchone()
         return str(row[0] or "") if row else ""
 
-    # ---- certificates --------------------------------------------------------------------------------
+    # ---- certificates, profiles ----------------------------------------------------------------------
 
     def add_certificates(self, rows: Sequence[CertificateRow]) -> None:
         """Store what was found of pairs of contestants; all of them or none."""
@@ -315,6 +327,22 @@ class Writer:
                     row.verdict,
                     _json(row.document),
                 )
+
+    def add_profile(self, row: ProfileRow) -> None:
+        """Store a contestant's profile."""
+        with self._storing("a profile"), transaction(self._connection):
+            self._insert(
+                "profiles",
+                secrets.token_hex(8),
+                self._now(),
+                self.session,
+                row.trial_id,
+                row.label,
+                row.machine_id,
+                row.environment_digest,
+                row.profile_version,
+                _json(row.document),
+            )
 
     # ---- after a crash ------------------------------------------------------------------------------
 

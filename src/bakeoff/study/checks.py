@@ -44,6 +44,10 @@ def check(draft: DraftTrial, environments: Collection[str], problems: Problems) 
         note(
             "TF32 is a way in which GPUs round: expected device `gpu` with it, or no `tf32`", "tf32", "device"
         )
+    if settings["from_logits"] and not settings["loss"].endswith("crossentropy"):
+        note(f"loss `{settings['loss']}` takes no logits: expected a crossentropy", "from_logits", "loss")
+    if settings["from_logits"] and not content.is_own("model", settings["model"]):
+        note(f"`{settings['model']}` ends in a softmax: expected no `from_logits`", "from_logits", "model")
     options_are_right = _check_options(draft, problems)
     if options_are_right:
         recipe.check(draft, note)

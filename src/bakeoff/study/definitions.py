@@ -98,6 +98,7 @@ LATER_SETTINGS: Mapping[str, Any] = {
     "keep_event_logs": "",
     "order": "sequential",
     "turn_steps": None,
+    "from_logits": False,
     "weight_decay": 0.0,
     "clip_value": None,
     "clip_norm": None,

@@ -21,9 +21,9 @@ _OF_OPTIMIZER = ("learning_rate", "weight_decay", *_CLIPS, "schedule")
 # What Elephas doesn't carry to its tasks, and why.
 _NOT_ON_A_CLUSTER: Mapping[str, str] = {
     "schedule": "each task starts its optimizer anew, and its steps with it",
-    "class_weights": "Elephas hands no weights of classes to its tasks",
+    "class_weights": "tasks are not told of them",
     "early_stopping": "its rounds are set beforehand",
-    "label_smoothing": "Elephas sends the loss to its tasks by name",
+    "label_smoothing": "no round with smoothed labels was verified",
 }
 
 

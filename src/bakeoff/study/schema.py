@@ -237,6 +237,7 @@ class SettingsTable(BaseModel):
     optimizer_options: Options = {}
     learning_rate: Positive = 1
     loss: Annotated[str, _one_of((*LOSSES, OWN))] = ""
+    from_logits: bool = False
     device: Annotated[str, _one_of(("cpu", "gpu"))] = ""
     threads: Annotated[Count | None, _or_word("threads")] = None
     pin_cpus: bool = False

@@ -80,6 +80,7 @@ class Evidence:
         # Products whose factors its device was seen to round to TF32; older workers didn't look.
         self.tf32: tuple[str, ...] = tuple(about.get("tf32", ()))
         self.loss: str = about["loss"]
+        self.from_logits: bool = about.get("from_logits", False)
         self.optimizer: str = about["optimizer"]
         self.optimizer_options: Mapping[str, Any] = about["optimizer_options"]
         self.loss_options: Mapping[str, Any] = about.get("loss_options", {})

@@ -13,10 +13,12 @@ class BackendBase:
 
     Set before `build`: rates: learning rate at each step of the run, (num_steps,); None where it is constant.
     class_weights: factor on the loss of each class's images, (num_classes,); None: all alike.
+    Set by `build`: num_outputs: numbers that the model gives for an image; None: one for each class.
     """
 
     rates: Any = None
     class_weights: Optional[List[float]] = None
+    num_outputs: Optional[int] = None
 
     def __init__(self, settings: TrialSettings, paths: RunPaths) -> None:
         self.settings = settings

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
-from bakeoff_worker import weights
+from bakeoff_worker import models, weights
 from bakeoff_worker.backends import keras_recipe
 from bakeoff_worker.backends.base import BackendBase, Skip
 from bakeoff_worker.backends.keras_weights import Declarations, Weight, leaves, weights_of
@@ -19,6 +19,8 @@ from bakeoff_worker.models.catalogue import OPTIMIZERS, OWN
 
 # Half precision rounds a softmax's sum by less.
 _MAX_OFF_ONE = 0.02
+# Draws of random weights that a model's outputs are looked at with.
+_DRAWS = 8
 
 
 class KerasBackend(BackendBase):
@@ -40,13 +42,19 @@ class KerasBackend(BackendBase):
         """Build, check the model's form, load the seed's initial weights, compile."""
         self._seed(seed)
         with Declarations(self.keras) as declarations:
-            self.model = self._checked(build_model(input_shape, num_classes), input_shape, num_classes)
+            built = build_model(input_shape, num_classes)
+            self.model = self._checked(built, input_shape, num_classes)
+        self.from_logits = self._takes_logits()
         self.weights = weights_of(self.model, declarations)
         self.initial_weights_sha256, self.own_draws = self._load_initial_weights(seed)
-        self.model.compile(
+        self.compile(self.model)
+
+    def compile(self, model: Any) -> None:
+        """Give a model the settings' optimizer, loss and metric."""
+        model.compile(
             optimizer=self._optimizer(),
             loss=self._loss(),
-            metrics=[self._metric()],
+            metrics=self._metrics(),
             **self._compile_options(),
         )
 
@@ -68,8 +76,13 @@ class KerasBackend(BackendBase):
         return float(np.asarray(loss)), float(np.asarray(accuracy))
 
     def wrong(self, x: Any, y: Any) -> Any:
-        """`predict` in batches of the training's size; an image is of the class of the largest output."""
+        """`predict` in batches of the training's size; an image is of the class of the largest output.
+
+        Of one output: of the second class where its probability is above a half.
+        """
         outputs = self.model.predict(x, batch_size=self.settings.global_batch_size, verbose=0)
+        if self.num_outputs == 1:
+            return (np.asarray(outputs)[:, 0] > (0.0 if self.from_logits else 0.5)) != (y[:, 0] > 0.5)
         return np.argmax(outputs, axis=-1) != (y if y.ndim == 1 else np.argmax(y, axis=-1))
 
     def resolved(self) -> Mapping[str, Any]:
@@ -108,35 +121,65 @@ class KerasBackend(BackendBase):
         ]
 
     def check_outputs(self, x: Any) -> None:
-        """Pass if the model's outputs for these images are what the loss takes.
+        """Pass if the model's outputs for these images are what the loss takes, and what was declared.
 
-        A crossentropy takes probabilities: of all classes together, or of each by itself (binary). Other
-        losses take anything.
+        A crossentropy takes probabilities, of all classes together or of each by itself (binary), unless
+        logits are declared. Other losses take anything. Asked with the initial weights and with random ones:
+        logits may lie between 0 and 1 by chance, but not with any weights.
 
         Raises:
             ModelError: they aren't; says what was seen and which line mends it.
         """
-        if not self.settings.loss.endswith("crossentropy"):
+        loss = self._loss_name()
+        if not loss.endswith("crossentropy"):
             return
-        outputs = np.asarray(self.model.predict(x, verbose=0), "float64")
+        outputs = self._outputs_of_any_weights(x)
         sums = outputs.sum(axis=1)
-        is_binary = self.settings.loss.startswith("binary")
+        is_binary = loss.startswith("binary")
         is_one = is_binary or np.abs(sums - 1).max() <= _MAX_OFF_ONE
-        if is_one and outputs.min() >= 0 and outputs.max() <= 1 + _MAX_OFF_ONE:
+        are_probabilities = is_one and outputs.min() >= 0 and outputs.max() <= 1 + _MAX_OFF_ONE
+        if are_probabilities != self.from_logits:
             return
+        seen = "on random images, whatever the weights, they go from {:.3g} to {:.3g}".format(
+            outputs.min(), outputs.max()
+        )
+        if self.from_logits:
+            raise ModelError(
+                "logits are declared, but the model's outputs are probabilities: {}. Take away from_logits, "
+                "or end the model with layers.Dense({}) without activation".format(seen, outputs.shape[1])
+            )
         raise ModelError(
-            "the model's outputs are no probabilities: on random images they go from {:.3g} to {:.3g}, those "
-            "of one image sum to {:.3g}; {} takes values from 0 to 1{}. End the model with "
-            'layers.Dense({}, activation="{}")'.format(
-                outputs.min(),
-                outputs.max(),
+            "the model's outputs are no probabilities: {}, those of one image sum to {:.3g}; {} takes values "
+            'from 0 to 1{}. End the model with layers.Dense({}, activation="{}"), or declare what it gives: '
+            "from_logits = true in the study".format(
+                seen,
                 sums[np.abs(sums - 1).argmax()],
-                self.settings.loss,
+                loss,
                 "" if is_binary else " that sum to 1",
                 outputs.shape[1],
                 "sigmoid" if is_binary else "softmax",
             )
         )
+
+    def _outputs_of_any_weights(self, x: Any) -> Any:
+        """What the model gives for these images with its own weights, then with random ones; finite rows."""
+        variables = list(self.model.trainable_weights)
+        before = self.read(variables)
+        found = [np.asarray(self.model.predict(x, verbose=0), "float64")]
+        for seed in range(_DRAWS):
+            random = np.random.RandomState(seed)
+            spreads = [3 / np.sqrt(np.prod(value.shape[:-1])) for value in before]
+            self.write(
+                variables,
+                [
+                    (spread * random.normal(size=value.shape)).astype(value.dtype)
+                    for spread, value in zip(spreads, before)
+                ],
+            )
+            found.append(np.asarray(self.model.predict(x, verbose=0), "float64"))
+        self.write(variables, before)
+        outputs = np.concatenate(found)
+        return outputs[np.isfinite(outputs).all(axis=1)]
 
     # ---- what differs -------------------------------------------------------------------------
 
@@ -160,9 +203,34 @@ class KerasBackend(BackendBase):
         """
         if self.settings.loss == OWN:
             return self._own("loss")
+        options: Dict[str, Any] = {}
         if self.settings.label_smoothing:
-            return self.keras.losses.CategoricalCrossentropy(label_smoothing=self.settings.label_smoothing)
-        return self.settings.loss
+            options["label_smoothing"] = self.settings.label_smoothing
+        if self.from_logits:
+            options["from_logits"] = True
+        kind = "".join(part.capitalize() for part in self.settings.loss.split("_"))
+        return getattr(self.keras.losses, kind)(**options) if options else self.settings.loss
+
+    def _loss_name(self) -> str:
+        return keras_recipe.named(self._own("loss")) if self.settings.loss == OWN else self.settings.loss
+
+    def _takes_logits(self) -> bool:
+        """Whether the loss takes logits: as study or model file declare, or as the user's own loss says.
+
+        Raises:
+            ModelError: they are declared, and the loss takes none.
+        """
+        is_declared = self.settings.from_logits or models.declares_logits(self.paths.model_file)
+        if self.settings.loss == OWN:
+            takes = keras_recipe.takes_logits(self._own("loss"))
+            mends = "write from_logits=True where the model file makes it"
+        else:
+            takes, mends = is_declared and self.settings.loss.endswith("crossentropy"), "set a crossentropy"
+        if is_declared and not takes:
+            raise ModelError(
+                "from_logits is declared, but the loss {} takes none: {}".format(self._loss_name(), mends)
+            )
+        return takes
 
     def _own(self, what: str) -> Any:
         optimizer, loss = keras_recipe.own(self.paths.model_file, self.model, self.keras)
@@ -245,11 +313,17 @@ class KerasBackend(BackendBase):
 
     def _metric(self) -> str:
         """Accuracy by its full name: what plain ``accuracy`` means depends on loss and Keras version."""
+        if self.num_outputs == 1:
+            return "binary_accuracy"
         return (
             "sparse_categorical_accuracy"
             if self.settings.loss.startswith("sparse")
             else "categorical_accuracy"
         )
+
+    def _metrics(self) -> List[Any]:
+        """What is measured beside the loss, under the name that `_metric` says."""
+        return [binary_accuracy if self.num_outputs == 1 and self.from_logits else self._metric()]
 
     def _optimizer(self) -> Any:
         """The optimizer by name, with the study's learning rate and options in this Keras's spelling.
@@ -343,12 +417,19 @@ class KerasBackend(BackendBase):
                 input_shape, error
             )
             raise ModelError(message[:1000]) from error
-        if gives != (None, num_classes):
+        is_one = num_classes == 2 and tuple(gives) == (None, 1)
+        if is_one and self.settings.loss != "binary_crossentropy":
+            raise ModelError(
+                "the model's output shape is (None, 1), the probability of the second class; {} expects "
+                '(None, 2). Set loss = "binary_crossentropy" in the study'.format(self.settings.loss)
+            )
+        if not is_one and gives != (None, num_classes):
             raise ModelError(
                 "the model's output shape is {}, expected (None, {}): one probability per class".format(
                     gives, num_classes
                 )
             )
+        self.num_outputs = gives[-1]
         return model
 
 
@@ -494,6 +575,13 @@ def require_gpu(found: bool, how: str) -> None:
     """Raise Skip where a GPU was asked for and the framework sees none."""
     if not found:
         raise Skip("device is gpu, but {} sees none".format(how))
+
+
+def binary_accuracy(y_true: Any, y_pred: Any) -> Any:
+    """Accuracy of one logit: the second class is named where it is above zero. Importable by executors."""
+    import keras
+
+    return keras.metrics.binary_accuracy(y_true, y_pred, threshold=0.0)
 
 
 def _declared(model: Any, name: str) -> Any:

@@ -75,7 +75,7 @@ def own(file: Optional[str], model: Any, keras: Any) -> Tuple[Any, Any]:
         raise ModelError(message[:1000]) from error
     if optimizer is not None and optimizer is getattr(model, "optimizer", None):
         raise ModelError("optimizer() gave the same object again; make a new one in each call")
-    if _named(told.get("loss")).startswith("sparse"):
+    if named(told.get("loss")).startswith("sparse"):
         raise ModelError(
             "the own loss takes class numbers, the labels are one-hot: return CategoricalCrossentropy, or "
             'write loss = "sparse_categorical_crossentropy" in the study'
@@ -146,23 +146,27 @@ def _rounded(value: Any) -> Any:
 
 def described_loss(loss: Any) -> Tuple[str, Dict[str, Any]]:
     """A loss's name and the reference's options of it; ``NAME, unknown`` where they don't say it all."""
-    name = _named(loss)
+    name = named(loss)
     config: Mapping[str, Any] = loss.get_config() if hasattr(loss, "get_config") else {}
     is_known = (
         name in LOSSES
         and (isinstance(loss, str) or type(loss).__module__.split(".")[0] == "keras" or _is_keras(loss))
-        and not config.get("from_logits")
         and config.get("reduction", "sum_over_batch_size") == "sum_over_batch_size"
     )
     smoothing = config.get("label_smoothing") or 0.0
     return (name, {"smoothing": smoothing} if smoothing else {}) if is_known else (name + ", unknown", {})
 
 
+def takes_logits(loss: Any) -> bool:
+    """Whether a loss's configuration says so."""
+    return hasattr(loss, "get_config") and bool(loss.get_config().get("from_logits"))
+
+
 def _is_keras(loss: Any) -> bool:
     return str(getattr(loss, "__module__", "")).split(".")[0] == "keras"
 
 
-def _named(loss: Any) -> str:
+def named(loss: Any) -> str:
     """``categorical_crossentropy`` for that string, function, or object; empty for none."""
     if loss is None or isinstance(loss, str):
         return loss or ""

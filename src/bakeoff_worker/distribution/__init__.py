@@ -29,8 +29,10 @@ class RunFailed(Exception):
         self.last_lines = last_lines
 
 
-def load(name: str, verifies: bool = False, looks: bool = False) -> Any:
-    """The module of that name; or the one that shows what it computes, or what it reads."""
+def load(name: str, verifies: bool = False, looks: bool = False, profiles: bool = False) -> Any:
+    """The module of that name; or the one that shows what it computes or reads, or where its time goes."""
     if looks:
         return importlib.import_module("bakeoff_worker.looking")
+    if profiles:
+        return importlib.import_module("bakeoff_worker.profile")
     return importlib.import_module((VERIFICATIONS if verifies else NAMES)[name])

@@ -53,6 +53,11 @@ def recipe(file: Optional[str]) -> Dict[str, Callable[..., Any]]:
     return {name: function for name, function in found.items() if callable(function)}
 
 
+def declares_logits(file: Optional[str]) -> bool:
+    """Whether the user's file says that its model ends in logits: ``from_logits = True``."""
+    return file is not None and getattr(_module(file), "from_logits", False) is True
+
+
 @lru_cache(None)
 def _module(file: str) -> Any:
     """The user's file, imported once."""

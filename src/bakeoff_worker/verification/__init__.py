@@ -51,6 +51,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     backend.rates = schedules.in_short(settings, NUM_STEPS)
     backend.class_weights = source.class_weights
     backend.build(loop.model_builder(job), first.input_shape, source.num_classes, seed)
+    source.prepare.num_outputs = backend.num_outputs
     draws = silence.draws(backend.keras)
     loop.end_phase(channel, "build", watch.stop())
 

@@ -96,6 +96,7 @@ def describe(backend: Any, weights: Weights) -> Dict[str, Any]:
             }
             for weight, trainable, own_draw in zip(weights.all, weights.trainable, weights.own_draws)
         ],
+        "from_logits": backend.from_logits,
         **backend.recipe(NUM_STEPS),
     }
 

@@ -37,6 +37,31 @@ def test_class_numbers_mean_the_same_as_vectors():
     np.testing.assert_array_equal(sparse[1], plain[1])
 
 
+CROSSENTROPIES = {
+    "categorical_crossentropy": np.log(FOUND),
+    "binary_crossentropy": np.log(FOUND / (1 - FOUND)),
+}
+
+
+@pytest.mark.parametrize("name", CROSSENTROPIES)
+def test_of_logits_they_are_those_of_the_probabilities(name):
+    logits = CROSSENTROPIES[name] + (2.5 if name.startswith("categorical") else 0)
+    found, gradient = loss(name, LABELS, logits, {}, from_logits=True)
+    assert found == pytest.approx(loss(name, LABELS, FOUND, {})[0])
+    if name == "categorical_crossentropy":
+        np.testing.assert_allclose(gradient, (FOUND - LABELS) / 2)
+    direction, step = np.random.default_rng(0).normal(size=FOUND.shape), 1e-6
+    ahead, behind = (
+        loss(name, LABELS, logits + way * step * direction, {}, from_logits=True)[0] for way in (1, -1)
+    )
+    assert (ahead - behind) / (2 * step) == pytest.approx(float((gradient * direction).sum()), rel=1e-5)
+
+
+def test_logits_are_not_clipped():
+    one = np.array([[-40.0]])
+    assert loss("binary_crossentropy", np.array([[1.0]]), one, {}, from_logits=True)[0] == pytest.approx(40)
+
+
 def test_other_ways_to_add_up():
     plain, _ = loss("categorical_crossentropy", LABELS, FOUND, {})
     assert loss("categorical_crossentropy", LABELS, FOUND, {"reduction": "sum"})[0] == pytest.approx(

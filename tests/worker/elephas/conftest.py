@@ -121,6 +121,7 @@ def spread(
         data: Path | None = None,
         variables: Mapping[str, str] | None = None,
         watch: Watch | None = None,
+        model_file: Path | None = None,
         **settings: Any,
     ) -> Finished:
         name = home or HOME[backend]
@@ -139,7 +140,7 @@ def spread(
         assert set(trial.model_options) <= set(MODELS["study_cnn"])
         paths = RunPaths(
             dataset=str(data or dataset),
-            model_file=None,
+            model_file=str(model_file) if model_file else None,
             scratch=str(found.scratch),
             records=str(tmp_path / "records.jsonl"),
             parquet=str(parquet) if parquet else None,

@@ -198,6 +198,55 @@ def test_executors_run_the_packed_environment_and_no_other(spread, archive_of, f
     assert [path for path in opened if path.startswith(tuple(foreign))] == []
 
 
+OWN = """
+import keras
+from keras import layers
+from beside import Doubled
+
+from_logits = True
+
+
+@keras.saving.register_keras_serializable("mine")
+class Scale(layers.Layer):
+    def __init__(self, start, **options):
+        super().__init__(**options)
+        self.start = start
+
+    def build(self, shape):
+        self.factor = self.add_weight(shape=(shape[-1],), initializer="ones", name="factor")
+
+    def call(self, x):
+        return self.start * x * self.factor
+{config}
+
+def build(input_shape, num_classes):
+    parts = [layers.Flatten(), Doubled(), Scale(0.5), layers.Dense(num_classes)]
+    return keras.Sequential([layers.Input(shape=input_shape), *parts])
+"""
+BESIDE = (
+    "from keras import layers\n\nclass Doubled(layers.Layer):\n    def call(self, x):\n        return 2 * x\n"
+)
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_layers_of_ones_own_travel_or_are_refused_before_a_cluster_starts(spread, tmp_path, is_whole):
+    lost = "" if is_whole else "    def get_config(self):\n        return super().get_config()\n"
+    file = tmp_path / "own.py"
+    file.write_text(OWN.replace("{config}", lost))
+    (tmp_path / "beside.py").write_text(BESIDE)
+    options = {"mode": "synchronous", "layout": "1x2"}
+    found = spread(
+        "tensorflow", options=options, epochs=2, model=str(file), model_file=file, model_options={}
+    )
+    if is_whole:
+        assert found.ended.status == "ok", found.ended
+        assert found.epochs[1].validation_loss < found.epochs[0].validation_loss < 2.4, "near ln 10 or less"
+    else:
+        assert found.ended.status == "failed"
+        assert "Doubled, Scale" in found.ended.reason and "get_config()" in found.ended.reason
+        assert "cluster" not in found.phases
+
+
 def test_executors_read_parquet_files(spread, tmp_path, dataset):
     from bakeoff import datasets
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,7 @@ def read_tables(source: Path, side: int | None) -> Raw:
         _check_folder(source, split_of)
     else:
         _check_alone(source, split_of[source])
+    _require_memory(source, files, side)
     notes: list[str] = []
     read = []
     for file in files:
@@ -140,16 +142,57 @@ def _check_alone(path: Path, split: str | None) -> None:
         )
 
 
-def _read(path: Path, split: str | None) -> _Rows:
+def _require_memory(source: Path, files: Sequence[Path], side: int | None) -> None:
+    """Return if what all files claim by their numbers of rows and their first ones fits; no more is read.
+
+    Raises:
+        DatasetError: it doesn't, or a file can't be read.
+    """
+    num_rows, largest = 0, (0, 0, 0)
+    kind: np.dtype[Any] = np.dtype(np.uint8)
+    for path in files:
+        with _reading(path):
+            if path.suffix == ".csv":
+                with path.open(encoding="utf-8", errors="replace") as file:
+                    _, line = file.readline(), file.readline()
+                    num_rows += 1 + sum(1 for _ in file)
+                # As a table of whole numbers, which it is until it is known to be pixels.
+                claimed, kind = (1, 1, len(line.replace(" ", ",").split(","))), np.dtype(np.int64)
+            else:
+                rows = pl.scan_parquet(path)
+                num_rows += int(rows.select(pl.len()).collect().item())
+                claimed = _claimed(_Rows(path, rows.head(1).collect(), None), side)
+            largest = max(largest, claimed, key=math.prod)
+    require_memory(str(source), (num_rows, *largest), kind)
+
+
+def _claimed(first: _Rows, side: int | None) -> tuple[int, int, int]:
+    """(H, W, C) of the image in a row, as far as that row tells; nothing of what will be refused anyway."""
+    column = first.column(_IMAGE)
+    cell = None if column is None or column.is_empty() else column[0]
+    if isinstance(cell, dict):  # the layout of Hugging Face's image columns
+        cell = cell.get("bytes")
+    if isinstance(cell, bytes):
+        return resize.shape_of(io.BytesIO(cell), str(first.path), side)
+    return (0, 0, 0) if cell is None else (1, 1, int(np.asarray(cell).size))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
     kind = "Parquet" if path.suffix == ".parquet" else "CSV"
     try:
-        if kind == "Parquet":
+        yield
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DatasetError(f"{path}: can't be read as {kind} ({str(error).splitlines()[0]})") from error
+
+
+def _read(path: Path, split: str | None) -> _Rows:
+    with _reading(path):
+        if path.suffix == ".parquet":
             return _Rows(path, pl.read_parquet(path), split, _hugging_face_names(path))
         with path.open(encoding="utf-8", errors="replace") as file:
             has_header = not _are_numbers(file.readline().split(","))
         table = pl.read_csv(path, has_header=has_header, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DatasetError(f"{path}: can't be read as {kind} ({str(error).splitlines()[0]})") from error
     if not has_header:  # as MNIST is passed on: the label, then the pixels
         table = table.rename({table.columns[0]: _LABEL[0]})
     return _Rows(path, table, split)
@@ -252,22 +295,21 @@ def _series(numbers: Sequence[int]) -> str:
 def _pictures(
     source: Path, by_split: Mapping[str, Sequence[_Rows]], side: int | None
 ) -> dict[str, list[Picture]]:
-    total = sum(len(rows.table) for parts in by_split.values() for rows in parts)
     failures = Failures([])
     found = {
-        split: [picture for rows in parts for picture in _of_rows(rows, side, total, failures)]
+        split: [picture for rows in parts for picture in _of_rows(rows, side, failures)]
         for split, parts in by_split.items()
     }
-    failures.raise_all(total)
+    failures.raise_all(sum(map(len, found.values())) + len(failures.found))
     return found
 
 
-def _of_rows(rows: _Rows, side: int | None, total: int, failures: Failures) -> list[Picture]:
-    """Every row's image with its name for messages. total: rows of all files, for the memory they take."""
+def _of_rows(rows: _Rows, side: int | None, failures: Failures) -> list[Picture]:
+    """Every row's image with its name for messages."""
     of_file = rows.table[_ROW] if _ROW in rows.table.columns else range(len(rows.table))
     names = [f"{rows.path}: row {row}" for row in of_file]
     if rows.path.suffix == ".csv":
-        return list(zip(names, _pixel_columns(rows, total), strict=True))
+        return list(zip(names, _pixel_columns(rows), strict=True))
     column = rows.filled(_IMAGE)
     if isinstance(column.dtype, pl.Struct) and "bytes" in [field.name for field in column.dtype.fields]:
         column = column.struct.field("bytes")  # the layout of Hugging Face's image columns
@@ -278,9 +320,6 @@ def _of_rows(rows: _Rows, side: int | None, total: int, failures: Failures) -> l
                 "name the folder that the images lie in, or write the file with their bytes",
             )
     if column.dtype == pl.Binary:
-        first: Any = column.first()
-        claimed = resize.shape_of(io.BytesIO(first), names[0], side)
-        require_memory(str(rows.path), (total, *claimed), np.dtype(np.uint8))
         pictures = []
         for cell, name in zip(column, names, strict=True):
             with failures.gathered():
@@ -322,7 +361,7 @@ def _row_shape(rows: _Rows, dtype: pl.DataType) -> tuple[int, ...]:
     return (*shape, 1) if len(shape) == 2 else shape
 
 
-def _pixel_columns(rows: _Rows, total: int) -> Array:
+def _pixel_columns(rows: _Rows) -> Array:
     """Grey squares (N, side, side, 1) uint8 or float32, a pixel a column or all in one column of text."""
     text = rows.column([_PIXEL_TEXT])
     if text is not None and text.dtype == pl.String:
@@ -353,7 +392,6 @@ def _pixel_columns(rows: _Rows, total: int) -> Array:
             "such as 784 = 28 x 28",
             "save other images with np.savez, or as Parquet with a column shape",
         )
-    require_memory(str(rows.path), (total, length, length, 1), np.dtype(np.uint8))
     if values.dtype.kind in "iu":
         if values.size and not (values.min() >= 0 and values.max() <= 255):
             raise DatasetError(

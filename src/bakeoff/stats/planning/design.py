@@ -23,6 +23,10 @@ class Cost:
     start_s: float
     epoch_s: float
 
+    def __post_init__(self) -> None:
+        # The rest of a run's time, which the clocks of its parts may put below nothing.
+        object.__setattr__(self, "start_s", max(self.start_s, 0.0))
+
     def of(self, num_epochs: float) -> float:
         """Seconds of a block whose runs have so many epochs."""
         return self.start_s + self.epoch_s * num_epochs

@@ -15,7 +15,6 @@ from bakeoff.verification.examination.state import Examination, Outcome
 from bakeoff.verification.findings import Worst
 from bakeoff.verification.kinks import agree
 from bakeoff.verification.reference.layers import Unknown
-from bakeoff.verification.reference.losses import loss
 from bakeoff.verification.reference.semantics import Semantics
 from bakeoff.verification.tolerances import Tolerances, difference
 from bakeoff.verification.votes import Ballot, Vote
@@ -158,7 +157,7 @@ def _loss(exam: Examination, scene: str) -> bool:
             float(found[0]),
             _expected_loss(exam, scene, 0, exam.semantics),
             squares,
-            _probabilities(exam, scene, 0).shape[1],
+            _outputs(exam, scene, 0).shape[1],
             lambda amount: _expected_loss(exam, scene, 0, exam.semantics.with_loss(smoothing=amount)),
             exam.semantics,
         )
@@ -170,12 +169,12 @@ def _expected_loss(exam: Examination, scene: str, step: int, semantics: Semantic
     labels = exam.evidence.labels(scene, step)
     if not exam.lacks:
         return exam.reference_pass(scene, step, semantics).loss(labels)
-    value, _ = loss(exam.evidence.loss, labels, _probabilities(exam, scene, step), semantics.loss)
+    value, _ = exam.network.loss_of(labels, _outputs(exam, scene, step), semantics.loss)
     weights = [np.asarray(one, "float64") for one in exam.evidence.weights_after(scene, step)]
     return value + exam.network.penalty(weights, semantics)
 
 
-def _probabilities(exam: Examination, scene: str, step: int) -> Array:
+def _outputs(exam: Examination, scene: str, step: int) -> Array:
     """(N, num_classes) that the network gives before a step; without a reference, as it says itself."""
     if not exam.lacks:
         return exam.reference_pass(scene, step, exam.semantics).activations[-1]

@@ -41,13 +41,19 @@ def missing_layer(evidence: Evidence) -> str:
     """What the reference would need to compute a contestant's network; empty if it has all."""
     if not evidence.calls:
         return "trace of this model's layers"
-    network = Network(evidence.layers, evidence.weights, evidence.calls, evidence.loss)
+    network = _network(evidence)
     images, weights = evidence.images(GENERAL, 0), evidence.weights_after(GENERAL, 0)
     try:
         network.forward(images, weights, Semantics()).loss(evidence.labels(GENERAL, 0))
     except Unknown as unknown:
         return str(unknown)
     return ""
+
+
+def _network(evidence: Evidence) -> Network:
+    return Network(
+        evidence.layers, evidence.weights, evidence.calls, evidence.loss, from_logits=evidence.from_logits
+    )
 
 
 class Examination:
@@ -63,7 +69,7 @@ class Examination:
         self.evidence: Evidence = evidence
         self.others: Evidence = others
         self.panel: Panel = panel
-        self.network: Network = Network(evidence.layers, evidence.weights, evidence.calls, evidence.loss)
+        self.network: Network = _network(evidence)
         self.tolerance: Tolerances = tolerances.of(evidence.precision)
         self.semantics: Semantics = Semantics(loss=evidence.loss_options)
         self.findings: list[Finding] = []

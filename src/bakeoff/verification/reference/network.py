@@ -17,12 +17,17 @@ from bakeoff.verification.reference.semantics import Semantics
 
 @dataclass(frozen=True)
 class Network:
-    """What is called in which order; see `Evidence`."""
+    """What is called in which order, and the loss of what the last call gives; see `Evidence`."""
 
     layers: tuple[LayerInfo, ...]
     weights: tuple[WeightInfo, ...]
     calls: tuple[Call, ...]
     loss: str
+    from_logits: bool = False
+
+    def loss_of(self, labels: Array, outputs: Array, options: Mapping[str, Any]) -> tuple[float, Array]:
+        """Mean over the batch, penalties left out, and its gradient by `outputs`; see `losses.loss`."""
+        return loss(self.loss, labels, outputs, options, from_logits=self.from_logits)
 
     def config(self, place: int, semantics: Semantics) -> dict[str, Any]:
         """A layer's configuration, with what the semantics change of it."""
@@ -127,7 +132,7 @@ class Pass:
 
     def loss(self, labels: Array) -> float:
         """The loss, penalties included."""
-        value, _ = loss(self.network.loss, labels, self.results[-1].output, self.semantics.loss)
+        value, _ = self.network.loss_of(labels, self.results[-1].output, self.semantics.loss)
         return value + self.network.penalty(self.weights, self.semantics)
 
     def gradients(self, labels: Array) -> list[Array]:
@@ -136,7 +141,7 @@ class Pass:
 
     def backward(self, labels: Array) -> Backward:
         """All the way back."""
-        _, g = loss(self.network.loss, labels, self.results[-1].output, self.semantics.loss)
+        _, g = self.network.loss_of(labels, self.results[-1].output, self.semantics.loss)
         last = len(self.network.calls) - 1
         found, sizes, arriving = self._back({self.network.calls[-1].output: g}, last, 0)
         options = self.semantics.loss

@@ -45,17 +45,14 @@ class Backend(Keras3):
         Left alone, Keras 3 on TensorFlow finds the logits behind the last layer and takes their sigmoid,
         also where the layer is a softmax: another loss than on JAX, PyTorch and Keras 2.
         """
-        if self.settings.loss != "binary_crossentropy":
-            return super()._loss()
+        return binary_crossentropy if self._hides_logits() else super()._loss()
 
-        def binary_crossentropy(y_true: Any, y_pred: Any) -> Any:
-            return self.keras.losses.binary_crossentropy(y_true, self.tensorflow.identity(y_pred))
-
-        return binary_crossentropy
+    def _hides_logits(self) -> bool:
+        return self.settings.loss == "binary_crossentropy" and not self.from_logits
 
     def warnings(self) -> List[str]:
         """Where the loss is not the one that Keras would have taken."""
-        if self.settings.loss != "binary_crossentropy":
+        if not self._hides_logits():
             return super().warnings()
         return [
             *super().warnings(),
@@ -89,3 +86,11 @@ class Backend(Keras3):
         if self.settings.device != "gpu":
             return None
         return int(self.tensorflow.config.experimental.get_memory_info("GPU:0")["peak"])
+
+
+def binary_crossentropy(y_true: Any, y_pred: Any) -> Any:
+    """Of probabilities that Keras can't look behind. Importable by executors."""
+    import keras
+    import tensorflow
+
+    return keras.losses.binary_crossentropy(y_true, tensorflow.identity(y_pred))

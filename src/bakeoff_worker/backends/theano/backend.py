@@ -7,6 +7,7 @@ from typing import Any, List, Mapping, Optional
 from bakeoff_worker import probe
 from bakeoff_worker.backends.keras_model import Keras2
 from bakeoff_worker.backends.keras_weights import inner_layers, leaves
+from bakeoff_worker.backends.theano import compat, losses
 
 
 class Backend(Keras2):
@@ -42,14 +43,21 @@ class Backend(Keras2):
             flags.append("blas.ldflags=-L{} -l:{}".format(folder, name))
         if self.settings.deterministic:
             flags.append("deterministic=more")
-        own_flags = os.environ.get("THEANO_FLAGS")
-        os.environ["THEANO_FLAGS"] = ",".join(flags + ([own_flags] if own_flags else []))
-        from bakeoff_worker.backends.theano import compat
-
+        own_flags = os.environ.get("THEANO_FLAGS", "")
+        os.environ["THEANO_FLAGS"] = ",".join(filter(None, (*flags, own_flags)))
         compat.install()
         import theano
 
         self.theano = theano
+        # Read by now. A cluster's executors inherit what stands there, and would take our folder for theirs.
+        os.environ["THEANO_FLAGS"] = own_flags
+
+    def _loss(self) -> Any:
+        """Of logits, without Keras 2's way through clipped probabilities: the same as on other backends."""
+        loss = super()._loss()
+        if self.from_logits:
+            loss.call = losses.of_logits(self.settings.loss, self.settings.label_smoothing)
+        return loss
 
     def _seed(self, seed: int) -> None:
         # Keras 2's Theano backend seeds its dropout from NumPy's global generator.
@@ -69,16 +77,28 @@ class Backend(Keras2):
         return self.keras.utils.conv_utils.convert_kernel(array)
 
     def warnings(self) -> List[str]:
-        """With the layers that Keras aligns otherwise on Theano than on any other backend."""
+        """With the layers that Keras aligns otherwise on Theano than elsewhere, and slow recurrent ones."""
         shifted = [
             "/".join(filter(None, (outer.name, path)))
             for outer in leaves(self.model)
             for path, layer in inner_layers(outer)
             if getattr(layer, "padding", None) == "same" and max(getattr(layer, "strides", None) or (1,)) > 1
         ]
+        found = super().warnings()
+        recurrent = [
+            outer.name
+            for outer in leaves(self.model)
+            if compat.SCANS_IN_PYTHON
+            and any(isinstance(layer, self.keras.layers.RNN) for _, layer in inner_layers(outer))
+        ]
+        if recurrent:
+            found.append(
+                "{}: Theano loops over time steps in Python here, as the C code of its scan doesn't compile "
+                "on Python 3.11; in the environment vintage it loops in C".format(", ".join(recurrent))
+            )
         if not shifted:
-            return super().warnings()
-        return super().warnings() + [
+            return found
+        return found + [
             "{}: padding 'same' with a stride puts the windows of even-sized images elsewhere on Theano than "
             "on other backends; ZeroPadding2D and padding 'valid' mean the same to all".format(
                 ", ".join(shifted)

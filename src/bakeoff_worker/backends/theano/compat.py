@@ -2,20 +2,28 @@
 
 Put back before Theano is imported; its own files stay as published. On older Pythons nothing is missing
 and nothing is done.
+
+From Python 3.11 on the C code of its `scan`, which recurrent layers go through, doesn't compile: it asks for
+a header that is gone, and for insides of the interpreter. Theano then has a loop in Python for it, which it
+takes where that C code can't be imported.
 """
 
 import collections
 import collections.abc
 import inspect
+import sys
 from typing import Any
 
 import numpy
 
+SCANS_IN_PYTHON = sys.version_info >= (3, 11)
 _ArgSpec = collections.namedtuple("_ArgSpec", ["args", "varargs", "keywords", "defaults"])
 
 
 def install() -> None:
-    """Restore what is missing in `collections`, `inspect` and `numpy`."""
+    """Restore what is missing in `collections`, `inspect` and `numpy`; have `scan` loop in Python."""
+    if SCANS_IN_PYTHON:
+        sys.modules["theano.scan_module.scan_perform_ext"] = None  # type: ignore[assignment]
     for name in collections.abc.__all__:
         if not hasattr(collections, name):
             setattr(collections, name, getattr(collections.abc, name))

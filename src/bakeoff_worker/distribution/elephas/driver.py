@@ -14,10 +14,10 @@ from dataclasses import replace
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from bakeoff_worker import backends, clock, data, loop, outcomes, probe
-from bakeoff_worker.backends.base import BackendBase, Skip
+from bakeoff_worker.backends.base import Skip
 from bakeoff_worker.clock import Span, Stopwatch
 from bakeoff_worker.distribution import RunFailed, catalogue
-from bakeoff_worker.distribution.elephas import accounts, releases
+from bakeoff_worker.distribution.elephas import accounts, releases, travel
 from bakeoff_worker.distribution.elephas import data as rows
 from bakeoff_worker.distribution.elephas.application import (
     Progress,
@@ -61,7 +61,7 @@ def built(
     """
     settings, options = job.spec.settings, dict(job.spec.settings.distribution_options)
     _admit(settings, options)
-    backend: BackendBase = backends.load(settings.backend)(settings, job.paths)
+    backend: Any = backends.load(settings.backend)(settings, job.paths)
     reason = backend.skip_reason()
     if reason is not None:
         raise Skip(reason)
@@ -79,10 +79,16 @@ def built(
     prepare(backend)
     backend.build(loop.model_builder(job), tuple(evaluation[0].shape[1:]), source.num_classes, job.spec.seed)
     loop.end_phase(channel, "build", watch.stop())
+    source.prepare.num_outputs = backend.num_outputs
+    evaluation = evaluation[0], data.labels_for(evaluation[1], backend.num_outputs)
+
+    own = travel.own_layers(backend.keras, backend.model, job.paths.model_file)
+    if job.paths.model_file is not None:
+        travel.check(backend.keras, backend.model, own, evaluation[0][:8])
 
     folder = os.path.join(job.paths.folder or os.getcwd(), "spark")
     os.makedirs(folder, exist_ok=True)
-    return Run(job, options, release, backend, source, evaluation, folder)
+    return Run(job, options, release, backend, source, evaluation, folder, own)
 
 
 def _admit(settings: TrialSettings, options: Dict[str, Any]) -> None:
@@ -196,15 +202,14 @@ def _train(run: Run, context: Any, properties: Dict[str, str], channel: Channel)
     releases.wrap_workers(lambda worker: RecordedWorker(worker, run.figures, setup))
     if run.options["merge"] == "averaged":
         run.release.correct(run.num_slots)
-    metric = run.backend._metric()
-    model = run.release.model(run.backend.model, metric, run.options)
+    model = run.model()
     progress = Progress(context, channel)
     if run.options["executors"] == "warm":
         watch = Stopwatch()
         with progress:
             _warm_up(run, model, pairs)
         loop.end_phase(channel, "warm_up", watch.stop())
-        model = run.release.model(run.backend.model, metric, run.options)
+        model = run.model()
     channel.emit(_facts(run, context, properties))
     for message in (*run.backend.warnings(), *_warnings(run)):
         channel.emit(RunWarning(message))

@@ -55,8 +55,10 @@ class Release:
         """Whether a synchronous fit is one Spark job an epoch, weights merged after each."""
         return not self.old
 
-    def model(self, keras_model: Any, metric: str, options: Dict[str, Any]) -> Any:
-        """Elephas's SparkModel around a compiled Keras model."""
+    def model(
+        self, keras_model: Any, metric: Any, options: Dict[str, Any], custom_objects: Dict[str, Any]
+    ) -> Any:
+        """Elephas's SparkModel around a compiled Keras model. custom_objects: see `travel.own_layers`."""
         from elephas import spark_model
 
         mode, server = options["mode"], options["parameter_server"]
@@ -64,15 +66,23 @@ class Release:
             # Compared by identity in 0.4.5 (`self.mode is not 'synchronous'`): hand over its own literal.
             mode = _its_own_literal(spark_model.SparkModel, mode)
             model = spark_model.SparkModel(
-                keras_model, mode=mode, frequency=options["frequency"], parameter_server_mode=server
+                keras_model,
+                mode=mode,
+                frequency=options["frequency"],
+                parameter_server_mode=server,
+                custom_objects=custom_objects,
             )
             # Keras 2.3's metrics are objects that carry the driver's graph, which no worker can take.
             model.master_metrics = [metric]
             return model
         if mode == "synchronous":
-            return spark_model.SparkModel(keras_model)
+            return spark_model.SparkModel(keras_model, custom_objects=custom_objects)
         return spark_model.AsynchronousSparkModel(
-            keras_model, mode=mode, frequency=options["frequency"], parameter_server_mode=server
+            keras_model,
+            mode=mode,
+            frequency=options["frequency"],
+            parameter_server_mode=server,
+            custom_objects=custom_objects,
         )
 
     def correct(self, num_partitions: int) -> None:

@@ -22,9 +22,11 @@ class Run:
         source: data.Source,
         evaluation: Tuple[Any, Any],
         folder: str,
+        own_layers: Dict[str, Any],
     ) -> None:
         self.job, self.options, self.release, self.backend = job, options, release, backend
         self.source, self.evaluation, self.folder = source, evaluation, folder
+        self.own_layers = own_layers
         self.settings: TrialSettings = job.spec.settings
         self.num_nodes, self.cores_per_node = catalogue.layout(options)
         self.num_slots = catalogue.slots(options)
@@ -54,6 +56,11 @@ class Run:
     def epochs_per_round(self) -> int:
         """Epochs of one call of fit."""
         return self.settings.epochs // self.rounds
+
+    def model(self) -> Any:
+        """Elephas's model, around the backend's as it is now."""
+        metric = self.backend._metrics()[0]
+        return self.release.model(self.backend.model, metric, self.options, self.own_layers)
 
     def setup(self) -> Setup:
         """How an executor's Python process gets ready."""

@@ -56,7 +56,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
         releases.wrap_workers(lambda worker: ShownWorker(worker, shown, setup))
         if run.options["merge"] == "averaged":
             run.release.correct(run.num_slots)
-        model = run.release.model(run.backend.model, run.backend._metric(), run.options)
+        model = run.model()
         driver.fit(run, model, context.union(shards), 1)
         tasks.extend(shown.value)
 

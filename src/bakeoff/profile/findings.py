@@ -1,0 +1,95 @@
+"""What in a profile is worth a person's time: each finding a value, its words made at the edge (`words`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from bakeoff.profile.budget import Budget, budget
+from bakeoff.profile.layers import Layers, LayerTime, layers
+from bakeoff.profile.profiled import Profiled
+from bakeoff_worker.records import Facts
+
+# From here on something is worth saying: shares of a training step.
+_MIN_SAVED, _MIN_HOST, _MIN_SYSTEM = 0.05, 0.5, 0.15
+_MIN_PAGE_FAULTS = 1000
+# Settings whose observed value says whether they did anything.
+_OBSERVED = ("threads", "jit", "precision", "data_layout", "deterministic")
+
+
+class Kind(Enum):
+    """What was found.
+
+    EQUIVALENT: a layer whose equivalent makes the step shorter. HOST: most of a step has nothing to do with
+    the network's size. PAGE_FAULTS: the kernel hands out memory anew in each step. ONE_THREAD: of several
+    processors one is used. DOUBLE_PRECISION: everything is computed in float64. NO_EFFECT: a setting was
+    asked for, and something else runs.
+    """
+
+    EQUIVALENT = auto()
+    HOST = auto()
+    PAGE_FAULTS = auto()
+    ONE_THREAD = auto()
+    DOUBLE_PRECISION = auto()
+    NO_EFFECT = auto()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding. share: of a step that it concerns, None where that isn't known.
+
+    Beside EQUIVALENT stands the layer; beside HOST and PAGE_FAULTS the budget; beside the others the setting,
+    what was asked of it and what was observed.
+    """
+
+    kind: Kind
+    share: float | None = None
+    layer: LayerTime | None = None
+    budget: Budget | None = None
+    setting: str = ""
+    asked: Any = None
+    observed: Any = None
+
+
+def findings(profiled: Profiled) -> tuple[Finding, ...]:
+    """All findings, those that concern most of a step first, those of unknown share last."""
+    found: list[Finding] = []
+    if profiled.has("layers") and (by_layer := layers(profiled.answers["layers"])):
+        found += _of_layers(by_layer)
+    if profiled.has("budget"):
+        answer = profiled.answers["budget"]
+        found += _of_memory(profiled, budget(answer))
+        for facts in answer.of(Facts):
+            found += _of_settings(facts)
+    return tuple(sorted(found, key=lambda one: -(one.share or 0.0)))
+
+
+def _of_layers(by_layer: Layers) -> Iterator[Finding]:
+    for one in by_layer.layers:
+        if one.saved is not None and one.saved.low > 0 and one.saved.value >= _MIN_SAVED:
+            yield Finding(Kind.EQUIVALENT, one.saved.value, layer=one)
+    if by_layer.rest.low >= _MIN_HOST:
+        yield Finding(Kind.HOST, by_layer.rest.value)
+
+
+def _of_memory(profiled: Profiled, spent: Budget) -> Iterator[Finding]:
+    share, faults = spent.system_share, spent.page_faults
+    if share is None or faults is None or profiled.settings.keep_memory:
+        return
+    if share >= _MIN_SYSTEM and faults >= _MIN_PAGE_FAULTS:
+        yield Finding(Kind.PAGE_FAULTS, share, budget=spent)
+
+
+def _of_settings(facts: Facts) -> Iterator[Finding]:
+    observed = facts.observed
+    cpus = len(observed.get("cpus") or ())
+    if observed.get("threads") == 1 and cpus > 1:
+        yield Finding(Kind.ONE_THREAD, setting="threads", asked=facts.asked.get("threads"), observed=1)
+    if observed.get("precision") == "float64":
+        yield Finding(Kind.DOUBLE_PRECISION, setting="precision", asked="float64", observed="float64")
+    for name in _OBSERVED:
+        asked = facts.asked.get(name)
+        if asked is not None and observed.get(name) is not None and observed[name] != asked:
+            yield Finding(Kind.NO_EFFECT, setting=name, asked=asked, observed=observed[name])

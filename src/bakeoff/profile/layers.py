@@ -1,0 +1,182 @@
+"""What each layer takes of a step, by two methods that know nothing of each other."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bakeoff import stats
+from bakeoff.profile.arithmetic import arithmetic, of_network
+from bakeoff.profile.profiled import Answer
+from bakeoff_worker.records import (
+    Ceilings,
+    LayerDescribed,
+    NotShown,
+    ProfiledSpan,
+    ProfiledSteps,
+    VariantTimed,
+)
+
+# Where the two methods differ by more, or the interval is wider to either side, nothing is said of a layer.
+MAX_DIFFERENCE = 0.10
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of a training step: the median over turns, and the interval that the sign test gives."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """What a layer takes of a step.
+
+    forward, backward, both: by substitution: what the layer adds to a network of those before it. backward is
+    the rest of a training step, the update of the layer's weights included. profiled: forward and backward
+    together, by the framework's own profiler; None: it has none that is read. saved: what the step is shorter
+    by with the layer's equivalent in its place; None: there is no equivalent. attained: at most this fraction
+    of the machine's best, in operations or bytes; None: nobody can tell.
+    """
+
+    layer: LayerDescribed
+    forward: Share
+    backward: Share
+    both: Share
+    profiled: float | None
+    saved: Share | None
+    attained: float | None
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether the methods disagree, or substitution by itself can't tell."""
+        too_wide = max(self.both.high - self.both.value, self.both.value - self.both.low) > MAX_DIFFERENCE
+        return too_wide or self.disagrees
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether there are two methods, and they disagree."""
+        return self.profiled is not None and abs(self.profiled - self.both.value) > MAX_DIFFERENCE
+
+
+@dataclass(frozen=True)
+class Layers:
+    """All layers of a network but the last; what is left is the last one, the loss, calls and the host.
+
+    step_s: a step of the whole network, the median over turns. rest: shares of the step, as of a layer.
+    profiler: its name, empty if there is none; why_not_profiled: then, why. overhead: of a step under the
+    profiler, as a fraction of one without it. attained: operations a second of the whole step, as a fraction
+    of a large matrix product's; None: unknown.
+    """
+
+    step_s: float
+    layers: tuple[LayerTime, ...]
+    rest: Share
+    profiler: str
+    why_not_profiled: str
+    overhead: float | None
+    attained: float | None
+
+
+def layers(answer: Answer) -> Layers | None:
+    """What a job's records show; None if the network is no chain (`NotShown` says why)."""
+    described: list[LayerDescribed] = answer.of(LayerDescribed)
+    turns: dict[int, dict[tuple[int, str], VariantTimed]] = defaultdict(dict)
+    for timed in answer.of(VariantTimed):
+        turns[timed.turn][timed.depth, timed.twin] = timed
+    if not described or not turns:
+        return None
+    whole = (len(described) - 1, "")
+    rounds = [turn for turn in turns.values() if whole in turn]
+    all_of = of_network(described)
+    step_s = statistics.median(turn[whole].step_s for turn in rounds)
+    profiled, overhead, profiler = _by_profiler(answer.of(ProfiledSteps), step_s)
+    num_images = rounds[0][whole].num_images
+    ceiling = next(iter(answer.of(Ceilings)), None)
+    found = []
+    for depth, layer in enumerate(described[:-1], start=1):
+        pairs = [(turn[depth, ""], turn[depth - 1, ""], turn[whole].step_s) for turn in rounds]
+        forward = [(one.forward_s - other.forward_s) / step for one, other, step in pairs]
+        both = [(one.step_s - other.step_s) / step for one, other, step in pairs]
+        twins = [
+            1 - turn[whole[0], layer.name].step_s / turn[whole].step_s
+            for turn in rounds
+            if (whole[0], layer.name) in turn
+        ]
+        shared = _share(both)
+        found.append(
+            LayerTime(
+                layer,
+                forward=_share(forward),
+                backward=_share([all_ - part for all_, part in zip(both, forward, strict=True)]),
+                both=shared,
+                profiled=profiled.get(layer.name, 0.0) if profiler else None,
+                saved=_share(twins) if twins else None,
+                attained=_attained(layer, depth == 1, num_images, shared.low * step_s, ceiling),
+            )
+        )
+    return Layers(
+        step_s=step_s,
+        layers=tuple(found),
+        rest=_share([turn[0, ""].step_s / turn[whole].step_s for turn in rounds]),
+        profiler=profiler,
+        why_not_profiled=next((one.reason for one in answer.of(NotShown) if one.what == "profiler"), ""),
+        overhead=overhead,
+        attained=None
+        if ceiling is None or all_of is None
+        else num_images * all_of.training / step_s / ceiling.product_flops,
+    )
+
+
+def _attained(
+    layer: LayerDescribed, is_first: bool, num_images: int, at_least_s: float, ceiling: Ceilings | None
+) -> float | None:
+    """What a layer does a second, as a fraction of what the machine does at best.
+
+    Of a layer that multiplies, operations; of another, bytes, which each pass reads and writes once at least.
+    at_least_s: that the layer takes of a step; where that may be nothing, nothing is said.
+    """
+    counted = arithmetic(layer, is_first=is_first)
+    if ceiling is None or counted is None or at_least_s <= 0:
+        return None
+    if not counted.training:
+        moved = 2 * counted.values * ceiling.value_bytes
+        return num_images * moved / at_least_s / ceiling.copy_bytes_per_s if moved else None
+    is_product = layer.layer_type == "Dense"
+    best = ceiling.product_flops if is_product else ceiling.convolution_flops
+    return num_images * counted.training / at_least_s / best
+
+
+def spans(steps: ProfiledSteps) -> list[ProfiledSpan]:
+    """The spans of a record, which JSON leaves as lists."""
+    return [ProfiledSpan(*one) for one in steps.spans]
+
+
+def _by_profiler(
+    records: Sequence[ProfiledSteps], step_s: float
+) -> tuple[Mapping[str, float], float | None, str]:
+    """Share of a step by layer; the profiler's overhead and name.
+
+    Where operations overlap, their seconds add up to more than the step's: then shares are of that sum.
+    """
+    if not records:
+        return {}, None, ""
+    (steps,) = records
+    seconds: dict[str, float] = defaultdict(float)
+    for span in spans(steps):
+        seconds[span.layer] += span.own_s
+    whole = max(steps.wall_s, sum(seconds.values()))
+    return (
+        {name: one / whole for name, one in seconds.items()},
+        steps.wall_s / steps.num_steps / step_s - 1,
+        steps.profiler,
+    )
+
+
+def _share(values: Sequence[float]) -> Share:
+    low, high, _ = stats.median_interval(values)
+    return Share(statistics.median(values), low, high)

@@ -1,0 +1,74 @@
+"""A profile's findings in words: what was seen, and what acts on it."""
+
+from __future__ import annotations
+
+from bakeoff.profile.findings import Finding, Kind
+from bakeoff.profile.layers import LayerTime, Share
+
+
+def evidence(finding: Finding) -> str:
+    """What was seen, with its figures."""
+    match finding.kind:
+        case Kind.EQUIVALENT:
+            assert finding.layer is not None and finding.layer.saved is not None
+            return (
+                f"{finding.layer.layer.name} {_takes(finding.layer)}; as reshape and maximum the step is "
+                f"{percent(finding.layer.saved)} shorter"
+            )
+        case Kind.HOST:
+            return f"{finding.share:.0%} of a step is not the network's: an output layer alone takes as long"
+        case Kind.PAGE_FAULTS:
+            assert finding.budget is not None
+            return (
+                f"{finding.share:.0%} of the CPU time of steps is the kernel's, with "
+                f"{finding.budget.page_faults:,.0f} page faults a step"
+            )
+        case Kind.ONE_THREAD:
+            return "one thread computes, and this process may use several CPUs"
+        case Kind.DOUBLE_PRECISION:
+            return "everything is computed in float64, which takes at least twice the memory and arithmetic"
+        case Kind.NO_EFFECT:
+            return f"{finding.setting} is {finding.asked} in the study, but {finding.observed} runs"
+
+
+def remedy(finding: Finding, study: str) -> str:
+    """What acts on it: a command where there is one. study: as it was named on the command line."""
+    match finding.kind:
+        case Kind.EQUIVALENT:
+            assert finding.layer is not None
+            down, across = finding.layer.layer.options["pool_size"]
+            return (
+                f"in the model: layers.Reshape((rows, {down}, columns, {across}, channels)), "
+                "then keras.ops.max(x, axis=(2, 4))"
+            )
+        case Kind.HOST:
+            return (
+                f"bakeoff run {study} --set defaults.global_batch_size=N; a larger batch learns differently"
+            )
+        case Kind.PAGE_FAULTS:
+            return f"bakeoff run {study} --set defaults.keep_memory=true"
+        case Kind.ONE_THREAD:
+            return f"bakeoff run {study} --set defaults.threads=N"
+        case Kind.DOUBLE_PRECISION:
+            return f'bakeoff run {study} --set defaults.precision="float32"'
+        case Kind.NO_EFFECT:
+            return f"leave {finding.setting} out of the study"
+
+
+def percent(share: Share) -> str:
+    """``41 % (38 to 44)``."""
+    return f"{100 * share.value:.0f} % ({100 * share.low:.0f} to {100 * share.high:.0f})"
+
+
+def _takes(one: LayerTime) -> str:
+    """What a layer takes, as far as the methods agree."""
+    if one.disagrees:
+        assert one.profiled is not None
+        return (
+            f"takes {percent(one.both)} of the step by substitution, {100 * one.profiled:.0f} % by the "
+            "framework's profiler: uncertain"
+        )
+    if one.is_uncertain:
+        return f"takes {percent(one.both)} of the step: uncertain"
+    methods = "two methods agree" if one.profiled is not None else "by substitution alone"
+    return f"takes {percent(one.both)} of the step ({methods})"

@@ -1,0 +1,98 @@
+"""What each layer takes, by substitution: the network with and without it, in turn, in one process.
+
+Variants are the network's first layers, one more in each, before an output layer; the last variant is the
+network itself. What one more layer adds to a step is what the layer takes. All live in one process, so that
+whatever makes processes of the same program differ (memory's layout, above all) is the same for all of them.
+"""
+
+import importlib
+import math
+import random
+from typing import Any, List, Tuple
+
+from bakeoff_worker import data
+from bakeoff_worker.backends.base import BackendBase
+from bakeoff_worker.backends.keras_model import KerasBackend
+from bakeoff_worker.clock import Stopwatch
+from bakeoff_worker.emit import Channel
+from bakeoff_worker.profile import ceilings, network
+from bakeoff_worker.records import Job, NotShown, ProfiledSteps, VariantTimed
+
+# Many short turns: what else the machine does hits some of them, and the median is of the others.
+_NUM_TURNS = 12
+_TURN_S = 0.05
+
+
+def show(job: Job, backend: BackendBase, arrays: data.Arrays, channel: Channel) -> None:
+    """Emit the network's layers, what the framework's profiler says of them, then all variants' times."""
+    if not isinstance(backend, KerasBackend):
+        channel.emit(NotShown("layers", "this backend trains no network of Keras"))
+        return
+    batch_size = job.spec.settings.global_batch_size
+    x, y = arrays.x_train[:batch_size], arrays.y_train[:batch_size]
+    try:
+        layers = network.chain(backend.model)
+    except network.NoChain as reason:
+        channel.emit(NotShown("layers", str(reason)))
+        return
+    for layer in layers:
+        channel.emit(network.describe(layer))
+    channel.emit(_profiled(job, backend, [layer.name for layer in layers], x, y))
+    channel.emit(ceilings.measure(backend))
+    variants = _variants(backend, len(layers))
+    for _, _, model in variants:
+        _step_s(backend, model.train_on_batch, x, y, 1)
+        _step_s(backend, model.test_on_batch, x, y, 1)
+    num_steps = max(1, math.ceil(_TURN_S / _step_s(backend, backend.model.train_on_batch, x, y, 2)))
+    for turn in range(_NUM_TURNS):
+        # As contestants alternate: at random, and every second round the other way round.
+        order = list(range(len(variants)))
+        random.Random(job.spec.seed + turn // 2).shuffle(order)
+        for index in reversed(order) if turn % 2 else order:
+            depth, twin, model = variants[index]
+            step_s = _step_s(backend, model.train_on_batch, x, y, num_steps)
+            forward_s = _step_s(backend, model.test_on_batch, x, y, num_steps)
+            channel.emit(VariantTimed(depth, twin, turn, len(x), step_s, forward_s))
+
+
+def _profiled(job: Job, backend: Any, layers: List[str], x: Any, y: Any) -> Any:
+    """Some steps under the framework's own profiler; or why there are none."""
+    name = "bakeoff_worker.backends.{}.profiler".format(job.spec.settings.backend)
+    try:
+        profiler = importlib.import_module(name)
+    except ImportError as error:
+        if error.name != name:
+            raise
+        return NotShown("profiler", "Bakeoff reads no profiler of this framework")
+    with profiler.Profiler(backend, layers) as profiled:
+        _step_s(backend, backend.model.train_on_batch, x, y, 2)
+        profiled.start()
+        step_s = _step_s(backend, backend.model.train_on_batch, x, y, profiler.NUM_STEPS)
+        spans = profiled.stop()
+    if not any(span.layer for span in spans):
+        return NotShown("profiler", "{} saw no operation that tells its layer".format(profiler.NAME))
+    return ProfiledSteps(profiler.NAME, profiler.NUM_STEPS, profiler.NUM_STEPS * step_s, spans)
+
+
+def _variants(backend: Any, num_layers: int) -> List[Tuple[int, str, Any]]:
+    """Depth, name of the layer that has a twin, model; all compiled alike."""
+    found = [
+        (depth, "", network.first(backend.keras, backend.model, depth)) for depth in range(num_layers - 1)
+    ]
+    found += [
+        (num_layers - 1, name, network.with_twin(backend.keras, backend.model, name))
+        for name in network.twins(backend.model)
+    ]
+    for _, _, model in found:
+        backend.compile(model)
+    return found + [(num_layers - 1, "", backend.model)]
+
+
+def _step_s(backend: BackendBase, call: Any, x: Any, y: Any, num_steps: int) -> float:
+    """Wall seconds of a call, on average over so many."""
+    backend.synchronize()
+    watch = Stopwatch()
+    for _ in range(num_steps):
+        call(x, y)
+    backend.synchronize()
+    return watch.stop().wall_s / num_steps

@@ -1,0 +1,88 @@
+"""Planted problems are named, each with the command that acts on it; a sound contestant has none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bakeoff.profile import words
+from bakeoff.profile.findings import Kind, findings
+from bakeoff.profile.profiled import Answer, Profiled
+from bakeoff_worker.records import (
+    Facts,
+    LayerDescribed,
+    ProfiledEpoch,
+    RunEnded,
+    TrialSettings,
+    VariantTimed,
+)
+
+
+def profiled(
+    asked: dict[str, Any] | None = None,
+    observed: dict[str, Any] | None = None,
+    *,
+    system_s: float = 0.1,
+    page_faults: int = 10,
+    base_s: float = 0.1,
+    twin_s: float = 1.0,
+    **settings: Any,
+) -> Profiled:
+    """A contestant whose step takes a second, 40 % of which is max-pooling."""
+    seen = {"threads": 2, "cpus": [0, 1], "precision": "float32", "jit": False} | (observed or {})
+    epoch = ProfiledEpoch(1, 100, 10, 10, 0.1, 10.0, 10.0, system_s, 10 * page_faults)
+    budget = Answer((Facts(asked or {}, {}, seen), epoch), 10.2, RunEnded("ok"))
+    network = [
+        LayerDescribed(name, kind, [], [], [], {"pool_size": [2, 2]})
+        for name, kind in (("conv", "Conv2D"), ("pool", "MaxPooling2D"), ("dense", "Dense"))
+    ]
+    turns = [
+        VariantTimed(depth, twin, turn, 200, step_s, 0.01)
+        for turn in range(12)
+        for depth, twin, step_s in ((0, "", base_s), (1, "", 0.6), (2, "", 1.0), (2, "pool", twin_s))
+    ]
+    layers = Answer((*network, *turns), 1.0, RunEnded("ok"))
+    return Profiled("one", TrialSettings("torch", "torch", **settings), {"budget": budget, "layers": layers})
+
+
+def test_a_sound_contestant_has_no_findings() -> None:
+    assert findings(profiled({"threads": 2, "jit": False})) == ()
+
+
+@pytest.mark.parametrize(
+    ("problem", "kind", "evidence", "remedy"),
+    [
+        ({"twin_s": 0.7}, Kind.EQUIVALENT, "pool takes 40 % (40 to 40) of the step", "keras.ops.max"),
+        ({"base_s": 0.6}, Kind.HOST, "60% of a step is not the network's", "global_batch_size"),
+        (
+            {"system_s": 5.0, "page_faults": 20_000},
+            Kind.PAGE_FAULTS,
+            "20,000 page faults",
+            "keep_memory=true",
+        ),
+        ({"observed": {"threads": 1}}, Kind.ONE_THREAD, "one thread", "threads=N"),
+        ({"observed": {"precision": "float64"}}, Kind.DOUBLE_PRECISION, "float64", 'precision="float32"'),
+        (
+            {"asked": {"jit": True}},
+            Kind.NO_EFFECT,
+            "jit is True in the study, but False runs",
+            "leave jit out",
+        ),
+    ],
+)
+def test_a_planted_problem_is_the_one_finding(
+    problem: dict[str, Any], kind: Kind, evidence: str, remedy: str
+) -> None:
+    (found,) = findings(profiled(**problem))
+    assert found.kind is kind
+    assert evidence in words.evidence(found) and remedy in words.remedy(found, "mine.toml")
+
+
+def test_what_concerns_most_of_a_step_comes_first() -> None:
+    found = findings(profiled(twin_s=0.7, system_s=5.0, page_faults=20_000, observed={"threads": 1}))
+    assert [one.kind for one in found] == [Kind.PAGE_FAULTS, Kind.EQUIVALENT, Kind.ONE_THREAD]
+
+
+def test_memory_that_is_kept_already_is_not_advised() -> None:
+    assert findings(profiled(system_s=5.0, page_faults=20_000, keep_memory=True)) == ()
