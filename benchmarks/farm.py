@@ -146,8 +146,10 @@ def strike(folder: Path, whom: str, chance: random.Random, losses: Losses) -> No
         "--farm",
     ]
     command += ["slurm", "--no-verify", "--no-report", "--quiet", "--set", f"farm.folder='{jobs}'"]
-    before = set(Path(tempfile.gettempdir()).glob("bakeoff-*"))
-    with subprocess.Popen(command) as parent:
+    scratch = folder / "tmp"  # jobs have the submitter's variables
+    scratch.mkdir()
+    environ = {**os.environ, "TMPDIR": str(scratch)}
+    with subprocess.Popen(command, env=environ) as parent:
         until(lambda: any(jobs.glob("*/*/*.jsonl")))
         time.sleep(chance.uniform(0, 3))
         on_disk = epochs_on_disk(jobs)
@@ -159,7 +161,7 @@ def strike(folder: Path, whom: str, chance: random.Random, losses: Losses) -> No
         else:
             restart_daemon()
     for _ in range(3):
-        if subprocess.run(command).returncode == 0:
+        if subprocess.run(command, env=environ).returncode == 0:
             break
     with closing(sqlite3.connect(store)) as connection:
         stored = dict(connection.execute("SELECT run_id, count(*) FROM epochs GROUP BY run_id"))
@@ -170,8 +172,10 @@ def strike(folder: Path, whom: str, chance: random.Random, losses: Losses) -> No
     losses.epochs += sum(max(0, num - stored.get(run_id, 0)) for run_id, num in on_disk.items())
     losses.epochs += 150 * (2 - len(counted))
     losses.twice += sum(num > 1 for (num,) in counted)
-    left = set(Path(tempfile.gettempdir()).glob("bakeoff-*")) - before
-    losses.leftovers += len(left) + len(list(jobs.glob("*/*"))) + len(of_job(jobs))
+    left = [*scratch.iterdir(), *jobs.glob("*/*"), *of_job(jobs)]
+    losses.leftovers += len(left)
+    if left:
+        print(f"left: {left}")
 
 
 def epochs_on_disk(jobs: Path) -> dict[str, int]:
