@@ -6,6 +6,8 @@ import argparse
 import json
 from typing import Any
 
+from rich.text import Text
+
 from bakeoff import farm, study
 from bakeoff.cli.console import console, table
 from bakeoff.study import FarmRequest
@@ -26,7 +28,8 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.action == "cancel":
         cluster.end(jobs)
         if not arguments.json:
-            print(f"jobs cancelled: {len(jobs)}. `bakeoff run STUDY --farm slurm` stores what they have run")
+            said = f"jobs cancelled: {len(jobs)}. `bakeoff run STUDY --farm slurm` stores what they have run"
+            console().print(Text(said))
             return 0
     rows = [_row(job, cluster) for job in jobs]
     if arguments.json:
