@@ -108,14 +108,17 @@ def environments_of(backend: str, *, has_spark: bool) -> tuple[str, ...]:
 def code_of(backend: str) -> dict[str, str]:
     """What a backend of the user's is, by the digest of its files: part of what its runs ran in.
 
+    These are all in its own folder, data and locks too, and those that lie beside it, which it may import.
     Empty for Bakeoff's own, whose changes raise the measurement version.
     """
     folder = backends()[backend].folder
     if folder.parent == Path(package.__path__[0]):
         return {}
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in sorted({*folder.rglob("*"), *folder.parent.glob("*")}):
+        if path.is_file() and "__pycache__" not in path.parts:
+            name = path.relative_to(folder.parent).as_posix()
+            digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return {"backend": digest.hexdigest()}
 
 

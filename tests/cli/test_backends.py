@@ -63,9 +63,10 @@ def test_an_edited_backend_is_another_one(program: Any, tmp_path: Path) -> None:
     shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
     program = with_toy(program, str(folder))
     program.write("alone.toml", STUDY.replace("repeats = 3", "repeats = 1").replace(', "fake"', ""))
-    for number, how in enumerate(["", "# the same again, but for this line\n"], 1):
-        with (folder / "toy" / "backend.py").open("a") as file:
-            file.write(how)
+    # What it does, what it may read, and what it may import.
+    for number, file in enumerate(["toy/backend.py", "toy/table.csv", "shared.py"], 1):
+        with (folder / file).open("a") as stream:
+            stream.write("# one more line\n")
         for _ in range(2):
             program("run", "alone.toml", "--quiet", "--no-report")
             assert program.runs()["environment_digest"].n_unique() == len(program.runs()) == number
