@@ -74,8 +74,14 @@ class Look:
     dash: tuple[int, ...]
 
 
-SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
-DASHES = ((1, 0), (7, 3), (2, 2), (9, 3, 2, 3), (5, 2, 1, 2, 1, 2), (12, 4))
+SHAPES = (
+    *("circle", "square", "triangle-up", "diamond", "cross", "triangle-down"),
+    *("triangle-right", "wedge", "arrow"),
+)
+DASHES = (
+    *((1, 0), (7, 3), (2, 2), (9, 3, 2, 3), (5, 2, 1, 2, 1, 2), (12, 4)),
+    *((1, 4), (6, 6), (14, 2, 2, 2)),
+)
 # On a light page, on a dark page. Like the backends' own, each has a contrast of at least 3:1 with its page
 # and stays apart from the others for colour-blind eyes (tests/report/test_figures.py measures both).
 SPARE_COLOURS: tuple[tuple[str, str], ...] = (

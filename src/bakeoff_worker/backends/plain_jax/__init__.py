@@ -6,8 +6,8 @@ from bakeoff_worker.backends.record import Record
 RECORD = Record(
     name="plain_jax",
     place=11,
-    colours=("#1e4fa3", "#bcd4ff"),
-    symbol="triangle-down",
+    colours=("#1c146a", "#4755fd"),
+    symbol="wedge",
     modules=("numpy", "jax"),
     packages=("jax",),
     environments=(JAX,),

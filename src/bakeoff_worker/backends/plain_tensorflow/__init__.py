@@ -6,8 +6,8 @@ from bakeoff_worker.backends.record import Record
 RECORD = Record(
     name="plain_tensorflow",
     place=10,
-    colours=("#7a5200", "#ffe0a3"),
-    symbol="cross",
+    colours=("#60080c", "#efff1b"),
+    symbol="triangle-right",
     modules=("numpy", "tensorflow"),
     packages=("tensorflow-cpu", "tensorflow"),
     environments=(TENSORFLOW,),

@@ -6,8 +6,8 @@ from bakeoff_worker.backends.record import Record
 RECORD = Record(
     name="plain_torch",
     place=12,
-    colours=("#4a1a5a", "#c9a3dc"),
-    symbol="stroke",
+    colours=("#06002b", "#719d8f"),
+    symbol="arrow",
     modules=("numpy", "torch"),
     packages=("torch",),
     environments=(TORCH,),
