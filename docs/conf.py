@@ -24,8 +24,11 @@ html_copy_source = False
 # The navigation. Sphinx complains of a page that is in none of these.
 NAVIGATION = {
     "Start": ("ten-minutes", "own-model", "for-a-paper", "for-a-class", "faq"),
-    "Studies": ("cli", "studies", "data", "models", "recipes", "environments", "backends", "cluster"),
-    "Results": ("report", "compare", "statistics", "verification", "calibration", "store"),
+    "Studies": (
+        *("cli", "studies", "data", "models", "recipes", "environments", "backends", "without-keras"),
+        *("cluster", "farm"),
+    ),
+    "Results": ("report", "compare", "profile", "statistics", "verification", "calibration", "store"),
     "Background": ("the-study", "architecture", "benchmarks"),
 }
 BESIDES = (
