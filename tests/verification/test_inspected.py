@@ -92,3 +92,13 @@ def test_moving_statistics_count_too(group):
     slower = tuple((kind, {**one, "momentum": 0.5} if "momentum" in one else one) for kind, one in NORMALIZED)
     verified = group(Contestant(layers=NORMALIZED), Contestant(layers=slower, is_inspected=True))
     assert not verified.all_same
+
+
+@pytest.mark.parametrize("is_inspected", [False, True])
+def test_who_passes_over_a_batch_is_blamed_whoever_it_is(group, is_inspected):
+    lost = dataclasses.replace(KERAS, backend="lost", batches_lost=1, is_inspected=is_inspected)
+    for contestants, blamed in (((OWN, lost), "b"), ((lost, OWN), "a")):
+        (certificate,) = group(*contestants).certificates
+        assert certificate.verdict is Agreement.DIFFERENT
+        assert [(label, finding.stage) for label, finding in certificate.findings] == [(blamed, "epoch")]
+    assert group(lost, dataclasses.replace(OWN, batches_lost=1)).all_same

@@ -21,14 +21,24 @@ from bakeoff.verification.tolerances import EPSILON, Tolerances, difference
 def judge(evidence: Evidence, usual: Evidence) -> Judgement:
     """A contestant without Keras, held against one behind it."""
     findings, worst = compare(evidence, usual)
-    return Judgement(f"Keras on {usual.backend}, by losses and weights", findings, worst)
+    reference = f"Keras on {usual.backend}, by losses and weights"
+    return Judgement(reference, (*findings, *_of_epochs(evidence)), worst)
 
 
 def certify(labels: tuple[str, str], evidence: tuple[Evidence, Evidence]) -> Certificate:
     """The certificate of two contestants, one of them at least without Keras."""
     findings, direct = compare(*evidence)
     is_first = evidence[0].is_inspected
-    alone = tuple((labels[not is_first], finding) for finding in findings)
+    own = [_of_epochs(each) for each in evidence]
+    alone = (
+        *((labels[not is_first], finding) for finding in findings),
+        *(
+            (label, finding)
+            for label, mine, others in zip(labels, own, reversed(own), strict=True)
+            for finding in mine
+            if finding.meaning not in {other.meaning for other in others}
+        ),
+    )
     return Certificate(*labels, Agreement.DIFFERENT if alone else Agreement.SAME, alone, direct)
 
 
@@ -75,11 +85,16 @@ def _differences(one: Evidence, other: Evidence, worst: dict[str, Worst]) -> Ite
         size = difference(array, twin)
         if note("weights", size, name, tolerance.weights):
             yield _found("weights", GENERAL, name, size, f"is another after {one.num_steps} steps")
-    for each in (one, other):
-        for scene in SCENES if each.is_inspected else ():
-            if (found := epoch_difference(each, scene, range(len(each.weights)))) is not None:
-                size, cause, text = found
-                yield Finding("epoch", scene, "train_epoch", size, cause, text)
+
+
+def _of_epochs(evidence: Evidence) -> tuple[Finding, ...]:
+    """Where an epoch of several batches is not those batches' steps, one after the other; the first scene."""
+    trained = [place for place, info in enumerate(evidence.weights) if info.trainable]
+    for scene in SCENES:
+        if (found := epoch_difference(evidence, scene, trained)) is not None:
+            size, cause, text = found
+            return (Finding("epoch", scene, "train_epoch", size, cause, text),)
+    return ()
 
 
 def _change(evidence: Evidence, scene: str) -> Array:
