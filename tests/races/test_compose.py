@@ -165,6 +165,28 @@ def test_a_quick_study_is_decided_by_the_noise_of_all_its_races(
     assert not races.sentences.noise_words(alone)
 
 
+def test_noise_is_lent_by_what_tells_contestants_apart_not_by_their_names(
+    invented: Callable[..., Frames], entry: Any
+) -> None:
+    """On one data set there are two races, with TF32 and without; that puts TF32 in the others' names alone."""
+    seconds = {"jax": [1.0, 1.1, 1.05], "torch": [6.9, 7.3, 7.6]}
+    entries = [
+        entry(backend, times, changes={"dataset": dataset, "tf32": tf32}, label=f"{dataset} · {backend}{tail}")
+        for dataset, tf32, tail in (
+            ("mnist", None, " · tf32 default"),
+            ("mnist", False, " · tf32 off"),
+            ("fashion_mnist", None, " · tf32 default"),
+        )
+        for backend, times in seconds.items()
+    ]
+    sections = races.compose(invented(*entries))
+    found = [one for section in sections for race in section.races for one in race.comparisons]
+    assert len(found) == 3
+    for comparison in found:
+        assert comparison.verdict.on_time is stats.FASTER
+        assert comparison.verdict.time.noise.df == 6  # two of its own, four of the other races
+
+
 def planned(frames: Frames, now: int, before: list[int]) -> Frames:
     """The frames of a study that plans so many blocks; run block by block for studies that planned others."""
     begun_for = pl.col("block").replace_strict(dict(enumerate(before)), return_dtype=pl.Int64)

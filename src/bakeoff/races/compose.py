@@ -147,9 +147,15 @@ def _rows(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _Shar
 def _lent(sections: Sequence[_Rows]) -> _Lent:
     """By pair of trial_ids, what other runs of the study show of the noise of its training times."""
     races = [(rows, members) for rows in sections for _, members in rows.groups]
-    times = [{one.plain_short: _times(one, rows) for one in members} for rows, members in races]
+    keys = racing.differing([members for _, members in races])
+    alike = {
+        one.trial_id: json.dumps([one.backend, one.environment, racing.values(one, keys)])
+        for _, members in races
+        for one in members
+    }
+    times = [{alike[one.trial_id]: _times(one, rows) for one in members} for rows, members in races]
     return {
-        frozenset((a.trial_id, b.trial_id)): lent[frozenset((a.plain_short, b.plain_short))]
+        frozenset((a.trial_id, b.trial_id)): lent[frozenset((alike[a.trial_id], alike[b.trial_id]))]
         for (_, members), lent in zip(races, stats.lend(times), strict=True)
         for a, b in itertools.combinations(members, 2)
     }

@@ -108,6 +108,20 @@ def axes(contestants: Sequence[Contestant]) -> list[str]:
     return sorted(key for key in keys if _is_swept(key, contestants))
 
 
+def differing(races: Iterable[Sequence[Contestant]]) -> list[str]:
+    """Settings in which members of some race differ: by these a contestant is the same in all races."""
+    found = set()
+    for members in races:
+        keys = {key for one in members for key in one.settings}
+        found |= {key for key in keys if len({values(one, [key]) for one in members}) > 1}
+    return sorted(found)
+
+
+def values(contestant: Contestant, keys: Iterable[str]) -> str:
+    """Values of these settings, as text that is equal where they are."""
+    return json.dumps([contestant.settings.get(key) for key in keys])
+
+
 def races(contestants: Sequence[ContestantT], swept: Sequence[str]) -> list[tuple[ContestantT, ...]]:
     """Contestants that solve one problem, race by race, in their order.
 
@@ -117,7 +131,7 @@ def races(contestants: Sequence[ContestantT], swept: Sequence[str]) -> list[tupl
     """
     found: dict[str, list[ContestantT]] = {}
     for one in contestants:
-        found.setdefault(json.dumps([one.settings.get(key) for key in swept]), []).append(one)
+        found.setdefault(values(one, swept), []).append(one)
     if len(found) == len(contestants):
         found = {}
         for one in contestants:
