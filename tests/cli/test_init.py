@@ -48,6 +48,21 @@ def test_a_study_is_written_that_loads(folder: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
+    ("layer", "line"),
+    [
+        ('layers.Dense(1, activation="sigmoid")(inputs)', 'loss = "binary_crossentropy"'),
+        ('layers.Dense(units, activation="softmax")(inputs)', '# loss = "binary_crossentropy"'),
+    ],
+)
+def test_two_classes_by_one_output_get_their_loss(folder: Path, layer: str, line: str) -> None:
+    (folder / "net.py").write_text(f"{MODEL}    return {layer}\n")
+    assert main(["init", "net.py", "pets", "-o", "pets.toml"]) == 0
+    assert any(written.startswith(line) for written in (folder / "pets.toml").read_text().splitlines())
+    assert main(["init", "study_cnn", "pets", "-o", "built-in.toml"]) == 0
+    assert "loss" not in (folder / "built-in.toml").read_text()
+
+
+@pytest.mark.parametrize(
     ("model", "words"),
     [
         ("def other(): pass\n", "has no function build(input_shape, num_classes)"),

@@ -168,10 +168,12 @@ def test_a_quick_study_is_decided_by_the_noise_of_all_its_races(
 def test_noise_is_lent_by_what_tells_contestants_apart_not_by_their_names(
     invented: Callable[..., Frames], entry: Any
 ) -> None:
-    """On one data set there are two races, with TF32 and without; that puts TF32 in the others' names alone."""
+    """One data set has two races, with TF32 and without; that puts TF32 into the names on the others alone."""
     seconds = {"jax": [1.0, 1.1, 1.05], "torch": [6.9, 7.3, 7.6]}
     entries = [
-        entry(backend, times, changes={"dataset": dataset, "tf32": tf32}, label=f"{dataset} · {backend}{tail}")
+        entry(
+            backend, times, changes={"dataset": dataset, "tf32": tf32}, label=f"{dataset} · {backend}{tail}"
+        )
         for dataset, tf32, tail in (
             ("mnist", None, " · tf32 default"),
             ("mnist", False, " · tf32 off"),

@@ -32,8 +32,9 @@ def main(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--output {target}: expected a name that ends in .toml")
     if target.exists() and not arguments.force:
         raise UsageError(f"{target} exists", "name another with --output, or overwrite it with --force")
+    has_one_output: bool | None = False  # no built-in network has
     if arguments.model not in MODELS:
-        _check_model(Path(arguments.model))
+        has_one_output = _has_one_output(_checked_model(Path(arguments.model)))
     with closing(Lines()) as listener:
         prepared = datasets.ensure(arguments.data, image_size=arguments.image_size, listener=listener)
     about = json.loads((prepared.path / "about.json").read_text(encoding="utf-8"))
@@ -48,7 +49,8 @@ def main(arguments: argparse.Namespace) -> int:
         notes=prepared.notes,
     )
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", target.stem)
-    text = draft(name, _as_named(arguments.model, MODELS, target), facts)
+    model = _as_named(arguments.model, MODELS, target)
+    text = draft(name, model, facts, has_one_output=has_one_output)
     target.write_text(text, encoding="utf-8")
     study.load(target)  # what we write, we must be able to read
     say(f"{target} written. Next: bakeoff plan {target}, then bakeoff run {target}")
@@ -62,8 +64,18 @@ def _as_named(name: str, known: Collection[str], target: Path) -> str:
     return Path(os.path.relpath(Path(name).expanduser(), target.absolute().parent)).as_posix()
 
 
-def _check_model(path: Path) -> None:
-    """Pass if the file defines build() and asks for no framework by name; nothing of it runs.
+def _has_one_output(model: ast.Module) -> bool | None:
+    """True where a layer ``Dense(1, activation="sigmoid")`` stands in the file; None: it can't be told."""
+    for node in ast.walk(model):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Dense":
+            values = [ast.unparse(value) for value in (*node.args, *(one.value for one in node.keywords))]
+            if values[:1] == ["1"] and "'sigmoid'" in values:
+                return True
+    return None
+
+
+def _checked_model(path: Path) -> ast.Module:
+    """The file's syntax tree, if it defines build() and asks for no framework by name; nothing of it runs.
 
     Raises:
         StudyError: it doesn't, with all that is wrong.
@@ -98,3 +110,4 @@ def _check_model(path: Path) -> None:
         ]
     if problems:
         raise StudyError(problems, "docs/models.md shows a network of your own")
+    return tree

@@ -31,8 +31,11 @@ class DataFacts:
     notes: Sequence[str]
 
 
-def draft(name: str, model: str, data: DataFacts) -> str:
-    """TOML that `load` takes: `model` (a built-in name or a file) raced on `data` with three backends."""
+def draft(name: str, model: str, data: DataFacts, *, has_one_output: bool | None = None) -> str:
+    """TOML that `load` takes: `model` (a built-in name or a file) raced on `data` with three backends.
+
+    has_one_output: whether the network has one output for two classes; None where nobody knows.
+    """
     size = [f"image_size = {data.image_size}"] if data.image_size else []
     if not size and max(data.image_shape[:2]) > _LARGE_SIDE:
         size = [f"# image_size = {_LARGE_SIDE}    # squares of this side train faster"]
@@ -51,6 +54,7 @@ def draft(name: str, model: str, data: DataFacts) -> str:
         f"global_batch_size = {_batch_size(data.num_train)}",
         'optimizer = "adam"',
         "learning_rate = 0.001",
+        *_loss(len(data.class_sizes), has_one_output),
         "# train_images = 1000    # fewer, for a first look",
         "",
         "[matrix]",
@@ -76,6 +80,13 @@ def _about(data: DataFacts) -> list[str]:
             f"# classes of {least:,} to {most:,} images: always saying the largest gives {share:.0f} % error"
         )
     return lines
+
+
+def _loss(num_classes: int, has_one_output: bool | None) -> list[str]:
+    if num_classes != 2 or has_one_output is False:
+        return []
+    line = 'loss = "binary_crossentropy"    # one output: the probability of the second class, by a sigmoid'
+    return [line if has_one_output else f"# {line}"]
 
 
 def _batch_size(num_train: int) -> int:
