@@ -168,7 +168,7 @@ def test_a_quick_study_is_decided_by_the_noise_of_all_its_races(
 def test_noise_is_lent_by_what_tells_contestants_apart_not_by_their_names(
     invented: Callable[..., Frames], entry: Any
 ) -> None:
-    """One data set has two races, with TF32 and without; that puts TF32 into the names on the others alone."""
+    """On one data set TF32 makes two races, and stands in the names of contestants on the other alone."""
     seconds = {"jax": [1.0, 1.1, 1.05], "torch": [6.9, 7.3, 7.6]}
     entries = [
         entry(
