@@ -59,7 +59,8 @@ class Contestant:
     random. unknown: kinds of layers that are not Keras's, which the reference doesn't know. penalty: as a
     weight named kernel declares it. draws: of its first layer. added_loss: by layers of its own.
     extra_gradient: factor on all gradients. tf32: what its device was seen to round. loss_options: that it is
-    asked for. is_inspected: it shows its losses and weights alone, as one without Keras does.
+    asked for. shrinks_first: its optimizer multiplies weights by 1 - rate x decay, then adds the step, each
+    rounded. is_inspected: it shows its losses and weights alone, as one without Keras does.
     """
 
     layers: Layers = PLAIN
@@ -84,6 +85,7 @@ class Contestant:
     own_draws: bool = False
     tf32: tuple[str, ...] = ()
     is_single: bool = False
+    shrinks_first: bool = False
     is_inspected: bool = False
     loss_options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -297,7 +299,12 @@ class _Computed:
                 optimizer.options["late"] = self.contestant.late(step)
             before = np.asarray(weights[-1], "float64")
             (change,) = optimizer.changes([before], [np.asarray(gradient, "float64")])
-            weights.append(self._cast(before + change))
+            if self.contestant.shrinks_first:
+                shrinkage = float(optimizer.options["learning_rate"]) * optimizer.options["weight_decay"]
+                shrunk = self._cast(weights[-1] * self._cast(1 - shrinkage))
+                weights.append(self._cast(shrunk + self._cast(change + shrinkage * before)))
+            else:
+                weights.append(self._cast(before + change))
         return {"optimizer/gradients": given, "optimizer/weights": np.array(weights)}
 
     def _cast(self, array: np.ndarray) -> np.ndarray:

@@ -183,6 +183,14 @@ def test_rounding_is_no_difference(examined, layers, precision, name, options):
     assert 0 < judgement.worst["weights"].difference < 1e-5 * scale
 
 
+@pytest.mark.parametrize("rate", [1e-3, 1e-4, 1e-5, 1e-6])
+def test_decay_by_a_rounded_factor_is_no_difference(examined, rate):
+    """A schedule ends in small steps: next to them, what a weight's own rounding makes is much."""
+    recipe = {**ADAM, "learning_rate": rate, "weight_decay": 0.01}
+    contestant = Contestant(optimizer="adamw", options=recipe, shrinks_first=True)
+    assert examined(contestant, contestant).findings == ()
+
+
 @pytest.mark.parametrize("loss", ["binary_crossentropy", "categorical_hinge", "mean_squared_error"])
 def test_other_losses(examined, loss):
     contestant = Contestant(loss=loss)

@@ -33,7 +33,10 @@ def check_optimizer(exam: Examination) -> None:
         return
     gradients, weights = (np.asarray(one, "float64") for one in evidence.probe())
     changes = np.diff(weights, axis=0)
-    rounding = exam.tolerance.epsilon * np.maximum(np.abs(weights[1:]), np.abs(weights[:-1]))
+    # A rounding is half an epsilon: the sum's and that of the weight. Where weights are first multiplied by
+    # 1 - rate x decay, that factor is rounded, too.
+    share = 1.5 if evidence.optimizer_options.get("weight_decay") else 1.0
+    rounding = share * exam.tolerance.epsilon * np.maximum(np.abs(weights[1:]), np.abs(weights[:-1]))
 
     def check(semantics: Semantics) -> Outcome:
         optimizer = exam.optimizer(semantics)
