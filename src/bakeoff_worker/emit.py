@@ -44,7 +44,9 @@ class Channel:
     def emit(self, record: Record) -> None:
         """Append one record and wait until the parent has it. Call it only while no clock runs."""
         with self._lock:
-            os.write(self._file, (to_line(record) + "\n").encode())
+            line = (to_line(record) + "\n").encode()
+            while line:  # a disk that fills up takes a part and fails at the next attempt
+                line = line[os.write(self._file, line) :]
             self._ring(_RECORD)
 
     def await_turn(self) -> None:

@@ -35,9 +35,10 @@ def running_slurm(*arguments: str) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def slurm_conf() -> Iterator[Path]:
-    """A Slurm of two nodes, with a partition `short` of two minutes at most."""
+    """A Slurm of two nodes that counts memory, with a partition `short` of two minutes at most."""
     short = "PartitionName=short Nodes=ALL MaxTime=2 DefaultTime=1 State=UP"
-    with running_slurm("--nodes", "2", "--cpus", "2", short) as configuration:
+    memory = "JobAcctGatherParams=OverMemoryKill"
+    with running_slurm("--nodes", "2", "--cpus", "2", short, memory) as configuration:
         yield configuration
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -147,6 +148,62 @@ def test_a_cancelled_job_is_recorded_and_the_study_goes_on(
         reasons = reader.runs().filter(block=0)["reason"].to_list()
     assert all(f"job {cancelled[0]}" in reason and "cancelled" in reason for reason in reasons)
     assert session.run(asked, store, launcher=fake.launch, verify=False, farm="slurm").counts == {"ok": 2}
+
+
+@pytest.mark.exhaustive
+def test_a_controller_that_falls_silent_is_named_once_and_its_jobs_are_collected(
+    tiny: Callable[..., Study], slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Silent to us alone, behind a port that nobody listens at: jobs find theirs."""
+    elsewhere, lines = tmp_path / "slurm.conf", []
+    port = re.compile(r"^SlurmctldPort=.*$", re.MULTILINE)
+    elsewhere.write_text(port.sub("SlurmctldPort=1", slurm.read_text()) + "MessageTimeout=1\n")
+
+    def listen(line: str) -> None:
+        lines.append(line)
+        if "block 1: submitted" in line:
+            monkeypatch.setenv("SLURM_CONF", str(elsewhere))
+
+    store = tmp_path / "store.sqlite"
+    tally = session.run(
+        tiny("repeats=1"),
+        store,
+        launcher=fake.launch,
+        verify=False,
+        farm="slurm",
+        listener=messages(listen),
+    )
+    assert tally.counts == {"ok": 2}
+    assert sum("controller does not answer" in line for line in lines) == 1
+    with Reader(store) as reader:
+        assert set(reader.farm_jobs()["state"]) == {"done"}
+
+
+@pytest.mark.exhaustive
+def test_a_disk_that_is_full_ends_a_block_with_its_reason(tiny: Callable[..., Study], tmp_path: Path) -> None:
+    store, asked = tmp_path / "store.sqlite", tiny("repeats=1", "epochs=200")
+    (tmp_path / "jobs").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=96k", "none", str(tmp_path / "jobs")]
+    subprocess.run(mount, check=True)
+    try:
+        tally = session.run(asked, store, verify=False, farm="slurm")
+    finally:
+        subprocess.run(["umount", "--lazy", str(tmp_path / "jobs")], check=True)
+    with Reader(store) as reader:
+        runs = reader.runs()
+    assert tally.counts == {"failed": 1, "killed": 1}, runs["reason"].to_list()
+    assert runs["reason"].str.contains("No space left on device").all(), runs["reason"].to_list()
+    assert runs["num_epochs"].max() > 0
+    assert session.run(asked, store, verify=False, farm="slurm").counts == {"ok": 2}
+
+
+@pytest.mark.exhaustive
+def test_a_job_that_takes_too_much_memory_says_so(tiny: Callable[..., Study], tmp_path: Path) -> None:
+    """By Slurm's own count: it has a state for that only where its nodes have cgroups."""
+    store, asked = tmp_path / "store.sqlite", tiny("farm.exclusive=false", "farm.memory='40M'", "repeats=1")
+    assert session.run(asked, store, verify=False, farm="slurm").counts == {"interrupted": 2}
+    with Reader(store) as reader:
+        assert reader.runs()["reason"].str.contains("Exceeded job memory limit").all()
 
 
 def test_until_decided_takes_the_blocks_that_it_would_take_alone(

@@ -26,6 +26,25 @@ def test_without_a_parent_records_are_appended(tmp_path):
     assert [from_line(line) for line in lines] == [RunWarning("one"), RunEnded("ok")]
 
 
+def test_a_record_that_the_disk_takes_a_part_of_is_an_error(tmp_path):
+    """A file may grow to 100 bytes: the system writes so many, and refuses the rest."""
+    program = """if True:
+        import resource
+        from bakeoff_worker.emit import Channel
+        from bakeoff_worker.records import RunWarning
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+        Channel("records", None, None).emit(RunWarning("x" * 200))"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": WORKER_ROOT, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1 and "File too large" in done.stderr
+    assert (tmp_path / "records").stat().st_size == 100
+
+
 @pytest.fixture
 def pipes():
     """(doorbell read, doorbell write, control read, control write); the control pipe outlives the watcher."""

@@ -383,9 +383,10 @@ class _Collection:
         limit = f" of {job.time_min} minutes" if job.time_min else ""
         status, words = _ENDS.get(state.state, _ENDS[State.DONE])
         reason = f"{_where(job, state)}: {words.format(limit=limit)}"
-        if state.reason and state.state in (State.FAILED, State.NODE_FAILED):
-            reason += f" ({state.reason})"
         said = known.last_lines if known and known.last_lines else _said(job)
+        if state.state in (State.FAILED, State.NODE_FAILED):
+            why = [state.reason, *said.splitlines()[-1:]] if state.state is State.FAILED else [state.reason]
+            reason += f" ({': '.join(filter(None, why))})" if any(why) else ""
         return RunEnded(status, reason, said)
 
     def _never_begun(self, job: Job, state: JobState, spec: RunSpec, kept: Sequence[journal.Kept]) -> RunRow:
@@ -393,12 +394,11 @@ class _Collection:
         ended = self._end(job, state)
         if kept and kept[-1].obstacle:
             ended = RunEnded("failed", kept[-1].obstacle)
-        elif not kept and state.state in (State.FAILED, State.DONE, State.GONE):
+        elif not kept and not ended.last_lines and state.state in (State.FAILED, State.DONE, State.GONE):
             ended = RunEnded(
                 "failed",
                 f"{_where(job, state)} left nothing in {job.folder}: do nodes see that folder? "
                 "--set farm.folder=PATH names one that they share; Bakeoff's own Python has to be in one",
-                _said(job),
             )
         else:
             ended = RunEnded("interrupted", f"never begun: {ended.reason}", ended.last_lines)

@@ -38,6 +38,7 @@ INHERITED = (
 _POLL_S = 1.0  # how often a silent child is looked at: for its time limit and its death
 _EXIT_S = 30.0  # how long a child that has said its last word may take to leave
 _LAST_LINES_BYTES = 4000
+_FULL_BYTES = 16_384  # free on a disk that counts as full: less than a page or two, and one record
 
 
 @dataclass
@@ -146,7 +147,7 @@ def _follow(
                 yield record
                 _answer(child)
             if exited:
-                return _died(child.returncode), None
+                return _died(child.returncode, Path(request.job.paths.records)), None
             if request.stop and request.stop.is_set():
                 return RunEnded("interrupted", "stopped by the user"), None
             own_s = time.monotonic() - started - stopped.wall_s
@@ -198,13 +199,16 @@ def _answer(child: subprocess.Popen[bytes]) -> None:
         child.stdin.flush()
 
 
-def _died(returncode: int) -> RunEnded:
-    """The end of a child that left without a word."""
+def _died(returncode: int, records: Path) -> RunEnded:
+    """The end of a child that left without a word. records: the file that it wrote to."""
     if returncode == -signal.SIGKILL:
         return RunEnded("killed", "the process was killed (SIGKILL)")
     if returncode < 0:
         return RunEnded("failed", f"the process died of {signal.Signals(-returncode).name}")
-    return RunEnded("failed", f"the process left with exit code {returncode} before its run had ended")
+    reason = f"the process left with exit code {returncode} before its run had ended"
+    if shutil.disk_usage(records.parent).free < _FULL_BYTES:
+        reason += f": No space left on device ({records.parent})"
+    return RunEnded("failed", reason)
 
 
 def _kill_group(child: subprocess.Popen[bytes]) -> None:
