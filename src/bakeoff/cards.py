@@ -6,12 +6,11 @@ orders them anew, by numbers of that order or by UUIDs; a study's ``gpu = N`` co
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import pynvml
 
 
 @dataclass(frozen=True)
@@ -64,13 +63,16 @@ class Use:
 
 def every() -> tuple[Card, ...]:
     """All cards of this machine; none where the driver is missing or does not answer."""
-    try:
-        pynvml.nvmlInit()
-        driver = str(pynvml.nvmlSystemGetDriverVersion())
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-    except pynvml.NVMLError:
+    nvml = _nvml()
+    if nvml is None:
         return ()
-    return tuple(_card(handle, driver) for handle in handles)
+    try:
+        nvml.nvmlInit()
+        driver = str(nvml.nvmlSystemGetDriverVersion())
+        handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
+    except nvml.NVMLError:
+        return ()
+    return tuple(_card(nvml, handle, driver) for handle in handles)
 
 
 def usable(environ: Mapping[str, str] = os.environ) -> tuple[Card, ...]:
@@ -96,24 +98,26 @@ def usable(environ: Mapping[str, str] = os.environ) -> tuple[Card, ...]:
 
 def state(card: Card) -> State:
     """The card now; some milliseconds."""
+    nvml = _nvml()
+    assert nvml is not None, "whoever has a card has a driver"
     try:
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByUUID(card.uuid)
-        pynvml.nvmlDeviceGetMemoryInfo(handle)
-    except pynvml.NVMLError as error:
-        return State(is_lost=error.value in (pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_NOT_FOUND))
+        nvml.nvmlInit()
+        handle = nvml.nvmlDeviceGetHandleByUUID(card.uuid)
+        nvml.nvmlDeviceGetMemoryInfo(handle)
+    except nvml.NVMLError as error:
+        return State(is_lost=error.value in (nvml.NVML_ERROR_GPU_IS_LOST, nvml.NVML_ERROR_NOT_FOUND))
 
     def told(function: Callable[..., Any], *arguments: Any) -> Any:
-        return _told(function, handle, *arguments)
+        return _told(nvml, function, handle, *arguments)
 
-    processes = told(pynvml.nvmlDeviceGetComputeRunningProcesses)
-    power_mw = told(pynvml.nvmlDeviceGetPowerUsage)
-    slowed = told(pynvml.nvmlDeviceGetViolationStatus, pynvml.NVML_PERF_POLICY_THERMAL)
+    processes = told(nvml.nvmlDeviceGetComputeRunningProcesses)
+    power_mw = told(nvml.nvmlDeviceGetPowerUsage)
+    slowed = told(nvml.nvmlDeviceGetViolationStatus, nvml.NVML_PERF_POLICY_THERMAL)
     return State(
         is_lost=False,
         num_processes=None if processes is None else len(processes),
-        clock_mhz=told(pynvml.nvmlDeviceGetClockInfo, pynvml.NVML_CLOCK_SM),
-        temperature_c=told(pynvml.nvmlDeviceGetTemperature, pynvml.NVML_TEMPERATURE_GPU),
+        clock_mhz=told(nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_SM),
+        temperature_c=told(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU),
         power_w=None if power_mw is None else power_mw / 1e3,
         slowed_s=None if slowed is None else slowed.violationTime / 1e9,
     )
@@ -135,13 +139,24 @@ def use(card: Card, before: State, epochs: Sequence[State], after: State) -> Use
     )
 
 
-def _card(handle: Any, driver: str) -> Card:
-    memory = _told(pynvml.nvmlDeviceGetMemoryInfo, handle)
-    capability = _told(pynvml.nvmlDeviceGetCudaComputeCapability, handle)
-    mig = _told(pynvml.nvmlDeviceGetMigMode, handle)
+def _nvml() -> Any | None:
+    """nvidia-ml-py, whose import takes a sixth of a second; None without a driver's library."""
+    try:
+        ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        return None
+    import pynvml
+
+    return pynvml
+
+
+def _card(nvml: Any, handle: Any, driver: str) -> Card:
+    memory = _told(nvml, nvml.nvmlDeviceGetMemoryInfo, handle)
+    capability = _told(nvml, nvml.nvmlDeviceGetCudaComputeCapability, handle)
+    mig = _told(nvml, nvml.nvmlDeviceGetMigMode, handle)
     return Card(
-        name=str(_told(pynvml.nvmlDeviceGetName, handle) or "unknown"),
-        uuid=str(_told(pynvml.nvmlDeviceGetUUID, handle) or ""),
+        name=str(_told(nvml, nvml.nvmlDeviceGetName, handle) or "unknown"),
+        uuid=str(_told(nvml, nvml.nvmlDeviceGetUUID, handle) or ""),
         driver=driver,
         memory_mib=None if memory is None else memory.total >> 20,
         capability=None if capability is None else (capability[0], capability[1]),
@@ -151,17 +166,20 @@ def _card(handle: Any, driver: str) -> Card:
 
 def _holding(instance: str) -> list[Card]:
     """The card that an instance (MIG) is a part of."""
+    nvml = _nvml()
+    if nvml is None:
+        return []
     try:
-        handle = pynvml.nvmlDeviceGetHandleByUUID(instance)
-        whole = pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle)
-        return [_card(whole, str(pynvml.nvmlSystemGetDriverVersion()))]
-    except pynvml.NVMLError:
+        handle = nvml.nvmlDeviceGetHandleByUUID(instance)
+        whole = nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle)
+        return [_card(nvml, whole, str(nvml.nvmlSystemGetDriverVersion()))]
+    except nvml.NVMLError:
         return []
 
 
-def _told(function: Callable[..., Any], *arguments: Any) -> Any:
+def _told(nvml: Any, function: Callable[..., Any], *arguments: Any) -> Any:
     """What the driver answers; None where it does not know, or not of this card."""
     try:
         return function(*arguments)
-    except pynvml.NVMLError:
+    except nvml.NVMLError:
         return None

@@ -225,7 +225,9 @@ def _check_place(study: Study, place: _Place) -> None:
 
 def _check_device(study: Study, place: _Place) -> None:
     request = study.environments.get(place.environment)
-    environments.check_device(place.environment, request=request, device=place.device, gpu=place.gpu)
+    environments.check_device(
+        place.environment, request=request, backend=place.backend, device=place.device, gpu=place.gpu
+    )
 
 
 def _check_accepted(settings: TrialSettings) -> None:

@@ -69,6 +69,15 @@ def test_the_card_that_is_asked_for_is_the_one_that_must_fit(monkeypatch: pytest
     assert "this machine shows none" in obstacles(monkeypatch)["jax_gpu"].message
 
 
+def test_a_build_for_cpus_is_none_for_a_gpu() -> None:
+    """Backends without a build for GPUs pass: they say themselves why they decline."""
+    with pytest.raises(EnvironmentFailure, match="environment torch is for CPUs; got device gpu") as raised:
+        environments.check_device("torch", backend="torch", device="gpu")
+    assert "Use environment torch_gpu" in raised.value.hint
+    environments.check_device("theano", backend="theano", device="gpu")
+    environments.check_device("torch", backend="plain_torch", device="gpu")
+
+
 def test_other_systems_have_no_wheels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     found = obstacles(monkeypatch, H100)

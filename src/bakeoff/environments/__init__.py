@@ -167,22 +167,33 @@ def check(name: str, *, request: EnvironmentRequest | None = None, backend: str 
 
 
 def check_device(
-    name: str, *, request: EnvironmentRequest | None = None, device: str = "cpu", gpu: int = 0
+    name: str,
+    *,
+    request: EnvironmentRequest | None = None,
+    backend: str | None = None,
+    device: str = "cpu",
+    gpu: int = 0,
 ) -> None:
     """Pass if a run on that device may use the environment here, as far as is known without a try.
 
-    gpu: number of the card. Nothing is known of what a study brings: its interpreter passes, and its lock
-    where no CUDA is downloaded for a run on the CPU.
+    backend: what is to run. gpu: number of the card. Nothing is known of what a study brings: its interpreter
+    passes, and its lock where no CUDA is downloaded for a run on the CPU. A backend that no build serves on
+    GPUs passes, too: it says itself why it declines.
 
     Raises:
-        EnvironmentFailure: the driver or the card does not serve the build; or the run is on the CPU, and
-            CUDA would be downloaded for it.
+        EnvironmentFailure: the driver or the card does not serve the build; the run is on a GPU, and the
+            build is for CPUs; or it is on the CPU, and CUDA would be downloaded for it.
     """
     for spec in _with_locks([name], {name: request} if request else {}):
-        if device == "gpu":
-            large.check_card(spec, gpu)
-        else:
+        if device != "gpu":
             large.check_for_cpu(spec)
+        elif spec.cuda or request:
+            large.check_card(spec, gpu)
+        elif builds := registry.environments_of(backend or "", has_spark=False, device="gpu"):
+            raise EnvironmentFailure(
+                f"environment {name} is for CPUs; got device gpu",
+                f"Use environment {' or '.join(builds)}, which is what it takes where the study names none.",
+            )
 
 
 def download(names: Collection[str], requests: Mapping[str, EnvironmentRequest]) -> Download | None:
