@@ -50,7 +50,11 @@ class NvmlMeter(DeviceMeter):
         self._nvml = library
         self._device = ctypes.c_void_p()
         self._since_us = 0
-        self._works = library.nvmlInit_v2() == 0 and _find(library, _first_visible_gpu(), self._device) == 0
+        self._works = (
+            library.nvmlInit_v2() == 0
+            and _find(library, _first_visible_gpu(), self._device) == 0
+            and not _is_split(library, self._device)
+        )
 
     def start(self) -> None:
         """Note the time from which the driver's samples count."""
@@ -108,15 +112,23 @@ def hide_others(number: int, environ: MutableMapping[str, str]) -> None:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether that is how a framework says that its GPU has no more memory.
 
-    PyTorch and TensorFlow have a class for it; JAX has XLA's status, with which its message begins.
+    PyTorch and TensorFlow have a class for it. JAX has XLA's status, with which its message begins. Where not
+    its allocator but a library asked for memory, PyTorch has CUDA's own words.
     """
-    return type(error).__name__ in ("OutOfMemoryError", "ResourceExhaustedError") or str(error).startswith(
-        "RESOURCE_EXHAUSTED"
-    )
+    kinds = ("OutOfMemoryError", "ResourceExhaustedError")
+    words = ("RESOURCE_EXHAUSTED", "CUDA error: out of memory")
+    return type(error).__name__ in kinds or str(error).startswith(words)
 
 
 def _first_visible_gpu() -> str:
     return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+
+
+def _is_split(library: Any, device: Any) -> bool:
+    """Whether the card has instances (MIG): what the driver says is of them all, and of no process."""
+    ask = getattr(library, "nvmlDeviceGetMigMode", None)  # older drivers have none
+    mode, pending = ctypes.c_uint(0), ctypes.c_uint(0)
+    return ask is not None and ask(device, ctypes.byref(mode), ctypes.byref(pending)) == 0 and mode.value == 1
 
 
 def _find(library: Any, name: str, device: Any) -> int:

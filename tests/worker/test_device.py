@@ -105,6 +105,14 @@ def test_part_of_a_gpu_and_one_that_the_driver_does_not_know_are_unknown(ask, mo
     assert "handle" not in [call for call, _ in calls]
 
 
+def test_a_card_that_is_split_tells_nothing_of_a_run_on_one_part(ask, monkeypatch):
+    """Its counter of joules is of all parts."""
+    monkeypatch.setenv("FAKE_NVML_ENERGY_MJ", "1000")
+    monkeypatch.setenv("FAKE_NVML_CARDS", "NVIDIA A100|40960|8.0|1|0")
+    answer, _ = ask("own,50", visible="0")
+    assert (answer["device_s"], answer["joules"]) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("visible", "number", "left"),
     [(None, 0, "0"), (None, 2, "2"), ("3,1", 1, "1"), ("GPU-a,MIG-b", 1, "MIG-b"), ("0", 1, ""), ("", 0, "")],
@@ -120,7 +128,8 @@ def test_what_frameworks_call_out_of_memory():
     kinds = [type(name, (RuntimeError,), {}) for name in ("OutOfMemoryError", "ResourceExhaustedError")]
     assert all(is_out_of_memory(kind("any words")) for kind in kinds)
     assert is_out_of_memory(RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate"))
-    assert not is_out_of_memory(RuntimeError("CUDA error: out of luck"))
+    assert is_out_of_memory(RuntimeError("CUDA error: out of memory\nCUDA kernel errors might"))
+    assert not is_out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
 
 
 def test_joules_are_the_boards_counter(ask, monkeypatch):
