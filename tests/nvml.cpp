@@ -108,6 +108,7 @@ int nvmlDeviceGetCudaComputeCapability(void *device, int *major, int *minor) {
   return OK;
 }
 int nvmlDeviceGetMigMode(void *device, unsigned *current, unsigned *pending) {
+  if (number(device) < 0) return NOT_SUPPORTED;
   *current = *pending = cards()[number(device)].mig;
   return OK;
 }
