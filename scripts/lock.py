@@ -3,6 +3,9 @@
 A file ``NAME.overrides`` beside one holds what counts against a package's own word on what it needs.
 Packages come from where pip would get them (see docs/environments.md), and the lock says nothing of that:
 versions and hashes only. Versions that are locked already stay unless ``--upgrade`` is given.
+
+Locks for GPUs are for Linux on x86-64. What they name takes gigabytes, so that they end in the size of each
+wheel, as the index gives it: nothing is downloaded to know it.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import tomllib
 
 import uv
 
@@ -29,13 +33,12 @@ def lock(spec: EnvironmentSpec, upgrade: bool) -> None:
         *(uv.find_uv_bin(), "pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate"),
         *("--no-emit-index-url", "--no-emit-find-links", *install_arguments()),
         *("--python", str(interpreters.obtain(spec.python).path), "--python-version", spec.python),
-        # For Python 3.7 "universal" would mean every later Python too, with versions that nobody has run.
-        *(["--universal"] if spec.python != "3.7" else ["--python-platform", "x86_64-manylinux2014"]),
+        *_platform(spec),
         *(["--overrides", str(overrides)] if overrides.exists() else []),
         *(["--upgrade"] if upgrade else []),
         *("--output-file", str(spec.lock), str(source)),
     ]
-    done = subprocess.run(command, env=uv_environment(), check=False, capture_output=True, text=True)
+    done = subprocess.run(command, env=_variables(spec), check=False, capture_output=True, text=True)
     variant = torch_variant(source.read_text())
     if done.returncode and variant:
         done = subprocess.run(
@@ -45,8 +48,43 @@ def lock(spec: EnvironmentSpec, upgrade: bool) -> None:
         sys.exit(f"{spec.name}: not locked\n{done.stderr or ''}")
     content = spec.lock.read_text()
     header = f"# Made by `make lock` from {source.name}: see docs/environments.md.\n"
-    spec.lock.write_text(content if content.startswith(header) else header + content)
+    content = content if content.startswith(header) else header + content
+    if spec.cuda:
+        # `==` would take the build for CPUs, 2.13.0+cpu, where the user's folders have it.
+        content = content.replace("\ntorch==2", "\ntorch===2") + _sizes(spec)
+    spec.lock.write_text(content)
     print(f"{spec.name}: {content.count('==')} packages")
+
+
+def _platform(spec: EnvironmentSpec) -> list[str]:
+    """For which machines: all, as far as wheels exist, or one kind.
+
+    For Python 3.7 "universal" would mean every later Python too, with versions that nobody has run.
+    """
+    if spec.cuda:
+        return ["--python-platform", "x86_64-manylinux_2_28"]
+    return ["--universal"] if spec.python != "3.7" else ["--python-platform", "x86_64-manylinux2014"]
+
+
+def _variables(spec: EnvironmentSpec) -> dict[str, str]:
+    """uv's variables. For GPUs the package index alone is asked: beside it, torch's CPU build may lie."""
+    beside = ("UV_FIND_LINKS", "UV_INDEX", "UV_INDEX_STRATEGY") if spec.cuda else ()
+    return {name: value for name, value in uv_environment().items() if name not in beside}
+
+
+def _sizes(spec: EnvironmentSpec) -> str:
+    """A comment for each package: the bytes and the name of its wheel, the largest where several would do."""
+    command = [
+        *(uv.find_uv_bin(), "pip", "compile", "--quiet", "--no-header", "--format", "pylock.toml"),
+        *("--python", str(interpreters.obtain(spec.python).path), "--python-version", spec.python),
+        *(*_platform(spec), *install_arguments(), str(spec.lock)),
+    ]
+    done = subprocess.run(command, env=_variables(spec), check=True, capture_output=True, text=True)
+    lines = []
+    for package in tomllib.loads(done.stdout)["packages"]:
+        size, url = max((wheel["size"], wheel["url"]) for wheel in package["wheels"])
+        lines.append(f"# {size} {url.rpartition('/')[2]}\n")
+    return "".join(lines)
 
 
 def main() -> None:

@@ -147,3 +147,12 @@ def archive_of(
             return archive if archive.exists() else environments.pack(name, archive)
 
     return pack
+
+
+@pytest.fixture(scope="session")
+def nvml(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a libnvidia-ml.so.1 of our own, for LD_LIBRARY_PATH; nvml.cpp says what it can be told."""
+    folder = tmp_path_factory.mktemp("driver")
+    library, source = folder / "libnvidia-ml.so.1", Path(__file__).parent / "nvml.cpp"
+    subprocess.run(["g++", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library, source], check=True)
+    return folder

@@ -33,6 +33,7 @@ def run(
         StoreError: the store can't be written, or another process writes it.
         MachineError: a GPU is asked for on a machine without one, or contestants that alternate don't fit
             into memory together.
+        EnvironmentFailure: gigabytes of CUDA would be downloaded: `bakeoff env create` asks for them.
         KeyboardInterrupt: the user stopped it; the same call goes on with what is missing.
     """
     chosen = study if isinstance(study, Study) else load(study)

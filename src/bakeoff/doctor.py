@@ -15,7 +15,7 @@ from typing import Literal
 
 import uv
 
-from bakeoff import cache, environments, machine
+from bakeoff import cache, cards, environments, machine
 from bakeoff.environments import EnvironmentSpec, EnvironmentState, interpreters, java
 from bakeoff.errors import BakeoffError
 
@@ -51,7 +51,7 @@ def diagnose() -> tuple[Check, ...]:
         *_environments(),
         *_java(),
         *_datasets(),
-        _gpu(),
+        *_gpus(),
         _disk(),
         *_hardware(),
         *_quiet(Path("/sys")),
@@ -118,10 +118,25 @@ def _environment(spec: EnvironmentSpec, state: EnvironmentState) -> Check:
         return Check(
             subject, "ok", f"ready: {spec.summary}, Python {state.python}, {state.disk_bytes / 1e6:,.0f} MB"
         )
+    if spec.cuda:
+        if not cards.usable():
+            return Check(subject, "ok", f"for a machine with an NVIDIA card: {spec.summary}")
+        fitting, obstacles = [], []
+        for number in range(len(cards.usable())):
+            try:
+                environments.check_device(spec.name, device="gpu", gpu=number)
+                fitting.append(str(number))
+            except BakeoffError as error:
+                obstacles.append(error)
+        if not fitting:
+            return Check(subject, "warning", f"can't be used here: {obstacles[0].message}", obstacles[0].hint)
     try:
         environments.check(spec.name)
     except BakeoffError as error:
         return Check(subject, "missing", f"can't be made: {error.message.partition(chr(10))[0]}", error.hint)
+    if large := environments.download([spec.name], {}):
+        how = f"{large.size} to download, asked for first, or by `bakeoff env create {spec.name} --yes`"
+        return Check(subject, "ok", f"fits GPU {', '.join(fitting)}; not made yet: {how}")
     if state.state == "broken":
         return Check(
             subject,
@@ -172,18 +187,41 @@ def _datasets() -> Iterator[Check]:
             )
 
 
-def _gpu() -> Check:
-    listed = _output(["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"])
-    if listed:
-        return Check("GPU", "ok", "; ".join(listed.splitlines()))
+def _gpus() -> Iterator[Check]:
+    """One for each card that programs may use, by the number that a study's `gpu` has."""
+    found = cards.usable()
+    for number, card in enumerate(found):
+        memory = "" if card.memory_mib is None else f", {card.memory_mib:,} MiB"
+        capability = "" if card.capability is None else ", compute capability {}.{}".format(*card.capability)
+        detail = f"{card.name}{memory}{capability}, driver {card.driver}"
+        others = cards.state(card).num_processes
+        if card.has_mig:
+            yield Check(
+                f"GPU {number}",
+                "warning",
+                f"{detail}; split into instances (MIG): a run sees one, and its GPU seconds stay unknown",
+                "name one by CUDA_VISIBLE_DEVICES=MIG-..., as `nvidia-smi -L` lists them",
+            )
+        elif others:
+            yield Check(
+                f"GPU {number}",
+                "warning",
+                f"{detail}; {others} other program{'s compute' if others > 1 else ' computes'} on it",
+                "stop them, or choose another card: --set gpu=N",
+            )
+        else:
+            yield Check(f"GPU {number}", "ok", detail)
+    if found:
+        return
     if list(Path("/dev").glob("nvidia[0-9]*")):
-        return Check(
+        yield Check(
             "GPU",
             "warning",
-            "there is one, but nvidia-smi is missing or fails",
-            "install the NVIDIA driver's tools",
+            "there is one, but its driver lists none that programs may use",
+            "install NVIDIA's driver, or check CUDA_VISIBLE_DEVICES",
         )
-    return Check("GPU", "ok", 'none: runs use the CPU, and a study that asks for device = "gpu" is refused')
+    else:
+        yield Check("GPU", "ok", 'none: runs use the CPU; a study that asks for device = "gpu" is refused')
 
 
 def _disk() -> Check:
@@ -191,7 +229,8 @@ def _disk() -> Check:
     there = next(path for path in (root, *root.parents) if path.exists())
     free = shutil.disk_usage(there).free
     made = {state.name for state in environments.list_environments() if state.state == "ready"}
-    needed = sum(spec.disk_bytes for spec in environments.catalogue().values() if spec.name not in made)
+    wanted = [spec for spec in environments.catalogue().values() if not spec.cuda or cards.usable()]
+    needed = sum(spec.disk_bytes for spec in wanted if spec.name not in made)
     detail = f"{free / 1e9:.1f} GB free in {root}; all environments not made yet take {needed / 1e9:.1f} GB"
     if not os.access(there, os.W_OK):
         return Check(

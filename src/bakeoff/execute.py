@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import os
@@ -18,7 +19,7 @@ from typing import Any, Protocol
 
 import psutil
 
-from bakeoff import machine
+from bakeoff import cards, machine
 from bakeoff.environments import Environment
 from bakeoff.environments.java import Java
 from bakeoff.errors import BakeoffError, MachineError, StoreError
@@ -27,6 +28,7 @@ from bakeoff.inputs import Inputs, relative_names
 from bakeoff.launchers.base import Launch, Launcher, TurnAwaited
 from bakeoff.store.writer import Condition
 from bakeoff_worker.records import (
+    EpochRecord,
     Job,
     PhaseEnded,
     Record,
@@ -217,6 +219,8 @@ class _Run:
         self._writer, self._listener = writer, listener
         self._records: Generator[Record | TurnAwaited, None, None] | None = None
         self._seq = self._num_turns = 0
+        self._card: cards.Card | None = None
+        self._card_states: list[cards.State] = []  # before it, and at the end of each epoch
         self._own_s = 0.0  # what it took itself, without the others' turns
         self._run_id = writer.begin_run(
             spec,
@@ -255,6 +259,10 @@ class _Run:
             java=str(provision.java.home) if provision.java else None,
         )
         self._log = spool.with_suffix(".log")
+        if self.spec.settings.device == "gpu":
+            usable = cards.usable()[self.spec.settings.gpu :]
+            self._card = usable[0] if usable else None
+            self._look_at_card()
         self._before, self._cpu_before_s = machine.snapshot(), _own_cpu_s()
         self._records = launcher(Launch(Job(self.spec, paths), provision.environment, self._log))
         self.advance()
@@ -285,10 +293,17 @@ class _Run:
                     self._own_s -= record.wall_s  # our own question after the training: no part of the run
                 self._writer.append(self._run_id, self._seq if from_child else None, record)
                 self._seq += from_child
+                if isinstance(record, EpochRecord):
+                    self._look_at_card()
                 self._listener(Recorded(self.spec, record))
         except ValueError as error:  # the form of a record, but values that none can have
             return RunEnded("garbage", str(error))
         return RunEnded("interrupted", "stopped by the user")
+
+    def _look_at_card(self) -> None:
+        """Note how its GPU is; no clock runs, since the child waits for our answer or is not there."""
+        if self._card:
+            self._card_states.append(cards.state(self._card))
 
     def _end(self, ended: RunEnded, error: BaseException | None = None) -> None:
         """End the child, if it still lives, and store how the run ended.
@@ -301,8 +316,16 @@ class _Run:
             began = time.perf_counter()
             self._records.close()
             wall_s = self._own_s + time.perf_counter() - began
+            gpu = None
+            if self._card:
+                before, *epochs = self._card_states
+                after = cards.state(self._card)
+                gpu = cards.use(self._card, before, epochs, after)
+                if after.is_lost and ended.status != "ok":
+                    lost = f"the GPU ({self._card.name}) no longer answers its driver (NVML: GPU is lost)"
+                    ended = dataclasses.replace(ended, reason=f"{lost}. {ended.reason}")
             disturbance = machine.disturbance(
-                self._before, machine.snapshot(), _own_cpu_s() - self._cpu_before_s
+                self._before, machine.snapshot(), _own_cpu_s() - self._cpu_before_s, gpu
             )
             assert isinstance(self._provision, Provision)
             changed = self._provision.code and self._provision.code.changed()

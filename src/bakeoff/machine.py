@@ -14,18 +14,21 @@ import platform
 import re
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from bakeoff import cards
+
 # Beyond these a run is flagged as disturbed; it is kept, and the reader decides. Our choices:
 # others' CPU: about the spread of training times between neighbouring runs on an idle shared host;
 # steal: most hypervisors report none at all, so that 2 % is a busy neighbour;
 # clock: it wanders by a few per cent between runs, a fifth less is heat or a power limit;
 # memory: with less than that free, the system swaps or drops the cache of the data.
+# A GPU's clock is held to the same as the processor's.
 MAX_OTHERS_CPU_SHARE = 0.05
 MAX_STEAL_SHARE = 0.02
 MIN_FREQUENCY_RATIO = 0.8
@@ -33,7 +36,7 @@ MIN_MEMORY_SHARE = 0.05
 # The kernel counts CPU time in ticks of 10 ms: over less CPU time than this, a share is mostly rounding.
 _MIN_TOTAL_CPU_S = 2.0
 
-_NVIDIA_SMI_S = 15.0
+_COMMAND_S = 15.0
 
 # What decides how fast the same program runs; the rest of `identity` is for people. Memory is left
 # out: kernels keep more or less of it for themselves, so that a rounded size can change at a reboot.
@@ -44,13 +47,15 @@ _IDENTIFYING = (
 
 
 def identity(
-    proc: Path = Path("/proc"), sysfs: Path = Path("/sys"), nvidia_smi: str = "nvidia-smi"
+    proc: Path = Path("/proc"),
+    sysfs: Path = Path("/sys"),
+    gpus: Callable[[], Sequence[cards.Card]] = cards.every,
 ) -> Mapping[str, Any]:
     """What this machine is, JSON-plain; ``machine_id`` names it, ``description`` is one line for people.
 
     usable_cores: those that this process may run on. cpu_quota: cores' worth of time that its control
     group may use; None without a limit. memory_gib: rounded. governor: who sets the clock of the first core.
-    gpus: NVIDIA's, one mapping each.
+    gpus: NVIDIA's in the order of their names, one mapping each.
     Values that can't be had are None.
     """
     cpuinfo = _text(proc / "cpuinfo")
@@ -66,7 +71,10 @@ def identity(
         "cpu_quota": _cpu_quota(proc, sysfs),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "hypervisor": "hypervisor" in cpuinfo.split() if "flags" in cpuinfo else None,
-        "gpus": _gpus(nvidia_smi),
+        "gpus": [
+            {"name": one.name, "memory_mib": one.memory_mib, "driver": one.driver}
+            for one in sorted(gpus(), key=lambda card: (card.name, card.memory_mib or 0))
+        ],
         "governor": _text(sysfs / "devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or None,
         "kernel": platform.release(),
         "os": _os_name(),
@@ -122,6 +130,7 @@ class Disturbance:
 
     load: at the run's end, its own processes included. frequency_ratio: clock after ÷ before.
     reasons: a sentence for each threshold that was passed; disturbed: whether there is one.
+    gpu: the card that the run was on; None: it was on the CPU.
     """
 
     others_cpu_share: float | None
@@ -132,9 +141,12 @@ class Disturbance:
     available_memory_bytes: int
     disturbed: bool
     reasons: tuple[str, ...]
+    gpu: cards.Use | None = None
 
 
-def disturbance(before: Snapshot, after: Snapshot, own_cpu_s: float | None) -> Disturbance:
+def disturbance(
+    before: Snapshot, after: Snapshot, own_cpu_s: float | None, gpu: cards.Use | None = None
+) -> Disturbance:
     """What disturbed a run between two snapshots.
 
     own_cpu_s: CPU seconds of the run's process tree in that time, user and system; None if unknown.
@@ -174,6 +186,7 @@ def disturbance(before: Snapshot, after: Snapshot, own_cpu_s: float | None) -> D
             f"only {available / 2**30:.1f} GiB of memory were free (limit {MIN_MEMORY_SHARE:.0%} of all):"
             " close other programs"
         )
+    reasons += _gpu_reasons(gpu) if gpu else []
     return Disturbance(
         others_cpu_share=others,
         steal_share=steal,
@@ -183,7 +196,24 @@ def disturbance(before: Snapshot, after: Snapshot, own_cpu_s: float | None) -> D
         available_memory_bytes=available,
         disturbed=bool(reasons),
         reasons=tuple(reasons),
+        gpu=gpu,
     )
+
+
+def _gpu_reasons(gpu: cards.Use) -> list[str]:
+    reasons = []
+    if gpu.num_others:
+        reasons.append(
+            f"other programs computed on the GPU ({gpu.num_others}): stop them, or choose another card by gpu"
+        )
+    if gpu.clock_ratio is not None and gpu.clock_ratio < MIN_FREQUENCY_RATIO:
+        reasons.append(
+            f"the GPU's clock fell to {gpu.clock_ratio:.0%} of what it was after the first epoch (limit "
+            f"{MIN_FREQUENCY_RATIO:.0%}): cool it, or lock its clock (nvidia-smi --lock-gpu-clocks)"
+        )
+    if gpu.slowed_s:
+        reasons.append(f"heat slowed the GPU for {gpu.slowed_s:.1f} s: cool it")
+    return reasons
 
 
 def _machine_id(found: Mapping[str, Any]) -> str:
@@ -242,19 +272,6 @@ def _quota(group: Path) -> float | None:
     return None if unlimited else int(words[0]) / int(words[1])
 
 
-def _gpus(nvidia_smi: str) -> list[dict[str, Any]]:
-    """NVIDIA's GPUs in the order of their names; none if its tool is missing or fails."""
-    asked = _output(
-        [nvidia_smi, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
-    )
-    rows = [[cell.strip() for cell in line.split(",")] for line in asked.splitlines()]
-    return [
-        {"name": row[0], "memory_mib": int(row[1]) if row[1].isdigit() else None, "driver": row[2]}
-        for row in sorted(rows)
-        if len(row) == 3
-    ]
-
-
 def _frequency_mhz() -> float | None:
     try:
         frequency = psutil.cpu_freq()
@@ -282,7 +299,7 @@ def _os_name() -> str:
 def _output(command: list[str]) -> str:
     """What a command prints; nothing if it fails."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_NVIDIA_SMI_S, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_COMMAND_S, check=True)
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from bakeoff import datasets, environments, machine
+from bakeoff import cards, datasets, environments
 from bakeoff.datasets import Prepared
-from bakeoff.environments import Environment
+from bakeoff.environments import Consent, Download, Environment
 from bakeoff.environments.java import Java
 from bakeoff.errors import BakeoffError, DatasetError, EnvironmentFailure, MachineError
 from bakeoff.events import Listener, ignore, tell
@@ -26,25 +26,37 @@ def prepare(
     *,
     data_directory: Path | None = None,
     listener: Listener = ignore,
+    consent: Consent = environments.unasked,
 ) -> Mapping[str, Provision | BakeoffError]:
     """By trial_id, what its runs need, or why they can't run. Creates environments and fetches data.
 
-    listener: is told what takes time or went wrong, and of each step of fetching data.
+    listener: is told what takes time or went wrong, and of each step of fetching data. consent: is asked
+    once, before CUDA is downloaded.
 
     Raises:
         MachineError: a GPU is asked for on a machine without one.
+        EnvironmentFailure: CUDA would be downloaded, and there is no room for it, or no consent.
     """
     settings = {spec.trial_id: spec.settings for spec in specs}
     check_devices(settings.values())
-    environment_of: dict[tuple[str, str], Environment | BakeoffError] = {}
-    for name, backend in dict.fromkeys((one.environment, one.backend) for one in settings.values()):
+    environment_of: dict[_Place, Environment | BakeoffError] = {}
+    places = dict.fromkeys(map(_place, settings.values()))
+    unfit = {place: _raised(partial(_check_device, study, place)) for place in places}
+    environments.ask([one.environment for one in places if not unfit[one]], study.environments, consent)
+    for place in places:
         try:
-            environment_of[name, backend] = environments.ensure(
-                name, request=study.environments.get(name), backend=backend, listener=listener
+            if obstacle := unfit[place]:
+                raise obstacle
+            environment_of[place] = environments.ensure(
+                place.environment,
+                request=study.environments.get(place.environment),
+                backend=place.backend,
+                listener=listener,
+                consent=environments.agreed,
             )
         except EnvironmentFailure as failure:
             tell(listener, f"{failure.message}\n{failure.hint}")
-            environment_of[name, backend] = failure
+            environment_of[place] = failure
     data_of: dict[_DataKey, Prepared | BakeoffError] = {}
     for key in dict.fromkeys(_data_key(one) for one in settings.values()):
         # No room for the set itself stops everything; no room for copies of it, what needs them.
@@ -82,7 +94,7 @@ def prepare(
     return {
         trial_id: _provision(
             one,
-            environment_of[one.environment, one.backend],
+            environment_of[_place(one)],
             data_of[_data_key(one)],
             parquet_of.get(_data_key(one)) if _reads_parquet(one) else None,
             java_of[one.environment] if one.distribution != "single" else None,
@@ -94,6 +106,22 @@ def prepare(
 def _spark(environment: str) -> str:
     """What tells which Spark an environment has; of those that a study brings nothing is known."""
     return environment if environment in environments.catalogue() else "3.5"
+
+
+class _Place(NamedTuple):
+    """Where runs are: what makes environments differ, and what may be in their way."""
+
+    environment: str
+    backend: str
+    distribution: str
+    device: str
+    gpu: int
+
+
+def _place(settings: TrialSettings) -> _Place:
+    return _Place(
+        settings.environment, settings.backend, settings.distribution, settings.device, settings.gpu
+    )
 
 
 class _DataKey(NamedTuple):
@@ -158,15 +186,14 @@ def obstacles(study: Study, specs: Iterable[RunSpec]) -> Mapping[str, BakeoffErr
     What only a try tells (a download, the framework's own refusal) is not looked for.
     """
     trials = {spec.trial_id: spec.settings for spec in specs}
-    places = dict.fromkeys((one.environment, one.backend, one.distribution) for one in trials.values())
-    checks = {place: partial(_check_place, study, *place) for place in places}
+    checks = {place: partial(_check_place, study, place) for place in map(_place, trials.values())}
     of_place = {place: obstacle for place, check in checks.items() if (obstacle := _raised(check))}
     found: dict[str, BakeoffError] = {}
     for trial_id, one in trials.items():
         obstacle = (
-            of_place.get((one.environment, one.backend, one.distribution))
+            _raised(partial(_check_accepted, one))
             or _raised(partial(check_devices, [one]))
-            or _raised(partial(_check_accepted, one))
+            or of_place.get(_place(one))
         )
         if obstacle:
             found[trial_id] = obstacle
@@ -181,10 +208,26 @@ def _raised(check: Callable[[], None]) -> BakeoffError | None:
     return None
 
 
-def _check_place(study: Study, environment: str, backend: str, distribution: str) -> None:
-    environments.check(environment, request=study.environments.get(environment), backend=backend)
-    if distribution != "single":
-        environments.java.check(_spark(environment))
+def download(study: Study, specs: Iterable[RunSpec]) -> Download | None:
+    """What these runs would download first, of builds with CUDA that fit this machine; None: nothing."""
+    places = dict.fromkeys(_place(spec.settings) for spec in specs)
+    fit = [one.environment for one in places if not _raised(partial(_check_device, study, one))]
+    return environments.download(fit, study.environments)
+
+
+def _check_place(study: Study, place: _Place) -> None:
+    request = study.environments.get(place.environment)
+    environments.check(place.environment, request=request, backend=place.backend)
+    _check_device(study, place)
+    if place.distribution != "single":
+        environments.java.check(_spark(place.environment))
+
+
+def _check_device(study: Study, place: _Place) -> None:
+    request = study.environments.get(place.environment)
+    environments.check_device(
+        place.environment, request=request, backend=place.backend, device=place.device, gpu=place.gpu
+    )
 
 
 def _check_accepted(settings: TrialSettings) -> None:
@@ -193,9 +236,19 @@ def _check_accepted(settings: TrialSettings) -> None:
 
 
 def check_devices(settings: Iterable[TrialSettings]) -> None:
-    """Raise before anything runs where a trial asks for a GPU and this machine shows none."""
-    if any(one.device == "gpu" for one in settings) and not machine.identity().get("gpus"):
+    """Raise before anything runs where a trial asks for a GPU that programs can't use here."""
+    asked = [one.gpu for one in settings if one.device == "gpu"]
+    if not asked:
+        return
+    num_cards = len(cards.usable())
+    if num_cards == 0:
         raise MachineError(
-            "the study asks for device gpu, but this machine shows no GPU (nvidia-smi lists none)",
+            "the study asks for device gpu, but this machine shows no GPU (NVIDIA's driver lists none, or "
+            "CUDA_VISIBLE_DEVICES hides it)",
             "Run with --set device=cpu, or on a machine whose driver works: `bakeoff doctor` tells.",
+        )
+    if max(asked) >= num_cards:
+        raise MachineError(
+            f"the study asks for gpu = {max(asked)}, but this machine shows {num_cards}, counted from 0",
+            "Choose one of those that `bakeoff doctor` lists.",
         )

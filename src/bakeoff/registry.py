@@ -11,14 +11,15 @@ import functools
 import hashlib
 import importlib
 import os
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import bakeoff_worker.backends as package
 from bakeoff.errors import UsageError
-from bakeoff_worker.backends import Environment, Record
+from bakeoff_worker.backends import Cuda, Environment, Record
 
 SETTING = "BAKEOFF_BACKENDS"
 LOCKS = Path(__file__).parent / "environments" / "locks"
@@ -49,6 +50,16 @@ class EnvironmentSpec:
     needs_compiler: bool = False
     disk_bytes: int = 0
     instead: str = ""
+    cuda: Cuda | None = None
+
+    @functools.cached_property
+    def wheels(self) -> Mapping[str, int]:
+        """Sizes in bytes of what is downloaded, by file, as far as the lock tells: of its comments.
+
+        ``# 526574961 torch-2.13.0-cp311-cp311-manylinux_2_28_x86_64.whl``, as ``scripts/lock.py`` has them.
+        """
+        text = self.lock.read_text(errors="replace") if self.lock and self.lock.is_file() else ""
+        return {name: int(size) for size, name in re.findall(r"^# (\d+) (\S+\.whl)$", text, re.MULTILINE)}
 
 
 @functools.cache
@@ -70,7 +81,7 @@ def backends() -> Mapping[str, Brought]:
 
 @functools.cache
 def environments() -> Mapping[str, EnvironmentSpec]:
-    """All environments that some backend names: those of one machine first, then those with Spark.
+    """All environments that some backend names: those for CPUs first, then for GPUs, then with Spark.
 
     Raises:
         UsageError: as `backends`; or two backends say different things of one environment.
@@ -85,9 +96,9 @@ def environments() -> Mapping[str, EnvironmentSpec]:
                     f"environment {one.name} is described in two ways, by {known.backends[0]} and by {name}",
                     "Give one of the two another name.",
                 )
-            spec = known or EnvironmentSpec(**{**asdict(one), "lock": _lock(one, folder), "backends": ()})
+            spec = known or EnvironmentSpec(**{**vars(one), "lock": _lock(one, folder), "backends": ()})
             found[one.name] = replace(spec, backends=(*spec.backends, name))
-    return dict(sorted(found.items(), key=lambda item: item[1].has_spark))
+    return dict(sorted(found.items(), key=lambda item: (item[1].has_spark, item[1].cuda is not None)))
 
 
 def _lock(environment: Environment, folder: Path) -> Path | None:
@@ -98,11 +109,15 @@ def _lock(environment: Environment, folder: Path) -> Path | None:
     return brought if brought.exists() else LOCKS / environment.lock
 
 
-def environments_of(backend: str, *, has_spark: bool) -> tuple[str, ...]:
-    """Names of the environments of one machine, or of a cluster, that serve a backend; its own first."""
+def environments_of(backend: str, *, has_spark: bool, device: str = "cpu") -> tuple[str, ...]:
+    """Names of the environments of one machine, or of a cluster, that serve a backend; its own first.
+
+    device: on ``cpu`` or ``gpu``.
+    """
     known = backends().get(backend)
     every = known.record.environments if known else ()
-    return tuple(one.name for one in every if one.has_spark == has_spark)
+    kind = has_spark, device == "gpu"
+    return tuple(one.name for one in every if (one.has_spark, one.cuda is not None) == kind)
 
 
 def code_of(backend: str) -> dict[str, str]:

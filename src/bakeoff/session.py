@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from bakeoff import plan, stats, stopping
+from bakeoff.environments import Consent, unasked
 from bakeoff.errors import BakeoffError
 from bakeoff.events import Event, Listener, RunBegan, ignore, tell
 from bakeoff.execute import Provision, Tally, check_memory, condition_of, execute
@@ -42,18 +43,21 @@ def run(
     launcher: Launcher = local.launch,
     verify: bool = True,
     farm: str = "",
+    consent: Consent = unasked,
 ) -> Tally:
     """Run what is missing of a study in a store, its follow-up included; how many runs ended how.
 
     listener: is told what happens (`bakeoff.events`), of each record once it is safe in the store, while the
     run waits. data_directory: is searched for data sets before any download. verify: whether contestants are
     first shown to train the same thing, once (`bakeoff.verification`). farm: the resource manager through
-    which blocks run on a cluster's nodes (`bakeoff.farm`), such as ``slurm``; empty: here.
+    which blocks run on a cluster's nodes (`bakeoff.farm`), such as ``slurm``; empty: here. consent: is asked
+    before gigabytes of CUDA are downloaded; without one, that is refused.
 
     Raises:
         StoreError: the store can't be written, or another process writes it.
         MachineError: a GPU is asked for on a machine without one, or contestants that alternate don't fit
             into memory together. The resource manager does not answer, or refuses.
+        EnvironmentFailure: CUDA would be downloaded, and there is no room for it, or no consent.
         KeyboardInterrupt: the user stopped it; the same call goes on with what is missing.
     """
     store = Path(store)
@@ -62,7 +66,7 @@ def run(
         for recovered in writer.recover():
             tell(listener, f"{recovered.label}, repeat {recovered.repeat + 1}: {recovered.end.reason}")
         asked = (*plan.expand(study), *itertools.chain.from_iterable(plan.expand_follow_up(study)))
-        provisions = prepare(study, asked, data_directory=data_directory, listener=listener)
+        provisions = prepare(study, asked, data_directory=data_directory, listener=listener, consent=consent)
         named = identify(study, provisions, launcher=launcher, listener=listener)
         study, provisions = named.study, named.provisions
         specs, branches = plan.expand(study), plan.expand_follow_up(study)

@@ -13,7 +13,7 @@ import faulthandler  # noqa: E402
 import time  # noqa: E402
 import traceback  # noqa: E402
 
-from bakeoff_worker import allocator, clock, emit, records  # noqa: E402
+from bakeoff_worker import allocator, clock, device, emit, records  # noqa: E402
 
 
 def main(job_path: str) -> int:
@@ -44,6 +44,8 @@ def main(job_path: str) -> int:
 def _run(job: records.Job, channel: emit.Channel) -> records.RunEnded:
     """The run's fate; every exception becomes a status with a reason."""
     _limit_threads(job.spec.settings)
+    if job.spec.settings.device == "gpu":
+        device.hide_others(job.spec.settings.gpu, os.environ)
     importing = clock.Stopwatch()
     from bakeoff_worker import distribution
     from bakeoff_worker.backends.base import Skip
@@ -72,6 +74,9 @@ def _run(job: records.Job, channel: emit.Channel) -> records.RunEnded:
         )
     except BaseException as error:
         reason = "{}: {}".format(type(error).__name__, error)
+        if job.spec.settings.device == "gpu" and device.is_out_of_memory(error):
+            reason = "the GPU had no more memory: " + reason
+            return records.RunEnded("out_of_memory", reason[:1000], traceback.format_exc()[-4000:])
         return records.RunEnded("failed", reason[:1000], traceback.format_exc()[-4000:])
     return records.RunEnded("ok")
 

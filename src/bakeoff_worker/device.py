@@ -10,7 +10,7 @@ and up to 43 % too little of epochs of 0.4 s, against each framework's own profi
 import ctypes
 import os
 import time
-from typing import Any, Optional
+from typing import Any, MutableMapping, Optional
 
 _SHORTEST_S = 2.0  # twice the longest period that nvml.h names for its samples
 
@@ -44,7 +44,7 @@ class _Sample(ctypes.Structure):
 
 
 class NvmlMeter(DeviceMeter):
-    """Reads the driver's own samples of this process on the first visible GPU."""
+    """Reads the driver's own samples of this process on the one GPU that it sees; of part of one, nothing."""
 
     def __init__(self, library: Any) -> None:
         self._nvml = library
@@ -52,7 +52,8 @@ class NvmlMeter(DeviceMeter):
         self._since_us = 0
         self._works = (
             library.nvmlInit_v2() == 0
-            and library.nvmlDeviceGetHandleByIndex_v2(_first_visible_gpu(), ctypes.byref(self._device)) == 0
+            and _find(library, _first_visible_gpu(), self._device) == 0
+            and not _is_split(library, self._device)
         )
 
     def start(self) -> None:
@@ -93,6 +94,45 @@ def meter_for(device: str) -> DeviceMeter:
         return DeviceMeter()
 
 
-def _first_visible_gpu() -> int:
-    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
-    return int(first) if first.isdigit() else 0
+def hide_others(number: int, environ: MutableMapping[str, str]) -> None:
+    """Leave this process one card, before a framework is imported: they take memory on all that they see.
+
+    number: from 0, among those that CUDA_VISIBLE_DEVICES names, else among all in the order of nvidia-smi.
+    """
+    environ["CUDA_DEVICE_ORDER"] = (
+        "PCI_BUS_ID"  # CUDA's own order has the fastest first; the driver's has not
+    )
+    words = environ.get("CUDA_VISIBLE_DEVICES")
+    if words is None:
+        environ["CUDA_VISIBLE_DEVICES"] = str(number)
+    else:
+        environ["CUDA_VISIBLE_DEVICES"] = "".join(words.split(",")[number : number + 1])
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether that is how a framework says that its GPU has no more memory.
+
+    PyTorch and TensorFlow have a class for it. JAX has XLA's status, with which its message begins. Where not
+    its allocator but a library asked for memory, PyTorch has CUDA's own words.
+    """
+    kinds = ("OutOfMemoryError", "ResourceExhaustedError")
+    words = ("RESOURCE_EXHAUSTED", "CUDA error: out of memory")
+    return type(error).__name__ in kinds or str(error).startswith(words)
+
+
+def _first_visible_gpu() -> str:
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+
+
+def _is_split(library: Any, device: Any) -> bool:
+    """Whether the card has instances (MIG): what the driver says is of them all, and of no process."""
+    ask = getattr(library, "nvmlDeviceGetMigMode", None)  # older drivers have none
+    mode, pending = ctypes.c_uint(0), ctypes.c_uint(0)
+    return ask is not None and ask(device, ctypes.byref(mode), ctypes.byref(pending)) == 0 and mode.value == 1
+
+
+def _find(library: Any, name: str, device: Any) -> int:
+    """NVML's handle of a card, by its number or its UUID; 0 where there is one."""
+    if name.isdigit():
+        return int(library.nvmlDeviceGetHandleByIndex_v2(int(name), ctypes.byref(device)))
+    return int(library.nvmlDeviceGetHandleByUUID(name.encode(), ctypes.byref(device)))

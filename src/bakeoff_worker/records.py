@@ -47,6 +47,7 @@ _OF_NO_STEP = (
     "order",
     "turn_steps",
     "early_stopping",
+    "gpu",
 )
 # Of what a cluster is told, what the arithmetic of a synchronous round doesn't depend on: as it is verified.
 _OF_NO_ROUND: Mapping[str, Any] = {
@@ -86,7 +87,8 @@ class TrialSettings:
         as optimizer or loss: what the user's model file brings along.
     from_logits: the model ends in logits, and the loss takes their softmax or sigmoid itself; a model file
         may say so as well (``from_logits = True``).
-    device: ``cpu`` or ``gpu``.
+    device: ``cpu`` or ``gpu``. gpu: which card, from 0, of those that programs may use here; the others are
+        hidden.
     threads: intra-op threads; None leaves the backend's own default.
     pin_cpus: bind the process to as many CPUs as it has threads.
     jit: ask for (True) or refuse (False) just-in-time compilation; None leaves the backend's default.
@@ -168,6 +170,7 @@ class TrialSettings:
     schedule_options: Mapping[str, Any] = field(default_factory=dict)
     class_weights: Union[str, List[float], None] = None
     early_stopping: Optional[int] = None
+    gpu: int = 0
     content: Mapping[str, str] = field(default_factory=dict)
 
     @property

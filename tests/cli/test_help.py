@@ -56,7 +56,7 @@ def test_without_arguments_it_says_where_to_start(program: Any) -> None:
     [
         ("bakeoff ru", {"run"}),
         ("bakeoff compare --ma", {"--margin"}),
-        ("bakeoff run qu", {"quick", "quick-distributed"}),
+        ("bakeoff run qu", {"quick", "quick-distributed", "quick-gpu"}),
         ("bakeoff run ti", {"tiny.toml"}),
         ("bakeoff show ti", {"tiny"}),
     ],

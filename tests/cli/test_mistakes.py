@@ -95,10 +95,8 @@ def test_a_store_that_is_cut_off_says_so(program: Any) -> None:
     program("show", "--json", code=6)
 
 
-def test_a_gpu_that_is_not_there_is_found_before_anything_runs(
-    program: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(program.folder))  # no nvidia-smi
+def test_a_gpu_that_is_not_there_is_found_before_anything_runs(program: Any) -> None:
+    program.variables["CUDA_VISIBLE_DEVICES"] = ""
     err = program("run", "tiny.toml", *QUIET, "--set", 'device="gpu"', code=7).stderr
     assert "asks for device gpu" in err and "--set device=cpu" in err
     assert not program.store.exists() or program.runs().is_empty()

@@ -9,14 +9,16 @@ import pytest
 
 import bakeoff_worker
 from bakeoff import environments, registry
-from bakeoff.environments import blas, creation, interpreters, java
+from bakeoff.environments import blas, creation, interpreters, java, large
 from bakeoff.environments.catalogue import JAVA
 from bakeoff.errors import EnvironmentFailure
 
 DOCS = Path(__file__).parents[2] / "docs" / "environments.md"
+GPU_DOCS = DOCS.with_name("gpu.md")
 LOCKED = [spec for spec in environments.catalogue().values() if spec.lock]
 LOCKS = [*LOCKED, JAVA]
-REQUIREMENT = re.compile(r"[a-z0-9-]+==[\w.+!]+( ; [\w .<>=!'*()]+)?")
+FOR_GPUS = [spec for spec in LOCKED if spec.cuda]
+REQUIREMENT = re.compile(r"[a-z0-9-]+===?[\w.+!]+( ; [\w .<>=!'*()]+)?")
 
 
 def requirements(lock: Path) -> list[tuple[str, list[str]]]:
@@ -44,7 +46,7 @@ def test_every_backend_has_a_record_and_an_environment() -> None:
 def test_disk_space_asked_for_is_what_was_measured_and_a_fifth_more() -> None:
     """docs/environments.md has what environments took; a digit lost on either side shows."""
     table = re.findall(r"^\| `(\w+)` \|.*\| ([\d.]+)(?: GB)? \|$", DOCS.read_text(), re.MULTILINE)
-    specs = {**environments.catalogue(), JAVA.name: JAVA}
+    specs = {one.name: one for one in (*environments.catalogue().values(), JAVA) if not one.cuda}
     assert {name for name, _ in table} == set(specs)
     off = {name: specs[name].disk_bytes / 1.2e9 - float(took) for name, took in table}
     assert {name: by for name, by in off.items() if abs(by) > 0.1} == {}
@@ -59,7 +61,7 @@ def test_a_summary_names_the_versions_of_its_lock(spec: environments.Environment
     assert told and spec.lock is not None
     lock = spec.lock.read_text()
     for name, version in told:
-        pinned = rf"^{PACKAGES.get(name, name.lower())}(-cpu)?=={re.escape(version)}(\+cpu)?\s"
+        pinned = rf"^{PACKAGES.get(name, name.lower())}(-cpu)?={{2,3}}{re.escape(version)}(\+cpu)?\s"
         assert re.search(pinned, lock, re.MULTILINE), (name, version)
 
 
@@ -86,7 +88,9 @@ def test_a_lock_has_what_its_source_pins(spec: environments.EnvironmentSpec) -> 
     assert spec.lock is not None
     locked = {requirement.split(" ;")[0] for requirement, _ in requirements(spec.lock)}
     wanted = {
-        line.split(" ;")[0] for line in spec.lock.with_suffix(".in").read_text().split("\n") if "==" in line
+        re.sub(r"\[[\w-]+\]", "", line.split(" ;")[0])  # without extras, which bring packages of their own
+        for line in spec.lock.with_suffix(".in").read_text().split("\n")
+        if "==" in line
     }
     assert wanted
     assert wanted <= locked
@@ -110,6 +114,46 @@ def test_torch_is_the_official_cpu_build_and_brings_no_cuda() -> None:
     official = "sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"
     assert official in found["torch==2.13.0+cpu ; sys_platform != 'darwin'"]
     assert not [name for name in found if re.match(r"nvidia|cuda|triton", name)]
+    assert not large.has_cuda(environments.catalogue()["torch"])
+
+
+@pytest.mark.parametrize("spec", FOR_GPUS, ids=lambda spec: spec.name)
+def test_a_build_for_gpus_is_the_cpus_release_with_the_cuda_that_its_record_says(
+    spec: environments.EnvironmentSpec,
+) -> None:
+    cpu = environments.catalogue()[spec.name.removesuffix("_gpu")].lock
+    assert spec.lock is not None and spec.cuda is not None and cpu is not None
+    found, theirs = versions(spec.lock), versions(cpu)
+    theirs = {name.removesuffix("-cpu"): version.partition("+")[0] for name, version in theirs.items()}
+    released = {"keras", "tensorflow", "jax", "jaxlib", "torch"} & found.keys()
+    assert len(released) > 1 and {name: found[name] for name in released}.items() <= theirs.items()
+    major = spec.cuda.version.partition(".")[0]
+    assert found["nvidia-cuda-runtime" + "-cu12" * (major == "12")].startswith(spec.cuda.version)
+    assert found[f"nvidia-cudnn-cu{major}"].startswith(spec.cuda.cudnn)
+    assert spec.cuda.driver == {"12": 525, "13": 580}[major], "NVIDIA's table of minor version compatibility"
+
+
+@pytest.mark.parametrize("spec", FOR_GPUS, ids=lambda spec: spec.name)
+def test_a_download_is_the_sum_of_what_its_lock_names(spec: environments.EnvironmentSpec) -> None:
+    """A wheel for each requirement, of its version; what the docs say is their sum."""
+    assert spec.lock is not None
+    wheels = dict(name.split("-")[:2] for name in spec.wheels)
+    assert {name.replace("_", "-"): version for name, version in wheels.items()} == versions(spec.lock)
+    row = re.search(
+        rf"^\| `{spec.name}` \|.*\| (\d+) \| ([\d.]+) GB \| ([\d.]+) GB \|$", GPU_DOCS.read_text(), re.M
+    )
+    size = sum(spec.wheels.values())
+    assert row is not None and row.groups() == (
+        f"{len(wheels)}",
+        f"{size / 1e9:.1f}",
+        f"{spec.disk_bytes / 1e9:.1f}",
+    )
+    assert spec.disk_bytes == pytest.approx(2.5 * size, rel=0.01)
+
+
+def versions(lock: Path) -> dict[str, str]:
+    """Package to version."""
+    return dict(re.split("={2,3}", requirement.split(" ;")[0]) for requirement, _ in requirements(lock))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +203,7 @@ IMPORTED = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spec", LOCKED, ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", [spec for spec in LOCKED if not spec.cuda], ids=lambda spec: spec.name)
 def test_each_lock_makes_an_environment_that_imports_its_framework(
     spec: environments.EnvironmentSpec,
 ) -> None:

@@ -274,7 +274,7 @@ def test_an_unknown_name_lists_the_known_ones(wheels: Path) -> None:
 def test_the_wrong_environment_for_a_backend_is_told(wheels: Path) -> None:
     with pytest.raises(EnvironmentFailure, match="serves jax, plain_jax; got backend torch") as raised:
         environments.ensure("jax", backend="torch")
-    assert raised.value.hint == "Use environment torch."
+    assert raised.value.hint == "Use environment torch, torch_gpu."
 
 
 def test_fake_is_our_own_interpreter(wheels: Path) -> None:

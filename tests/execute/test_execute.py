@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bakeoff import machine, plan
+from bakeoff import cards, machine, plan
 from bakeoff.environments import Environment
 from bakeoff.environments.java import Java
 from bakeoff.errors import BakeoffError, EnvironmentFailure, MachineError, StoreError
@@ -432,3 +434,72 @@ def test_contestants_that_do_not_fit_into_memory_together_are_refused_beforehand
         check_memory(BLOCKS[:3], peaks)
     check_memory(BLOCKS[:3], {})
     check_memory(SPECS, dict.fromkeys((ALPHA.trial_id, BETA.trial_id), 2**60))  # one after the other
+
+
+# ---- on a card ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def on_a_card(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """One run on the second of two cards, whose states are these; the run as the store has it."""
+    others = [cards.Card(name, name, "580.1", 81559, (9, 0), False) for name in ("first", "second")]
+    monkeypatch.setattr(cards, "usable", lambda: tuple(others))
+
+    def build(*states: cards.State, ended: RunEnded = RunEnded("ok")) -> dict[str, Any]:  # noqa: B008
+        told = iter(states)
+        monkeypatch.setattr(cards, "state", lambda card: next(told) if card.name == "second" else None)
+
+        def launcher(request: Launch) -> Generator[Record, None, None]:
+            yield from (epoch(number) for number in range(1, len(states) - 1))
+            yield ended
+
+        spec = RunSpec(dataclasses.replace(ALPHA, device="gpu", gpu=1), "alpha", 0, 0, 0, 1)
+        with Writer(store) as writer:
+            writer.begin_study(StudyRow("digest", "one", "One", {}, (spec,)))
+            execute(
+                (spec,),
+                {spec.trial_id: provision(tmp_path)},
+                study_digest="digest",
+                writer=writer,
+                launcher=launcher,
+                listener=Handler(),
+            )
+        with Reader(store) as reader:
+            (row,) = reader.runs().iter_rows(named=True)
+        assert next(told, None) is None, "asked before the run, after each epoch, after the run"
+        return row
+
+    return build
+
+
+def test_what_disturbed_a_run_on_its_card_is_kept(on_a_card: Callable[..., dict[str, Any]]) -> None:
+    """States before and after a run are of an idle card: of clocks, only those at epochs' ends count."""
+    run = on_a_card(
+        cards.State(False, 0, 100, 40, 80.0, 1.0),
+        cards.State(False, 1, 1980, 61, 120.0, 1.0),
+        cards.State(False, 1, 1200, 67, 125.5, 1.5),
+        cards.State(False, 2, 100, 60, 90.0, 3.0),
+    )
+    told = json.loads(run["disturbance"])
+    assert (run["status"], told["disturbed"]) == ("ok", True)
+    assert [reason.split(":")[0] for reason in told["reasons"] if "GPU" in reason] == [
+        "other programs computed on the GPU (2)",
+        "the GPU's clock fell to 61% of what it was after the first epoch (limit 80%)",
+        "heat slowed the GPU for 2.0 s",
+    ]
+    assert {key: value for key, value in told["gpu"].items() if key not in ("clock_ratio", "slowed_s")} == {
+        "name": "second",
+        "num_others": 2,
+        "min_clock_mhz": 1200,
+        "max_temperature_c": 67,
+        "max_power_w": 125.5,
+    }
+
+
+def test_a_card_that_is_lost_is_the_reason(on_a_card: Callable[..., dict[str, Any]]) -> None:
+    well, lost = cards.State(False, 0, 1980), cards.State(is_lost=True)
+    run = on_a_card(well, well, lost, ended=RunEnded("failed", "the process died of SIGABRT"))
+    assert (run["status"], run["num_epochs"]) == ("failed", 1)
+    assert run["reason"] == (
+        "the GPU (second) no longer answers its driver (NVML: GPU is lost). the process died of SIGABRT"
+    )

@@ -8,13 +8,16 @@ import os
 import platform
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from bakeoff.cards import Card, Use
 from bakeoff.machine import Disturbance, Snapshot, disturbance, identity, snapshot
 
 CPUINFO = "processor : 0\nmodel name\t: Fast  CPU @ 3GHz\nflags\t\t: fpu {flags}\n"
+H100 = Card("H100", "GPU-1", "550.1", 81559, (9, 0), False)
 # Two minutes on four cores; our run used 200 s of them.
 BEFORE = Snapshot(1000.0, 5.0, 8000.0, 1.0, 3000.0, 3, 8 << 30, 16 << 30, 1e9)
 AFTER = dataclasses.replace(BEFORE, busy_cpu_s=1210.0, total_cpu_s=8480.0, load=3.5, unix_s=1e9 + 120)
@@ -25,7 +28,7 @@ def fake(tmp_path: Path):
     """A machine made of files."""
 
     def build(
-        flags: str = "", gpus: str | None = None, groups: dict[str, str] | None = None, model: str = CPUINFO
+        flags: str = "", gpus: Sequence[Card] = (), groups: dict[str, str] | None = None, model: str = CPUINFO
     ):
         (tmp_path / "proc" / "self").mkdir(parents=True, exist_ok=True)
         (tmp_path / "proc" / "cpuinfo").write_text(model.format(flags=flags))
@@ -34,11 +37,7 @@ def fake(tmp_path: Path):
             file = tmp_path / "sys" / "fs" / "cgroup" / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(content)
-        smi = tmp_path / "nvidia-smi"
-        if gpus is not None:
-            smi.write_text(f"#!/bin/sh\nprintf '{gpus}'\n")
-            smi.chmod(0o755)
-        return identity(tmp_path / "proc", tmp_path / "sys", str(smi))
+        return identity(tmp_path / "proc", tmp_path / "sys", lambda: gpus)
 
     return build
 
@@ -57,9 +56,9 @@ def test_this_machine_keeps_its_name() -> None:
 
 
 def test_kernel_driver_and_memory_are_told_but_not_identifying(fake, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = fake(gpus="H100, 81559, 550.1\\n")
+    before = fake(gpus=[H100])
     monkeypatch.setattr(platform, "release", lambda: "99.0-next")
-    after = fake(gpus="H100, 81559, 560.9\\n")
+    after = fake(gpus=[dataclasses.replace(H100, driver="560.9", uuid="GPU-2")])
     assert after["kernel"] == "99.0-next" != before["kernel"]
     assert after["gpus"] == [{"name": "H100", "memory_mib": 81559, "driver": "560.9"}]
     assert before["machine_id"] == after["machine_id"]
@@ -80,10 +79,10 @@ def test_hardware_is_identifying(fake) -> None:
     machines = [
         fake(),
         fake(flags="hypervisor"),
-        fake(gpus="H100, 81559, 550.1\\n"),
-        fake(gpus="H100, 81559, 550.1\\nH100, 81559, 550.1\\n"),
-        fake(gpus="A100, 40960, 550.1\\n"),
-        fake(gpus="", model=CPUINFO.replace("Fast", "Slow")),
+        fake(gpus=[H100]),
+        fake(gpus=[H100, H100]),
+        fake(gpus=[dataclasses.replace(H100, name="A100", memory_mib=40960)]),
+        fake(model=CPUINFO.replace("Fast", "Slow")),
         fake(groups={"user/cpu.max": "150000 100000\n"}),
     ]
     assert len({found["machine_id"] for found in machines}) == len(machines)
@@ -105,13 +104,6 @@ def test_hardware_is_identifying(fake) -> None:
 )
 def test_quota_of_the_control_group(fake, groups: dict[str, str], quota: float | None) -> None:
     assert fake(groups=groups)["cpu_quota"] == quota
-
-
-def test_a_tool_that_fails_is_no_gpu(fake, tmp_path: Path) -> None:
-    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho NVIDIA-SMI has failed\nexit 9\n")
-    (tmp_path / "nvidia-smi").chmod(0o755)
-    assert fake()["gpus"] == []
-    assert fake(gpus="No devices were found\\n")["gpus"] == []
 
 
 def test_arm_has_numbers_for_a_name(fake) -> None:
@@ -140,6 +132,27 @@ def test_each_disturbance_is_named_with_its_figure(change: dict[str, float], rea
     assert found.disturbed
     (told,) = found.reasons
     assert told.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("change", "reasons"),
+    [
+        ({}, ()),
+        ({"num_others": 2}, ("other programs computed on the GPU (2)",)),
+        (
+            {"clock_ratio": 0.79},
+            ("the GPU's clock fell to 79% of what it was after the first epoch (limit 80%)",),
+        ),
+        ({"slowed_s": 1.24}, ("heat slowed the GPU for 1.2 s",)),
+        ({"num_others": None, "clock_ratio": None, "slowed_s": None}, ()),
+    ],
+)
+def test_what_disturbed_a_run_on_its_card(change: dict[str, float], reasons: tuple[str, ...]) -> None:
+    use = dataclasses.replace(Use("H100", 0, 0.8, 1980, 61, 125.5, 0.0), **change)
+    found = disturbance(BEFORE, AFTER, own_cpu_s=200.0, gpu=use)
+    assert found.gpu == use and found.disturbed == bool(reasons)
+    assert len(found.reasons) == len(reasons)
+    assert all(map(str.startswith, found.reasons, reasons))
 
 
 def test_unknown_stays_unknown() -> None:

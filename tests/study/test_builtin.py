@@ -20,7 +20,7 @@ PAIR = ("theano", "tensorflow1")
 def test_the_names() -> None:
     assert builtin_names() == (
         *("calibration", "full-3", "keras-cost", "paper", "paper-distributed", "paper-distributed-today"),
-        *("paper-today", "quick", "quick-distributed", "smoke", "sweep", "vintage-3"),
+        *("paper-today", "quick", "quick-distributed", "quick-gpu", "smoke", "sweep", "vintage-3"),
     )
 
 

@@ -188,7 +188,7 @@ def test_zero_means_no_limit_and_empty_means_the_usual_place(load_text: Load) ->
         (
             'backend = "tensorflow"\nenvironment = "theano_spark"',
             "$.defaults.environment: environment `theano_spark` serves `theano`, not `tensorflow`, "
-            "which runs in `tensorflow`, `tensorflow_spark`",
+            "which runs in `tensorflow`, `tensorflow_gpu`, `tensorflow_spark`",
         ),
         (
             'backend = "theano"\ndevice = "gpu"',

@@ -120,12 +120,13 @@ def test_all_mistakes_of_a_file_at_once(mistakes: Mistakes) -> None:
         (
             '[defaults]\nenvironment = "vintage"\n[matrix]\nbackend = ["theano", "jax"]',
             "$.defaults.environment: environment `vintage` serves `theano`, `tensorflow1`, not `jax`, "
-            "which runs in `jax`",
+            "which runs in `jax`, `jax_gpu`",
         ),
         (
             '[defaults]\nbackend = "jax"\nenvironment = "jaxx"',
             "$.defaults.environment: expected one of `theano`, `vintage`, `tensorflow`, `jax`, `torch`, "
-            "`fake`, `theano_spark`, `vintage_spark`, `tensorflow_spark`; got `jaxx`; did you mean `jax`?",
+            "`fake`, `tensorflow_gpu`, `jax_gpu`, `torch_gpu`, `theano_spark`, `vintage_spark`, "
+            "`tensorflow_spark`; got `jaxx`; did you mean `jax`?",
         ),
         (
             '[defaults]\nbackend = "jax"\ntrain_images = 100',

@@ -1,4 +1,4 @@
-"""GPU seconds: their arithmetic and the calls to the driver, against a driver's library of our own."""
+"""The worker's GPU: its seconds, by the calls to a driver's library of our own, and which one it is."""
 
 import json
 import os
@@ -9,53 +9,9 @@ from pathlib import Path
 import pytest
 
 import bakeoff_worker
-from bakeoff_worker.device import DeviceMeter, meter_for
+from bakeoff_worker.device import DeviceMeter, hide_others, is_out_of_memory, meter_for
 
 WORKER_ROOT = str(Path(bakeoff_worker.__file__).parents[1])
-
-# The three calls with the signatures of nvml.h. Samples come from the environment: "pid,percent pid,percent".
-DRIVER = r"""
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <vector>
-struct Sample { unsigned pid; unsigned long long time_us; unsigned sm, memory, encoder, decoder; };
-static void say(const char *what, unsigned long long value) {
-  FILE *log = fopen(getenv("FAKE_NVML_LOG"), "a");
-  fprintf(log, "%s %llu\n", what, value);
-  fclose(log);
-}
-extern "C" {
-int nvmlInit_v2() { say("init", 0); return atoi(getenv("FAKE_NVML_INIT")); }
-int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device) {
-  say("handle", index);
-  *device = (void *)0x5eed5eed5eedULL;
-  return 0;
-}
-typedef unsigned long long Time;
-int nvmlDeviceGetProcessUtilization(void *device, Sample *samples, unsigned *count, Time since) {
-  if (device != (void *)0x5eed5eed5eedULL) return 2;
-  std::vector<Sample> found;
-  char *text = strdup(getenv("FAKE_NVML_SAMPLES"));
-  for (char *word = strtok(text, " "); word; word = strtok(0, " ")) {
-    unsigned pid, percent;
-    if (sscanf(word, "%u,%u", &pid, &percent) == 2) found.push_back({pid, since + 1, percent, 99, 98, 97});
-  }
-  free(text);
-  say(samples ? "samples" : "count", since);
-  if (!samples || *count < found.size()) { *count = found.size(); return found.empty() ? 6 : 7; }
-  memcpy(samples, found.data(), found.size() * sizeof(Sample));
-  *count = found.size();
-  return 0;
-}
-int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *used_mj) {
-  const char *text = getenv("FAKE_NVML_ENERGY_MJ");
-  if (device != (void *)0x5eed5eed5eedULL || !text) return 3;  // not supported
-  *used_mj = strtoull(text, 0, 10);
-  return 0;
-}
-}
-"""
 
 PROGRAM = """
 import json, os, sys, time
@@ -70,25 +26,15 @@ print(json.dumps(dict(found, started_us=before * 1e6)))
 """
 
 
-@pytest.fixture(scope="session")
-def driver(tmp_path_factory):
-    """Folder of a libnvidia-ml.so.1 that says what it is told to say."""
-    folder = tmp_path_factory.mktemp("driver")
-    (folder / "driver.cpp").write_text(DRIVER)
-    library, source = folder / "libnvidia-ml.so.1", folder / "driver.cpp"
-    subprocess.run(["g++", "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
-    return folder
-
-
 @pytest.fixture
-def ask(driver, tmp_path):
+def ask(nvml, tmp_path):
     """What the meter answers for an epoch of 10 s, and the calls that it made."""
 
     def answer(samples, init=0, visible=None, wall_s=10.0):
         log = tmp_path / "calls"
         variables = dict(
             os.environ,
-            LD_LIBRARY_PATH=str(driver),
+            LD_LIBRARY_PATH=str(nvml),
             FAKE_NVML_SAMPLES=samples,
             FAKE_NVML_INIT=str(init),
             FAKE_NVML_LOG=str(log),
@@ -141,10 +87,49 @@ def test_a_driver_that_does_not_start_is_unknown(ask):
     assert [call for call, _ in calls] == ["init"]
 
 
-@pytest.mark.parametrize(("visible", "index"), [(None, 0), ("2", 2), ("3,1", 3)])
-def test_the_first_visible_gpu_is_the_one_metered(ask, visible, index):
-    _, calls = ask("own,50", visible=visible)
-    assert ["handle", str(index)] in calls
+@pytest.mark.parametrize(
+    ("visible", "call"),
+    [(None, "handle 0"), ("2", "handle 2"), ("3,1", "handle 3"), ("GPU-invented-2", "uuid 2")],
+)
+def test_the_first_visible_gpu_is_the_one_metered(ask, visible, call):
+    answer, calls = ask("own,50", visible=visible)
+    assert call.split() in calls and answer["device_s"] == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("visible", ["MIG-invented", "GPU-unknown", ""])
+def test_part_of_a_gpu_and_one_that_the_driver_does_not_know_are_unknown(ask, monkeypatch, visible):
+    """Once, the first card's figures were taken for them."""
+    monkeypatch.setenv("FAKE_NVML_ENERGY_MJ", "1000")
+    answer, calls = ask("own,50", visible=visible)
+    assert (answer["device_s"], answer["joules"]) == (None, None)
+    assert "handle" not in [call for call, _ in calls]
+
+
+def test_a_card_that_is_split_tells_nothing_of_a_run_on_one_part(ask, monkeypatch):
+    """Its counter of joules is of all parts."""
+    monkeypatch.setenv("FAKE_NVML_ENERGY_MJ", "1000")
+    monkeypatch.setenv("FAKE_NVML_CARDS", "NVIDIA A100|40960|8.0|1|0")
+    answer, _ = ask("own,50", visible="0")
+    assert (answer["device_s"], answer["joules"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("visible", "number", "left"),
+    [(None, 0, "0"), (None, 2, "2"), ("3,1", 1, "1"), ("GPU-a,MIG-b", 1, "MIG-b"), ("0", 1, ""), ("", 0, "")],
+)
+def test_a_process_is_left_one_card(visible, number, left):
+    environ = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    hide_others(number, environ)
+    assert environ == {"CUDA_VISIBLE_DEVICES": left, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+
+def test_what_frameworks_call_out_of_memory():
+    """torch.OutOfMemoryError, tensorflow.errors.ResourceExhaustedError, and XLA's status as JAX shows it."""
+    kinds = [type(name, (RuntimeError,), {}) for name in ("OutOfMemoryError", "ResourceExhaustedError")]
+    assert all(is_out_of_memory(kind("any words")) for kind in kinds)
+    assert is_out_of_memory(RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate"))
+    assert is_out_of_memory(RuntimeError("CUDA error: out of memory\nCUDA kernel errors might"))
+    assert not is_out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
 
 
 def test_joules_are_the_boards_counter(ask, monkeypatch):

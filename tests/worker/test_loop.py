@@ -107,6 +107,7 @@ def test_keeping_memory_is_seen(run):
     [
         ("raise", "failed", "RuntimeError: told to raise"),
         ("memory", "out_of_memory", "no more memory"),
+        ("gpu_memory", "out_of_memory", "the GPU had no more memory: RuntimeError: RESOURCE_EXHAUSTED: told"),
         ("exit", "failed", "exit code 3"),
         ("segfault", "failed", "SIGSEGV"),
         ("garbage", "garbage", "this is no record"),
@@ -115,7 +116,9 @@ def test_keeping_memory_is_seen(run):
     ],
 )
 def test_every_fault_is_recorded_and_earlier_epochs_survive(run, fault, status, reason):
-    found = run("fake", epochs=4, model_options={"fault": fault, "fault_epoch": 2, "epoch_s": 0.0})
+    options = {"fault": fault, "fault_epoch": 2, "epoch_s": 0.0}
+    device = "gpu" if fault == "gpu_memory" else "cpu"
+    found = run("fake", epochs=4, model_options=options, device=device)
     assert found.ended.status == status
     assert reason in found.ended.reason
     survivors = 0 if fault == "skip" else 1

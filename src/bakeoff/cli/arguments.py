@@ -83,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="don't verify first that contestants train the same thing: comparisons are marked uncertified",
     )
+    _yes(run)
     run.add_argument("--no-report", action="store_true", help="stop after the screen")
     shown = run.add_mutually_exclusive_group()
     shown.add_argument("--quiet", "-q", action="store_true", help="print only errors and the report's path")
@@ -141,6 +142,7 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="look for data sets here before any download"
     )
+    _yes(verify)
     verify.add_argument(
         "--double", action="store_true", help="compare in double precision, too: shows what rounding hides"
     )
@@ -160,6 +162,7 @@ def parser() -> argparse.ArgumentParser:
     profile.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="look for data sets here before any download"
     )
+    _yes(profile)
     profile.add_argument(
         "--trace",
         type=Path,
@@ -193,6 +196,7 @@ def parser() -> argparse.ArgumentParser:
     calibrate.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="look for data sets here before any download"
     )
+    _yes(calibrate)
     calibrate.add_argument("--quiet", "-q", action="store_true", help="print the result only")
     calibrate.add_argument("--json", action="store_true", help="print the result as JSON, nothing else")
 
@@ -300,6 +304,7 @@ def parser() -> argparse.ArgumentParser:
     actions.add_parser("list", help="environments, their state, size and Python")
     create = actions.add_parser("create", help="create environments now instead of on demand")
     create.add_argument("names", nargs="+", metavar="NAME", help="as `bakeoff env list` names them")
+    _yes(create)
     remove = actions.add_parser("remove", help="delete environments and their compile caches")
     remove.add_argument("names", nargs="+", metavar="NAME", help="as `bakeoff env list` names them")
     pack = actions.add_parser("pack", help="write an environment to one archive for a cluster's nodes")
@@ -437,6 +442,15 @@ def _until_decided(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--max-hours", type=float, metavar="H", help="the same, in hours of all its runs (default: no limit)"
+    )
+
+
+def _yes(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--yes",
+        "-y",
+        action="store_true",
+        help="agree to downloads of gigabytes (builds for GPUs), which are else asked for on the terminal",
     )
 
 

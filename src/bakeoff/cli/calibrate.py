@@ -15,6 +15,7 @@ from rich.text import Text
 from bakeoff import calibration, machine, session, stats, study
 from bakeoff.calibration import Calibration, FalsePositives, SlowedEntry, percent
 from bakeoff.cli import progress
+from bakeoff.cli.consent import consent
 from bakeoff.cli.console import console, table
 from bakeoff.cli.stores import store_path
 from bakeoff.errors import MachineError, UsageError
@@ -37,6 +38,7 @@ def main(arguments: argparse.Namespace) -> int:
             store,
             listener=listener,
             data_directory=arguments.data_dir,
+            consent=consent(arguments),
             verify=False,  # of one contestant there is nothing to compare
         )
     with Reader(store) as reader:

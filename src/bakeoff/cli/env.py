@@ -7,6 +7,7 @@ import os
 import platform
 
 from bakeoff import environments
+from bakeoff.cli.consent import consent
 from bakeoff.cli.console import console, say, table, tell, tell_error
 from bakeoff.cli.progress import Lines
 from bakeoff.errors import BakeoffError
@@ -29,9 +30,10 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _create(arguments: argparse.Namespace) -> int:
     failures: list[BakeoffError] = []
+    environments.ask(arguments.names, {}, consent(arguments))
     for name in arguments.names:
         try:
-            made = environments.ensure(name, listener=Lines())
+            made = environments.ensure(name, listener=Lines(), consent=environments.agreed)
             say(f"{name}: ready, {made.python}")
         except BakeoffError as failure:
             tell_error(failure)

@@ -25,7 +25,7 @@ from bakeoff.cli.to_see import span
 from bakeoff.errors import BakeoffError, ReportError
 from bakeoff.events import messages
 from bakeoff.identity import known
-from bakeoff.prepare import obstacles
+from bakeoff.prepare import download, obstacles
 from bakeoff.store.reader import PastRun, Reader
 from bakeoff.study.naming import key_name, text
 from bakeoff_worker.records import RunSpec
@@ -45,6 +45,7 @@ def main(arguments: argparse.Namespace) -> int:
     specs, branches = plan.expand(chosen), plan.expand_follow_up(chosen)
     everything = (*specs, *itertools.chain.from_iterable(branches))
     in_the_way = obstacles(chosen, everything)
+    wanted = download(chosen, [spec for spec in everything if spec.trial_id not in in_the_way])
     cluster = farm.connect(arguments.farm, chosen.farm) if arguments.farm else None
     history = _history(store_path(arguments), cluster)
     # Which branch will run is known only then: the time is that of the longest.
@@ -62,6 +63,7 @@ def main(arguments: argparse.Namespace) -> int:
             "runs": _plain(specs),
             "estimate": dataclasses.asdict(estimate),
             "rules": dataclasses.asdict(chosen.rules),
+            "download": dataclasses.asdict(wanted) if wanted else None,
             "cannot_run": {
                 trial_id: {"reason": one.message, "hint": one.hint} for trial_id, one in in_the_way.items()
             },
@@ -92,7 +94,9 @@ def main(arguments: argparse.Namespace) -> int:
     if chosen.follow_up:
         screen.print(_then(chosen, chosen.follow_up))
     on_cluster = any(spec.settings.distribution != "single" for spec in specs)
-    screen.print(_times(estimate, "quick-distributed" if on_cluster else "quick", cluster is not None))
+    on_gpu = any(spec.settings.device == "gpu" for spec in specs)
+    quick = "quick-distributed" if on_cluster else "quick-gpu" if on_gpu else "quick"
+    screen.print(_times(estimate, quick, cluster is not None))
     if chosen.rules.is_sequential and estimate.total_s is not None:
         most = plan.estimate(plan.most_runs(chosen), history)
         if cluster:
@@ -102,6 +106,11 @@ def main(arguments: argparse.Namespace) -> int:
         screen.print(
             f"  that is for the fewest blocks; if nothing is decided: {span(most.total_s or 0.0)} for "
             f"{chosen.budget.max_blocks} blocks{limit}"
+        )
+    if wanted:
+        screen.print(
+            f"before the first run: {wanted.size} of CUDA to download, about {wanted.disk_bytes / 1e9:.0f} "
+            f"GB on disk, for {', '.join(wanted.names)}; `bakeoff run` asks first, or takes --yes"
         )
     for line in _cannot_run(everything, in_the_way):
         screen.print(line)

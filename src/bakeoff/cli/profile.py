@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.text import Text
 
 from bakeoff import profile, study
+from bakeoff.cli.consent import consent
 from bakeoff.cli.console import console, table
 from bakeoff.cli.progress import Lines
 from bakeoff.cli.stores import store_path
@@ -33,6 +34,7 @@ def main(arguments: argparse.Namespace) -> int:
                 labels=arguments.labels,
                 listener=listener,
                 data_directory=arguments.data_dir,
+                consent=consent(arguments),
             )
         )
     if arguments.trace:

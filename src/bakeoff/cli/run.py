@@ -7,6 +7,7 @@ from contextlib import closing
 
 from bakeoff import session
 from bakeoff.cli import progress, summary
+from bakeoff.cli.consent import consent
 from bakeoff.cli.overrides import study_of
 from bakeoff.cli.stores import store_path
 from bakeoff.errors import FAILED, UNDECIDED
@@ -27,6 +28,7 @@ def main(arguments: argparse.Namespace) -> int:
             data_directory=arguments.data_dir,
             verify=not arguments.no_verify,
             farm=arguments.farm,
+            consent=consent(arguments),
         )
     if not arguments.json:
         summary.conclude(store, chosen.name, arguments)

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bakeoff import study, verification
+from bakeoff.cli.consent import consent
 from bakeoff.cli.console import console
 from bakeoff.cli.progress import Lines
 from bakeoff.cli.stores import store_path
@@ -29,6 +30,7 @@ def main(arguments: argparse.Namespace) -> int:
             double=arguments.double,
             listener=listener,
             data_directory=arguments.data_dir,
+            consent=consent(arguments),
         )
     if arguments.json:
         print(json.dumps([one.document() for one in verified], indent=1))

@@ -4,6 +4,8 @@
     ensure(name)               the environment, made now if need be
     find(name)                 the environment if it is there
     check(name)                whether it is there or could be made, nothing made
+    check_device(name)         whether runs on that device may use it here
+    download(names)            what making them would download, of gigabytes; ask(names, consent) asks first
     list_environments()        what is on this machine
     remove(name)               give the disk space back
     pack(name, output)         one archive with interpreter and all, for a cluster's nodes
@@ -18,39 +20,47 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
 from bakeoff import cache, registry
-from bakeoff.environments import blas, creation, foreign, interpreters, java, packing
+from bakeoff.environments import blas, creation, foreign, interpreters, java, large, packing
 from bakeoff.environments.catalogue import (
     JAVA,
     Environment,
     EnvironmentRequest,
     catalogue,
 )
+from bakeoff.environments.large import Consent, Download, agreed, unasked
 from bakeoff.environments.variables import digest_with
 from bakeoff.errors import EnvironmentFailure
 from bakeoff.events import Listener, ignore
 from bakeoff.registry import EnvironmentSpec
 
 __all__ = [
+    "Consent",
+    "Download",
     "Environment",
     "EnvironmentFailure",
     "EnvironmentRequest",
     "EnvironmentSpec",
     "EnvironmentState",
+    "agreed",
+    "ask",
     "catalogue",
     "check",
+    "check_device",
+    "download",
     "ensure",
     "find",
     "java",
     "list_environments",
     "pack",
     "remove",
+    "unasked",
 ]
 
 
@@ -81,26 +91,33 @@ def ensure(
     request: EnvironmentRequest | None = None,
     backend: str | None = None,
     listener: Listener = ignore,
+    consent: Consent = unasked,
 ) -> Environment:
     """The environment of that name, made now if need be (minutes and gigabytes for the large ones).
 
     request: what the study brings under that name, an interpreter or a lock; the catalogue's otherwise.
-    backend: what is to run in it; checked where given. listener: is told what takes time.
+    backend: what is to run in it; checked where given. listener: is told what takes time. consent: is asked
+    before CUDA is downloaded; without one, that is refused.
 
     Raises:
         EnvironmentFailure: it is unknown, does not serve that backend, or can't be made; says why.
     """
-    return _with_code(_ensure(name, request, backend, listener), backend)
+    return _with_code(_ensure(name, request, backend, listener, consent), backend)
 
 
 def _ensure(
-    name: str, request: EnvironmentRequest | None, backend: str | None, listener: Listener
+    name: str,
+    request: EnvironmentRequest | None,
+    backend: str | None,
+    listener: Listener,
+    consent: Consent,
 ) -> Environment:
     if request is not None and request.python is not None:
         return _external(request.name, request.python, backend)
     spec = _spec(name, request, backend)
     if spec.lock is None:
         return _own(spec)
+    large.ask([spec], consent)
     try:
         home = creation.create(creation.root(), spec, listener)
     except EnvironmentFailure as error:
@@ -147,6 +164,57 @@ def check(name: str, *, request: EnvironmentRequest | None = None, backend: str 
         interpreters.check(spec.python, headers=spec.needs_compiler)
     except EnvironmentFailure as error:
         raise _with_alternative(spec, error) from error
+
+
+def check_device(
+    name: str,
+    *,
+    request: EnvironmentRequest | None = None,
+    backend: str | None = None,
+    device: str = "cpu",
+    gpu: int = 0,
+) -> None:
+    """Pass if a run on that device may use the environment here, as far as is known without a try.
+
+    backend: what is to run. gpu: number of the card. Nothing is known of what a study brings: its interpreter
+    passes, and its lock where no CUDA is downloaded for a run on the CPU. A backend that no build serves on
+    GPUs passes, too: it says itself why it declines.
+
+    Raises:
+        EnvironmentFailure: the driver or the card does not serve the build; the run is on a GPU, and the
+            build is for CPUs; or it is on the CPU, and CUDA would be downloaded for it.
+    """
+    for spec in _with_locks([name], {name: request} if request else {}):
+        if device != "gpu":
+            large.check_for_cpu(spec)
+        elif spec.cuda or request:
+            large.check_card(spec, gpu)
+        elif builds := registry.environments_of(backend or "", has_spark=False, device="gpu"):
+            raise EnvironmentFailure(
+                f"environment {name} is for CPUs; got device gpu",
+                f"Use environment {' or '.join(builds)}, which is what it takes where the study names none.",
+            )
+
+
+def download(names: Collection[str], requests: Mapping[str, EnvironmentRequest]) -> Download | None:
+    """What making these would download, of builds with CUDA; None: nothing. requests: the study's own."""
+    return large.download(_with_locks(names, requests))
+
+
+def ask(names: Collection[str], requests: Mapping[str, EnvironmentRequest], consent: Consent) -> None:
+    """Pass if there is room for what these would download, and the user wants it; asked once for all of them.
+
+    Raises:
+        EnvironmentFailure: one of the two is missing.
+    """
+    large.ask(_with_locks(names, requests), consent)
+
+
+def _with_locks(names: Collection[str], requests: Mapping[str, EnvironmentRequest]) -> list[EnvironmentSpec]:
+    """What would be made from a lock, of these; the rest is there already."""
+    asked = [(name, requests.get(name)) for name in dict.fromkeys(names)]
+    ours = [(name, request) for name, request in asked if request is None or request.python is None]
+    return [spec for spec in (_spec(name, request, None) for name, request in ours) if spec.lock]
 
 
 def list_environments() -> tuple[EnvironmentState, ...]:

@@ -165,20 +165,28 @@ def exclusive(home: Path, on_wait: Callable[[], None]) -> Iterator[int]:
         os.close(descriptor)
 
 
+def check_room(name: str, disk_bytes: int, root: Path) -> None:
+    """Pass if there is that much free space where environments go. name: of what needs it.
+
+    Raises:
+        EnvironmentFailure: with both figures.
+    """
+    there = next(path for path in (root, *root.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if free < disk_bytes:
+        raise EnvironmentFailure(
+            f"environment {name} needs {disk_bytes / 1e9:.1f} GB in {root}; {free / 1e9:.1f} GB are free",
+            "Free some space (`bakeoff env remove NAME`, `uv cache clean`), or move BAKEOFF_CACHE elsewhere.",
+        )
+
+
 def check_needs(spec: EnvironmentSpec, root: Path) -> None:
     """Pass if the machine has the disk space and the compiler that an environment asks for.
 
     Raises:
         EnvironmentFailure: with both figures, or with what is missing.
     """
-    there = next(path for path in (root, *root.parents) if path.exists())
-    free = shutil.disk_usage(there).free
-    if free < spec.disk_bytes:
-        raise EnvironmentFailure(
-            f"environment {spec.name} needs {spec.disk_bytes / 1e9:.1f} GB in {root}; "
-            f"{free / 1e9:.1f} GB are free",
-            "Free some space (`bakeoff env remove NAME`, `uv cache clean`), or move BAKEOFF_CACHE elsewhere.",
-        )
+    check_room(spec.name, spec.disk_bytes, root)
     if not spec.needs_compiler:
         return
     check_compiler(spec.name)

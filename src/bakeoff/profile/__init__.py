@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from bakeoff import plan
+from bakeoff.environments import Consent, unasked
 from bakeoff.errors import BakeoffError, StudyError
 from bakeoff.events import Listener, ignore, tell
 from bakeoff.execute import Provision, condition_of
@@ -39,6 +40,7 @@ def profile(
     launcher: Launcher = local.launch,
     listener: Listener = ignore,
     data_directory: Path | None = None,
+    consent: Consent = unasked,
 ) -> Iterator[Profiled]:
     """Each contestant's profile, stored as soon as it is there; of those with these labels, or of all.
 
@@ -51,7 +53,7 @@ def profile(
     """
     _check_labels(study, labels)
     specs = plan.expand(study)
-    ready = prepare(study, specs, data_directory=data_directory, listener=listener)
+    ready = prepare(study, specs, data_directory=data_directory, listener=listener, consent=consent)
     identified = identify(study, ready, launcher=launcher, listener=listener)
     seed = plan.run_seed(study.seed, 0)
     with Writer(store) as writer:

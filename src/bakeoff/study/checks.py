@@ -44,6 +44,8 @@ def check(draft: DraftTrial, environments: Collection[str], problems: Problems) 
         note(
             "TF32 is a way in which GPUs round: expected device `gpu` with it, or no `tf32`", "tf32", "device"
         )
+    if settings["gpu"] and settings["device"] == "cpu":
+        note("`gpu` chooses one of several cards: expected device `gpu` with it", "gpu", "device")
     if settings["from_logits"] and not settings["loss"].endswith("crossentropy"):
         note(f"loss `{settings['loss']}` takes no logits: expected a crossentropy", "from_logits", "loss")
     if settings["from_logits"] and not content.is_own("model", settings["model"]):

@@ -108,6 +108,7 @@ LATER_SETTINGS: Mapping[str, Any] = {
     "schedule_options": {},
     "class_weights": None,
     "early_stopping": None,
+    "gpu": 0,
 }
 # Blocks before which a study that runs until decided decides nothing; `bakeoff.stats` has the reasons.
 FEWEST_BLOCKS = 6
@@ -241,20 +242,25 @@ class Study:
         return plain
 
 
-def default_environment(backend: str, distribution: str = "single") -> str | None:
-    """The environment that serves a backend unless the study says otherwise."""
-    return next(iter(registry.environments_of(backend, has_spark=distribution != "single")), None)
+def default_environment(backend: str, distribution: str = "single", device: str = "cpu") -> str | None:
+    """The environment that serves a backend unless the study says otherwise.
+
+    A backend without one for GPUs has its usual one: it says itself why it can't use them.
+    """
+    has_spark = distribution != "single"
+    found = registry.environments_of(backend, has_spark=has_spark, device=device)
+    return next(iter(found or registry.environments_of(backend, has_spark=has_spark)), None)
 
 
 def contestant(backend: str, environment: str, environments: Collection[str] = ()) -> str:
     """A contestant's name anywhere: ``theano``, or ``theano (vintage)`` away from its own environment.
 
-    On a cluster a backend has another environment of its own: it goes without saying where all of the
-    study's trials of that backend run in it. environments: those that they run in.
+    On a cluster, and on GPUs, a backend has another environment of its own: it goes without saying where all
+    of the study's trials of that backend run in it. environments: those that they run in.
     """
-    alone = set(environments) <= {environment}
-    if environment == default_environment(backend) or (
-        alone and environment == default_environment(backend, "elephas")
-    ):
+    usual = {default_environment(backend)}
+    if set(environments) <= {environment}:
+        usual |= {default_environment(backend, "elephas"), default_environment(backend, device="gpu")}
+    if environment in usual:
         return backend
     return f"{backend} ({environment})"

@@ -146,7 +146,8 @@ def complete(row: Row) -> dict[str, Any]:
         **{key: value.value for key, value in row.items()},
     }
     settings.setdefault(
-        "environment", default_environment(settings.get("backend", ""), settings["distribution"])
+        "environment",
+        default_environment(settings.get("backend", ""), settings["distribution"], settings["device"]),
     )
     for table, known in KNOWN_OPTIONS.items():
         for option, default in known.get(settings[table.partition("_")[0]], {}).items():

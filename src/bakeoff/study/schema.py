@@ -40,7 +40,6 @@ OTHER_NAMES: Mapping[str, str] = {
     "network": "model",
     "data": "dataset",
     "num_epochs": "epochs",
-    "gpu": "device",
     "dtype": "precision",
     "data_format": "data_layout",
     "num_threads": "threads",
@@ -239,6 +238,7 @@ class SettingsTable(BaseModel):
     loss: Annotated[str, _one_of((*LOSSES, OWN))] = ""
     from_logits: bool = False
     device: Annotated[str, _one_of(("cpu", "gpu"))] = ""
+    gpu: Annotated[int, Field(ge=0)] = 0
     threads: Annotated[Count | None, _or_word("threads")] = None
     pin_cpus: bool = False
     jit: Annotated[bool | None, _or_word("jit")] = None

@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from bakeoff import plan
+from bakeoff.environments import Consent, unasked
 from bakeoff.events import Listener, ignore
 from bakeoff.execute import condition_of
 from bakeoff.identity import identify
@@ -57,6 +58,7 @@ def verify(
     launcher: Launcher = local.launch,
     listener: Listener = ignore,
     data_directory: Path | None = None,
+    consent: Consent = unasked,
 ) -> tuple[Verified | VerifiedRound, ...]:
     """Hold all contestants of a study against the reference and each other, group by group.
 
@@ -70,7 +72,7 @@ def verify(
         MachineError: a GPU is asked for on a machine without one.
     """
     asked = [RunSpec(trial.settings, trial.label, 0, 0, 0, 0) for trial in study.trials]
-    ready = prepare(study, asked, data_directory=data_directory, listener=listener)
+    ready = prepare(study, asked, data_directory=data_directory, listener=listener, consent=consent)
     study = identify(study, ready, launcher=launcher, listener=listener).study
     found = groups((trial.label, trial.settings) for trial in study.trials)
     if double:

@@ -3,10 +3,10 @@
 import importlib
 from typing import Any, Optional
 
-from bakeoff_worker.backends.record import Environment, Record
+from bakeoff_worker.backends.record import Cuda, Environment, Record
 from bakeoff_worker.records import RunPaths, TrialSettings
 
-__all__ = ["Environment", "Record", "load", "skip_reason"]
+__all__ = ["Cuda", "Environment", "Record", "load", "skip_reason"]
 
 
 def load(name: str) -> Any:

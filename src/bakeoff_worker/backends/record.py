@@ -9,6 +9,21 @@ from typing import Optional, Tuple
 
 
 @dataclass(frozen=True)
+class Cuda:
+    """What a build for NVIDIA's GPUs needs of a machine.
+
+    version, cudnn: of CUDA and cuDNN, in its lock. driver: the oldest that will do, by its major number.
+    capabilities: the oldest and the newest compute capability that it serves, of the newest any minor number.
+    Sources: docs/gpu.md.
+    """
+
+    version: str
+    cudnn: str
+    driver: int
+    capabilities: Tuple[Tuple[int, int], Tuple[int, int]]
+
+
+@dataclass(frozen=True)
 class Environment:
     """An environment that Bakeoff can make for a backend, or its own interpreter.
 
@@ -17,7 +32,7 @@ class Environment:
     python: the minor version that the lock was made for. has_spark: whether it has Spark, and an Elephas of
     the backend's time. needs_compiler: g++ and the interpreter's headers, called while it runs. disk_bytes:
     free space asked for before making it: what it took, measured, and a fifth more. instead: what to do where
-    it can't be had, a sentence.
+    it can't be had, a sentence. cuda: of a build for GPUs; None: it computes on CPUs.
     """
 
     name: str
@@ -28,6 +43,7 @@ class Environment:
     needs_compiler: bool = False
     disk_bytes: int = 0
     instead: str = ""
+    cuda: Optional[Cuda] = None
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 `model_options` steer it: ``epoch_s`` (how long an epoch sleeps), ``error`` (final error), ``best_epoch``
 (after which its validation loss falls no more), and ``fault`` with ``fault_epoch``: ``raise``, ``nan``,
-``exit``, ``segfault``, ``hang``, ``garbage``, ``memory``, ``skip``; ``outcomes`` has it fail when it is asked
-which images it got wrong.
+``exit``, ``segfault``, ``hang``, ``garbage``, ``memory``, ``gpu_memory``, ``skip``; ``outcomes`` has it fail
+when it is asked which images it got wrong.
 """
 
 import ctypes
@@ -74,6 +74,8 @@ class Backend(BackendBase):
             raise RuntimeError("told to raise")
         if fault == "memory":
             raise MemoryError("told to run out of memory")
+        if fault == "gpu_memory":
+            raise RuntimeError("RESOURCE_EXHAUSTED: told to run out of the GPU's memory")
         if fault == "exit":
             os._exit(3)
         if fault == "segfault":

@@ -1,6 +1,6 @@
 """Keras 3 on TensorFlow 2."""
 
-from bakeoff_worker.backends.living import TENSORFLOW
+from bakeoff_worker.backends.living import TENSORFLOW, TENSORFLOW_GPU
 from bakeoff_worker.backends.record import Environment, Record
 
 RECORD = Record(
@@ -12,6 +12,7 @@ RECORD = Record(
     packages=("tensorflow-cpu", "tensorflow", "keras"),
     environments=(
         TENSORFLOW,
+        TENSORFLOW_GPU,
         Environment(
             name="tensorflow_spark",
             summary="Keras 3.15.1 on TensorFlow 2.19.1 (CPU); Elephas 7.3.0, Spark 3.5.9",

@@ -4,6 +4,7 @@ import os
 from typing import Any, List, Mapping, Optional
 
 from bakeoff_worker.backends.keras_model import Keras2, require_gpu
+from bakeoff_worker.backends.vintage import VINTAGE
 
 
 class Backend(Keras2):
@@ -15,6 +16,11 @@ class Backend(Keras2):
         """TensorFlow's CPU kernels convolve channels-last only; XLA is not reachable through Keras 2.3."""
         if self.settings.jit is True:
             return "Keras 2.3 offers no switch for XLA"
+        if self.settings.device == "gpu" and self.settings.environment == VINTAGE.name:
+            return (
+                "the TensorFlow 1.15 of environment vintage needs CUDA 10.0 and cuDNN 7, which the package "
+                "index does not have"
+            )
         if self.settings.data_layout == "channels_first" and self.settings.device == "cpu":
             return "TensorFlow has no channels-first convolution on the CPU"
         return super().skip_reason()

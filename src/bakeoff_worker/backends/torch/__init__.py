@@ -1,6 +1,6 @@
 """Keras 3 on PyTorch."""
 
-from bakeoff_worker.backends.living import TORCH
+from bakeoff_worker.backends.living import TORCH, TORCH_GPU
 from bakeoff_worker.backends.record import Record
 
 RECORD = Record(
@@ -10,6 +10,6 @@ RECORD = Record(
     symbol="diamond",
     modules=("numpy", "keras", "torch"),
     packages=("torch", "keras"),
-    environments=(TORCH,),
+    environments=(TORCH, TORCH_GPU),
     aliases=("pytorch",),
 )
