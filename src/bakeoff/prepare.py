@@ -36,8 +36,8 @@ def prepare(
     """
     settings = {spec.trial_id: spec.settings for spec in specs}
     check_devices(settings.values())
-    environment_of: dict[tuple[str, str], Environment | BakeoffError] = {}
-    for name, backend in dict.fromkeys((one.environment, one.backend) for one in settings.values()):
+    environment_of: dict[tuple[str, str | None], Environment | BakeoffError] = {}
+    for name, backend in dict.fromkeys(map(place, settings.values())):
         try:
             environment_of[name, backend] = environments.ensure(
                 name, request=study.environments.get(name), backend=backend, listener=listener
@@ -82,13 +82,18 @@ def prepare(
     return {
         trial_id: _provision(
             one,
-            environment_of[one.environment, one.backend],
+            environment_of[place(one)],
             data_of[_data_key(one)],
             parquet_of.get(_data_key(one)) if _reads_parquet(one) else None,
             java_of[one.environment] if one.distribution != "single" else None,
         )
         for trial_id, one in settings.items()
     }
+
+
+def place(settings: TrialSettings) -> tuple[str, str | None]:
+    """Where a trial runs, and the backend that the environment has to serve; a file may run in any."""
+    return settings.environment, None if settings.contestant else settings.backend
 
 
 def _spark(environment: str) -> str:
@@ -158,13 +163,13 @@ def obstacles(study: Study, specs: Iterable[RunSpec]) -> Mapping[str, BakeoffErr
     What only a try tells (a download, the framework's own refusal) is not looked for.
     """
     trials = {spec.trial_id: spec.settings for spec in specs}
-    places = dict.fromkeys((one.environment, one.backend, one.distribution) for one in trials.values())
-    checks = {place: partial(_check_place, study, *place) for place in places}
-    of_place = {place: obstacle for place, check in checks.items() if (obstacle := _raised(check))}
+    places = dict.fromkeys((*place(one), one.distribution) for one in trials.values())
+    checks = {one: partial(_check_place, study, *one) for one in places}
+    of_place = {one: obstacle for one, check in checks.items() if (obstacle := _raised(check))}
     found: dict[str, BakeoffError] = {}
     for trial_id, one in trials.items():
         obstacle = (
-            of_place.get((one.environment, one.backend, one.distribution))
+            of_place.get((*place(one), one.distribution))
             or _raised(partial(check_devices, [one]))
             or _raised(partial(_check_accepted, one))
         )
@@ -181,7 +186,7 @@ def _raised(check: Callable[[], None]) -> BakeoffError | None:
     return None
 
 
-def _check_place(study: Study, environment: str, backend: str, distribution: str) -> None:
+def _check_place(study: Study, environment: str, backend: str | None, distribution: str) -> None:
     environments.check(environment, request=study.environments.get(environment), backend=backend)
     if distribution != "single":
         environments.java.check(_spark(environment))

@@ -46,7 +46,7 @@ def _run(job: records.Job, channel: emit.Channel) -> records.RunEnded:
     _limit_threads(job.spec.settings)
     importing = clock.Stopwatch()
     from bakeoff_worker import distribution
-    from bakeoff_worker.backends.base import Skip
+    from bakeoff_worker.backends.base import ContestantError, Skip
     from bakeoff_worker.models import ModelError
 
     try:
@@ -64,7 +64,7 @@ def _run(job: records.Job, channel: emit.Channel) -> records.RunEnded:
         return records.RunEnded("skipped", str(skip))
     except distribution.RunFailed as failure:
         return records.RunEnded(failure.status, str(failure), failure.last_lines)
-    except ModelError as error:
+    except (ContestantError, ModelError) as error:
         return records.RunEnded("failed", str(error), traceback.format_exc()[-4000:])
     except MemoryError:
         return records.RunEnded(

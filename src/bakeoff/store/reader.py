@@ -700,6 +700,7 @@ def _request(settings: TrialSettings) -> str:
         settings,
         model=PurePath(settings.model).name,
         dataset=PurePath(settings.dataset).name,
+        contestant=PurePath(settings.contestant).name,
         content={},
         time_limit_s=None,
     )

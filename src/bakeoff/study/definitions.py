@@ -108,6 +108,7 @@ LATER_SETTINGS: Mapping[str, Any] = {
     "schedule_options": {},
     "class_weights": None,
     "early_stopping": None,
+    "contestant": "",
 }
 # Blocks before which a study that runs until decided decides nothing; `bakeoff.stats` has the reasons.
 FEWEST_BLOCKS = 6
