@@ -6,7 +6,7 @@ import itertools
 import os
 import sys
 from functools import lru_cache
-from typing import Any, Callable, Dict, Iterator, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 import numpy as np
 
@@ -40,15 +40,12 @@ def load(file: str) -> Any:
         )
     lacking = [one for one in _REQUIRED if getattr(found, one) is getattr(base.Inspectable, one)]
     if lacking:
-        lines = ["    def {}({}): ...".format(one, ", ".join(_parameters(one))) for one in lacking]
+        parameters = {one: inspect.signature(getattr(found, one)).parameters for one in lacking}
+        lines = ["    def {}({}): ...".format(one, ", ".join(names)) for one, names in parameters.items()]
         raise base.ContestantError(
             "class Backend of {} lacks {}; add\n{}".format(name, ", ".join(lacking), "\n".join(lines))
         )
     return found
-
-
-def _parameters(method: str) -> Iterator[str]:
-    return iter(inspect.signature(getattr(base.Inspectable, method)).parameters)
 
 
 def examine(backend: base.Inspectable, input_shape: Tuple[int, ...], num_classes: int) -> None:
