@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bakeoff import profile, study
+from bakeoff import profiling, study
 from bakeoff.events import messages
-from bakeoff.profile import Profiled
 from bakeoff.profile.budget import budget
 from bakeoff.profile.findings import Kind, findings
 from bakeoff.profile.layers import layers
+from bakeoff.profile.profiled import Profiled
 from benchmarks.goals import Figure, conclude, percent
 
 MIN_ACCOUNTED, LARGE = 0.97, 0.10
@@ -69,7 +69,7 @@ def _profile(backend: str, lines: str) -> Profiled:
         file.write_text(
             f'repeats = 1\n[defaults]\ndataset = "mnist"\nbackend = "{backend}"\nepochs = 3\n{lines}\n'
         )
-        (one,) = profile.profile(
+        (one,) = profiling.profile(
             study.load(str(file)), Path(name, "store.sqlite"), listener=messages(lambda line: None)
         )
     if not one.is_whole:

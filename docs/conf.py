@@ -25,7 +25,8 @@ html_copy_source = False
 NAVIGATION = {
     "Start": ("ten-minutes", "own-model", "for-a-paper", "for-a-class", "faq"),
     "Studies": (
-        *("cli", "studies", "data", "models", "recipes", "environments", "gpu", "backends", "without-keras"),
+        *("cli", "studies", "data", "models", "recipes", "environments", "gpu", "backends", "contestants"),
+        "without-keras",
         *("cluster", "farm"),
     ),
     "Results": ("report", "compare", "profile", "statistics", "verification", "calibration", "store"),

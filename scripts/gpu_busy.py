@@ -26,7 +26,7 @@ PAIRS = 4
 def main(backend_name, dataset, scratch, device="gpu"):
     settings = records.TrialSettings(backend_name, "card", device=device, epochs=1)
     paths = records.RunPaths(dataset=dataset, model_file=None, scratch=scratch, records=os.devnull)
-    backend = backends.load(backend_name)(settings, paths)
+    backend = backends.load(settings)(settings, paths)
     backend.start()
     arrays = data.load(dataset, settings, 0)
     build = lambda shape, classes: models.build(settings.model, settings.model_options, None, shape, classes)  # noqa: E731

@@ -66,7 +66,7 @@ class DatasetError(BakeoffError):
 
 
 class ModelFailure(BakeoffError):
-    """The user's own model can't be built."""
+    """The user's own model or contestant can't be built, or breaks the contract."""
 
 
 class StoreError(BakeoffError):

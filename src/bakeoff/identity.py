@@ -1,7 +1,7 @@
-"""What a study's own models and data are, found out before its first run: its trials bear it in their names.
+"""What a study's own contestants, models and data are, found out before its first run, to name trials by.
 
-Data are known by their arrays (`bakeoff.datasets`); a model by all that it reads while it is built, which is
-observed in its environment, once, and trusted while all of that is as it was.
+Data are known by their arrays (`bakeoff.datasets`); a contestant or a model by all that it reads while it is
+built, which is observed in its environment, once, and trusted while all of that is as it was.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bakeoff.events import Listener, ignore, tell
 from bakeoff.execute import Provision
 from bakeoff.inputs import Inputs
 from bakeoff.launchers.base import Launch, Launcher
-from bakeoff.prepare import data_content
+from bakeoff.prepare import data_content, served
 from bakeoff.study import Study
 from bakeoff.study.identification import identified
 from bakeoff_worker.models.catalogue import MODELS
@@ -52,7 +52,7 @@ def identify(
     launcher: Launcher,
     listener: Listener = ignore,
 ) -> Identified:
-    """The study with the content of own models and data filled in; what can't be told fails with its reason.
+    """The study with the content of own contestants, models and data; what can't be told has its reason.
 
     provisions: by the trial_ids that the study has now.
 
@@ -60,7 +60,7 @@ def identify(
         StudyError: two trials turn out to be the same.
     """
     settings = _settings_of(study)
-    contents: dict[str, Mapping[str, str]] = {}
+    contents: dict[str, dict[str, str]] = {}
     found: dict[str, Provision | BakeoffError] = {}
     looks: dict[str, Inputs | ModelFailure] = {}
     for trial_id, provision in provisions.items():
@@ -69,7 +69,7 @@ def identify(
         if isinstance(provision, BakeoffError):
             continue
         content = dict(provision.content)
-        if one.model not in MODELS:
+        if _program(one):
             key = _key(one, provision.environment, provision.dataset)
             if key not in looks:
                 looks[key] = _look(key, one, provision, launcher, listener)
@@ -77,10 +77,11 @@ def identify(
             if isinstance(looked, ModelFailure):
                 found[trial_id] = looked
                 continue
-            content["model"] = _code_digest(looked)
+            content[_kind(one)] = _code_digest(looked)
             found[trial_id] = dataclasses.replace(provision, code=looked)
         if content:
             contents[trial_id] = content
+    _fill_in_models(settings, contents)
     now = identified(study, contents)
     new_ids = dict(zip(settings, _settings_of(now).values(), strict=True))
     return Identified(now, {new_ids[trial_id].trial_id: one for trial_id, one in found.items()})
@@ -92,10 +93,10 @@ def known(study: Study) -> Study:
     Raises:
         StudyError: two trials turn out to be the same.
     """
-    contents = {}
+    contents: dict[str, dict[str, str]] = {}
 
     @functools.cache
-    def find(name: str, backend: str) -> Environment | None:
+    def find(name: str, backend: str | None) -> Environment | None:
         return environments.find(name, request=study.environments.get(name), backend=backend)
 
     @functools.cache
@@ -105,7 +106,7 @@ def known(study: Study) -> Study:
     for trial_id, one in _settings_of(study).items():
         try:
             data = data_of(one.dataset, one.image_size, one.data_scale)
-            environment = None if one.model in MODELS else find(one.environment, one.backend)
+            environment = find(one.environment, served(one)) if _program(one) else None
         except (DatasetError, EnvironmentFailure):
             continue
         if data is None:
@@ -113,9 +114,10 @@ def known(study: Study) -> Study:
         content = dict(data_content(one, data))
         looked = _kept(_key(one, environment, data.path)) if environment else None
         if looked:
-            content["model"] = _code_digest(looked)
+            content[_kind(one)] = _code_digest(looked)
         if content:
             contents[trial_id] = content
+    _fill_in_models(_settings_of(study), contents)
     return identified(study, contents)
 
 
@@ -123,7 +125,31 @@ def _settings_of(study: Study) -> dict[str, TrialSettings]:
     return {trial.trial_id: trial.settings for trial in study.all_trials}
 
 
-# ---- models -----------------------------------------------------------------------------------------
+# ---- contestants and models -------------------------------------------------------------------------
+
+
+def _kind(settings: TrialSettings) -> str:
+    """Whether the trial's own program is a contestant, which may build a model of the user's, or a model."""
+    return "contestant" if settings.contestant else "model"
+
+
+def _program(settings: TrialSettings) -> Path | None:
+    """The user's own file that a trial runs; None where Bakeoff brings all of it."""
+    own = settings.contestant or (settings.model not in MODELS and settings.model)
+    return Path(own) if own else None
+
+
+def _fill_in_models(settings: Mapping[str, TrialSettings], contents: Mapping[str, dict[str, str]]) -> None:
+    """A contestant need not build the user's model: this is what others read of it, or else its file."""
+
+    def model(one: TrialSettings) -> str:
+        return json.dumps([one.model, dict(one.model_options)], sort_keys=True)
+
+    read = {model(settings[trial_id]): one["model"] for trial_id, one in contents.items() if "model" in one}
+    for trial_id, content in contents.items():
+        one = settings[trial_id]
+        if "contestant" in content and one.model not in MODELS:
+            content["model"] = read.get(model(one)) or _code_digest(inputs.look([one.model]))
 
 
 def _look(
@@ -133,12 +159,12 @@ def _look(
     launcher: Launcher,
     listener: Listener,
 ) -> Inputs | ModelFailure:
-    """What a model reads: as it was seen before, if nothing of it has changed, else by building it now."""
+    """What a program reads: as it was seen before, if nothing of it has changed, else by building it now."""
     kept = _kept(key)
     if kept is not None:
         return kept
-    model = Path(settings.model)
-    tell(listener, f"looking, once, at what {model.name} reads ({settings.backend})")
+    name = (_program(settings) or Path()).name
+    tell(listener, f"looking, once, at what {name} reads ({settings.backend})")
     for _ in range(2):  # some models write a file the first time, and read it from then on
         began_ns = inputs.now_ns()
         looked = _look_now(settings, provision, launcher)
@@ -148,14 +174,14 @@ def _look(
             _keep(key, looked)
             return looked
     return ModelFailure(
-        f"{model.name}: it, or what it reads, changes while it is looked at; expected files that stay",
-        "Let the model read what it needs, and write nothing.",
+        f"{name}: it, or what it reads, changes while it is looked at; expected files that stay",
+        "Let it read what it needs, and write nothing.",
     )
 
 
 def _look_now(settings: TrialSettings, provision: Provision, launcher: Launcher) -> Inputs | ModelFailure:
-    """What a model reads, by building it in its environment."""
-    model = Path(settings.model)
+    """What a program reads, by building its model in its environment; a contestant is tried out, too."""
+    program = _program(settings) or Path()
     seen: ModelRead | None = None
     ended = RunEnded("interrupted", "stopped by the user")
     with tempfile.TemporaryDirectory(prefix="bakeoff-look-") as folder:
@@ -163,13 +189,13 @@ def _look_now(settings: TrialSettings, provision: Provision, launcher: Launcher)
         scratch.mkdir(parents=True, exist_ok=True)
         paths = RunPaths(
             dataset=str(provision.dataset),
-            model_file=str(model),
+            model_file=str(provision.model_file) if provision.model_file else None,
             scratch=str(scratch),
             records=str(Path(folder, "records.jsonl")),
             looks=True,
         )
         asked = dataclasses.replace(settings.reduced(), time_limit_s=_TIME_LIMIT_S)
-        spec = RunSpec(asked, model.name, 0, 0, 0, plan.run_seed(0, 0))
+        spec = RunSpec(asked, program.name, 0, 0, 0, plan.run_seed(0, 0))
         records = launcher(Launch(Job(spec, paths), provision.environment, Path(folder, "log.txt")))
         try:
             for record in records:
@@ -180,23 +206,23 @@ def _look_now(settings: TrialSettings, provision: Provision, launcher: Launcher)
         finally:
             records.close()
     if ended.status == "skipped":
-        seen = ModelRead([str(model)], [], [])  # its runs will be skipped, too
+        seen = ModelRead([str(program)], [], [])  # its runs will be skipped, too
     elif ended.status != "ok" or seen is None:
-        return ModelFailure(ended.reason or "the model was not built", ended.last_lines)
+        return ModelFailure(ended.reason or f"{program.name}: no model was built", ended.last_lines)
     try:
-        return inputs.look(inputs.paths_of(dataclasses.asdict(seen), model))
+        return inputs.look(inputs.paths_of(dataclasses.asdict(seen), program))
     except OSError as error:
         return ModelFailure(f"{error.filename}: can't be read ({error.strerror})")
 
 
 def _code_digest(looked: Inputs) -> str:
-    """What a model is: its own name and its folder's place don't matter, nor what wasn't there."""
+    """What a program is: its own name and its folder's place don't matter, nor what wasn't there."""
     files = [[name, content] for name, content in inputs.relative_names(looked).items() if content]
     return f"read:{hashlib.sha256(json.dumps(sorted(files)).encode()).hexdigest()}"
 
 
 def _key(settings: TrialSettings, environment: Environment, dataset: Path) -> str:
-    """What may decide what a model reads, beside what it reads."""
+    """What may decide what a program reads, beside what it reads."""
     about: Mapping[str, Any] = json.loads((dataset / "about.json").read_text(encoding="utf-8"))
     asked = dataclasses.asdict(settings.reduced())
     del asked["content"], asked["dataset"]

@@ -103,6 +103,11 @@ def prepare(
     }
 
 
+def served(settings: TrialSettings) -> str | None:
+    """The backend that a trial's environment has to serve; None: a file of the user's may run in any."""
+    return None if settings.contestant else settings.backend
+
+
 def _spark(environment: str) -> str:
     """What tells which Spark an environment has; of those that a study brings nothing is known."""
     return environment if environment in environments.catalogue() else "3.5"
@@ -112,7 +117,7 @@ class _Place(NamedTuple):
     """Where runs are: what makes environments differ, and what may be in their way."""
 
     environment: str
-    backend: str
+    backend: str | None
     distribution: str
     device: str
     gpu: int
@@ -120,7 +125,7 @@ class _Place(NamedTuple):
 
 def _place(settings: TrialSettings) -> _Place:
     return _Place(
-        settings.environment, settings.backend, settings.distribution, settings.device, settings.gpu
+        settings.environment, served(settings), settings.distribution, settings.device, settings.gpu
     )
 
 

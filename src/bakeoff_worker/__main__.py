@@ -48,7 +48,7 @@ def _run(job: records.Job, channel: emit.Channel) -> records.RunEnded:
         device.hide_others(job.spec.settings.gpu, os.environ)
     importing = clock.Stopwatch()
     from bakeoff_worker import distribution
-    from bakeoff_worker.backends.base import Skip
+    from bakeoff_worker.backends.base import ContestantError, Skip
     from bakeoff_worker.models import ModelError
 
     try:
@@ -66,7 +66,7 @@ def _run(job: records.Job, channel: emit.Channel) -> records.RunEnded:
         return records.RunEnded("skipped", str(skip))
     except distribution.RunFailed as failure:
         return records.RunEnded(failure.status, str(failure), failure.last_lines)
-    except ModelError as error:
+    except (ContestantError, ModelError) as error:
         return records.RunEnded("failed", str(error), traceback.format_exc()[-4000:])
     except MemoryError:
         return records.RunEnded(

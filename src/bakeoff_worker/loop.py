@@ -115,7 +115,7 @@ def made_ready(job: Job, channel: Channel, importing: Stopwatch) -> Tuple[Backen
         Skip: the backend declines the settings.
     """
     settings, seed = job.spec.settings, job.spec.seed
-    backend: BackendBase = backends.load(settings.backend)(settings, job.paths)
+    backend: BackendBase = backends.load(settings)(settings, job.paths)
     reason = backend.skip_reason()
     if reason is not None:
         raise Skip(reason)

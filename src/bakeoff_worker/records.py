@@ -71,7 +71,7 @@ _VERIFIED_BATCH_SIZE = 8
 class TrialSettings:
     """One configuration: everything that decides what is computed and by whom.
 
-    backend: name of a folder of ``bakeoff_worker.backends``.
+    backend: name of a folder of ``bakeoff_worker.backends``, or of `contestant` without its suffix.
     environment: name of the environment it runs in.
     model: a built-in model's name, or the path of a Python file with ``build(input_shape, num_classes)``.
     model_options: keyword arguments for a built-in model (``filters``, ``kernel_sizes``, ...).
@@ -118,11 +118,12 @@ class TrialSettings:
     class_weights: factor on the loss of each class's images, ``balanced`` for images over classes times those
         of the class; None: all alike.
     early_stopping: epochs without a lower validation loss after which the training ends; None: never.
+    contestant: path of a Python file whose class ``Backend`` is the backend; empty: the folder of that name.
     keep_event_logs: folder that takes Spark's event log of each run on a cluster; empty keeps none.
-    content: what the user's own model (``model``) and data (``dataset``) are, whatever their files are
-        called: digests of all that a model read while it was built, and of a data set's arrays (also of
-        known sets that were resized). ``scaled``: of the arrays with changed copies. Filled in before a
-        study runs; until then, a path stands for what is there.
+    content: what the user's own contestant (``contestant``), model (``model``) and data (``dataset``) are,
+        whatever their files are called: digests of all that a contestant or a model read while it was built,
+        and of a data set's arrays (also of known sets that were resized). ``scaled``: of the arrays with
+        changed copies. Filled in before a study runs; until then, a path stands for what is there.
     """
 
     backend: str
@@ -171,6 +172,7 @@ class TrialSettings:
     class_weights: Union[str, List[float], None] = None
     early_stopping: Optional[int] = None
     gpu: int = 0
+    contestant: str = ""
     content: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -189,7 +191,7 @@ class TrialSettings:
         }
         for name in ("time_limit_s", "keep_event_logs"):
             identity.pop(name, None)
-        known = self.content.keys() & {"model", "dataset"}
+        known = self.content.keys() & {"contestant", "model", "dataset"}
         identity.update(dict.fromkeys(known, ""))  # by content, wherever they lie
         canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]

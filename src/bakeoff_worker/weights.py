@@ -6,7 +6,7 @@ generator is ours. Formulas: Keras's initializers (Glorot & Bengio 2010, He et a
 
 import hashlib
 import math
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -44,6 +44,18 @@ def draw(
         return math.sqrt(scale) * generator.normal(size=shape)
     # 0.8796...: standard deviation of a standard normal cut off at two deviations.
     return math.sqrt(scale) / 0.87962566103423978 * _truncated_normal(generator, shape)
+
+
+def initial(shapes: Mapping[str, Sequence[int]], seed: int) -> Dict[str, Any]:
+    """Weights by name as Keras's dense and convolutional layers start by default, float32, in their order.
+
+    Kernels from GlorotUniform, biases zero: what contestants behind Keras start from for that seed.
+    """
+    found = {}
+    for index, (name, shape) in enumerate(shapes.items()):
+        drawn = draw("GlorotUniform", {}, shape, seed, index) if len(shape) > 1 else None
+        found[name] = np.asarray(np.zeros(shape) if drawn is None else drawn, "float32")
+    return found
 
 
 def fans(shape: Sequence[int]) -> Tuple[float, float]:

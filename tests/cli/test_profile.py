@@ -32,3 +32,13 @@ def test_what_cannot_be_profiled_says_why_and_stops_nobody(program) -> None:
 def test_a_label_that_the_study_does_not_have(program) -> None:
     said = program("profile", "tiny.toml", "--trial", "batch 30", code=3).stderr
     assert "has no contestant 'batch 30'" in said and "batch 10, batch 20" in said
+
+
+def test_a_study_in_the_store_is_profiled_by_its_name(done) -> None:
+    shown = done("profile", "tiny", "--trial", "batch 20").stdout
+    assert "steady steps" in shown
+    with Reader(done.store) as reader:
+        (kept,) = reader.profiles("tiny").iter_rows(named=True)
+        assert kept["trial_id"] in reader.runs("tiny")["trial_id"].to_list()
+    said = done("profile", "tiny", "--set", "seed=4", code=3).stderr
+    assert "tiny is in the store as it ran; expected no --set with it" in said and "run tiny.toml" in said

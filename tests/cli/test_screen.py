@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from bakeoff.cli import summary
 from bakeoff.races.marks import Label, Mark
 from bakeoff.report.formats.terminal import lines
 from bakeoff.report.item import Tone
@@ -175,15 +174,8 @@ def test_a_run_ends_with_the_screen_and_where_the_report_is(program: Any) -> Non
     assert out[-1] == f"Report: {(program.folder / 'tiny-report.html').as_uri()}"
     assert program("show").stdout.splitlines() == out, "and so does show"
     assert "Pair by pair: bakeoff compare tiny" in out
+    assert "Why, and what to tune: bakeoff profile tiny" in out
     (program.folder / "tiny-report.html").unlink()
     assert program("show", "--store", "bakeoff.sqlite").stdout.splitlines()[-1] == (
         "Report: bakeoff report tiny --store bakeoff.sqlite"
     )
-
-
-def test_a_built_in_study_is_profiled_by_its_name() -> None:
-    def onwards(study: str) -> list[str]:
-        return [str(line) for line in summary._onwards(study, "", Path("no"), 80)]
-
-    assert "Why, and what to tune: bakeoff profile quick" in onwards("quick")
-    assert not any("profile" in line for line in onwards("tiny"))

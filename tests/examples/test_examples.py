@@ -159,6 +159,23 @@ def test_the_own_study_runs(folder: Path) -> None:
     assert runs["final_validation_error"].max() < 0.3
 
 
+def test_the_own_trainer_trains_what_keras_on_torch_trains(folder: Path) -> None:
+    """On images of 16 x 16; the page about it shows this very file and study."""
+    runpy.run_path("make_data.py", run_name="__main__")
+    changes = ["repeats=1", "epochs=1", "dataset=stripes.npz", "train_images=all", "evaluation_images=all"]
+    changes.append("global_batch_size=50")
+    study = bakeoff.load("my-trainer.toml", changes)
+    assert bakeoff.run(study, progress=False).counts == {"ok": 2}
+    results = bakeoff.open_results("bakeoff.sqlite")
+    (certificate,) = results.certificates(study.name).iter_rows(named=True)
+    assert certificate["verdict"] == "same"
+    errors = results.runs(study.name)["final_validation_error"]
+    assert errors.max() < 0.5, "chance is 0.67 of three classes"
+    page = (EXAMPLES.parent / "docs" / "contestants.md").read_text(encoding="utf-8")
+    for file in ("my_trainer.py", "my-trainer.toml"):
+        assert (EXAMPLES / file).read_text(encoding="utf-8") in page
+
+
 @pytest.mark.parametrize("name", ["transformer", "resnet", "table", "two-classes", "parquet"])
 def test_a_study_of_the_gallery_runs(folder: Path, name: str) -> None:
     """On one backend; that others train the same is what `make bench-field` shows of the same networks."""

@@ -54,7 +54,7 @@ def test_a_sound_contestant_has_no_findings() -> None:
     ("problem", "kind", "evidence", "remedy"),
     [
         ({"twin_s": 0.7}, Kind.EQUIVALENT, "pool takes 40 % (40 to 40) of the step", "keras.ops.max"),
-        ({"base_s": 0.6}, Kind.HOST, "60% of a step is not the network's", "global_batch_size"),
+        ({"base_s": 0.6}, Kind.HOST, "60 % of a step is not the network's", "global_batch_size"),
         (
             {"system_s": 5.0, "page_faults": 20_000},
             Kind.PAGE_FAULTS,

@@ -181,6 +181,29 @@ def test_a_sweep_has_a_point_for_each_value_and_backend(invented: Callable[..., 
     assert means == pytest.approx({str(size): mean for size, mean in expected.iter_rows()}, rel=1e-4)
 
 
+def test_a_sweep_says_who_overtakes_whom_and_how_time_grows(
+    invented: Callable[..., Frames], trial: Any
+) -> None:
+    """JAX's time falls with the batch as torch's stays: equal at 100, so that both lead once."""
+    trials = [
+        trial(backend, label=f"{backend} · batch {size}", changes={"global_batch_size": size})
+        for backend in ("jax", "torch")
+        for size in (50, 100, 200)
+    ]
+    frames = invented(trials, repeats=3, epochs=2)
+    size, level = pl.col("settings.global_batch_size"), 10 + pl.col("repeat")
+    falling = pl.when(pl.col("backend") == "jax").then(100 / size).otherwise(1.0)
+    found = dataclasses.replace(frames, runs=frames.runs.with_columns(train_s=level * falling))
+    (part,) = (one for one in parts(compose(found)) if one.section)
+    (item,) = (one for one in part.items if one.name == "sweep-global-batch-size")
+    assert item.remarks == (
+        "They cross: jax trains faster than torch at global batch size 200, and torch faster than jax at 50.",
+    )
+    assert item.table is not None
+    times = {row[0]: row[2:] for row in item.table.rows if row[1] == "Training time"}
+    assert times == {"jax": ("−1.00", "−1.00 to −1.00", "3"), "torch": ("0.00", "0.00 to 0.00", "3")}
+
+
 def test_a_notebook_may_hand_over_a_readers_frame_as_it_is(race: Callable[..., Frames]) -> None:
     frames = race(backends=("jax", "torch"), repeats=2)
     names = {row["contestant"] for row in data_of(figures.error_per_epoch(frames.epochs))}

@@ -28,7 +28,7 @@ def main(job_path, output):
     for name, case in job["cases"].items():
         settings = TrialSettings(**dict(case.get("settings", {}), backend=job["backend"], environment="-"))
         paths = RunPaths(dataset="", model_file=case.get("file"), scratch=job["scratch"], records="")
-        backend = backends.load(job["backend"])(settings, paths)
+        backend = backends.load(settings)(settings, paths)
         if started is None:
             backend.start()
             started = {key: value for key, value in vars(backend).items() if key not in ("settings", "paths")}

@@ -19,7 +19,7 @@ from bakeoff_worker.records import RunPaths, TrialSettings
 def main(name, scratch):
     """Each method in the loop's order."""
     settings = TrialSettings(backend=name, environment="-", global_batch_size=32)
-    backend = backends.load(name)(settings, RunPaths("", None, scratch, ""))
+    backend = backends.load(settings)(settings, RunPaths("", None, scratch, ""))
     expect(backend.skip_reason() is None, "runs the defaults")
     flags = os.environ.get("THEANO_FLAGS", "")
     backend.start()

@@ -55,7 +55,13 @@ def test_what_has_no_network_has_no_layers(run: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "backend", ["torch", pytest.param("jax", marks=pytest.mark.exhaustive), "tensorflow1"]
+    "backend",
+    [
+        "torch",
+        "tensorflow",
+        pytest.param("jax", marks=pytest.mark.exhaustive),
+        pytest.param("tensorflow1", marks=pytest.mark.exhaustive),
+    ],
 )
 def test_layers_by_substitution_and_by_the_frameworks_profiler(
     run: Any, tmp_path: Path, backend: str

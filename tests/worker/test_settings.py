@@ -55,19 +55,19 @@ def small_model(tmp_path_factory):
 )
 def test_what_a_backend_cannot_do_it_declines_with_a_reason(backend, settings, reason):
     asked = TrialSettings(backend=backend, environment="-", **settings)
-    assert reason in backends.load(backend)(asked, RunPaths("", None, "", "")).skip_reason()
+    assert reason in backends.load(asked)(asked, RunPaths("", None, "", "")).skip_reason()
 
 
 def test_compiling_without_a_compiler_is_declined(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     asked = TrialSettings(backend="torch", environment="torch", jit=True)
-    assert "there is no g++" in backends.load("torch")(asked, RunPaths("", None, "", "")).skip_reason()
+    assert "there is no g++" in backends.load(asked)(asked, RunPaths("", None, "", "")).skip_reason()
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch", "theano", "tensorflow1"])
 def test_the_defaults_are_never_declined(backend):
     asked = TrialSettings(backend=backend, environment="-")
-    assert backends.load(backend)(asked, RunPaths("", None, "", "")).skip_reason() is None
+    assert backends.load(asked)(asked, RunPaths("", None, "", "")).skip_reason() is None
 
 
 @pytest.mark.slow

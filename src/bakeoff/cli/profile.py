@@ -7,28 +7,35 @@ import json
 from contextlib import closing
 from pathlib import Path
 
+from rich.padding import Padding
 from rich.text import Text
 
-from bakeoff import profile, study
+from bakeoff import profiling, study
 from bakeoff.cli.consent import consent
 from bakeoff.cli.console import console, table
 from bakeoff.cli.progress import Lines
 from bakeoff.cli.stores import store_path
-from bakeoff.errors import ReportError
-from bakeoff.profile import Profiled, words
+from bakeoff.errors import ReportError, StudyError
+from bakeoff.profile import words
 from bakeoff.profile.budget import Budget, Part, budget
 from bakeoff.profile.findings import findings
 from bakeoff.profile.layers import layers
+from bakeoff.profile.profiled import Profiled
 from bakeoff.profile.trace import trace
+from bakeoff.races.compose import command_of
+from bakeoff.store.reader import Reader
 from bakeoff_worker.records import NotShown, ProfiledEpoch
+
+# Columns of sentences in a file; tables are as wide as they have to be.
+_PROSE_IN_FILES = 80
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Profile the study's contestants; 0 if all of them could be, else 1."""
-    chosen = study.load(arguments.study, arguments.overrides)
+    chosen, command = _chosen(arguments)
     with closing(Lines()) as listener:
         profiles = list(
-            profile.profile(
+            profiling.profile(
                 chosen,
                 store_path(arguments),
                 labels=arguments.labels,
@@ -46,8 +53,24 @@ def main(arguments: argparse.Namespace) -> int:
         for one in profiles:
             _print_layers(one)
         for one in profiles:
-            _print_findings(one, arguments.study)
+            _print_findings(one, command)
     return 0 if all(one.is_whole for one in profiles) else 1
+
+
+def _chosen(arguments: argparse.Namespace) -> tuple[study.Study, str]:
+    """The study that is named, built in, a file or in the store; and the command that runs it."""
+    path = store_path(arguments)
+    is_file = arguments.study in study.builtin_names() or Path(arguments.study).expanduser().exists()
+    if not is_file and path.exists():
+        with Reader(path) as reader:
+            kept = reader.studies().filter(study=arguments.study)
+            if len(kept):
+                command = command_of(reader.runs(arguments.study)) or f"bakeoff run {arguments.study}"
+                if arguments.overrides:
+                    problem = f"--set: {arguments.study} is in the store as it ran; expected no --set with it"
+                    raise StudyError([problem], f"Name its file, as in: {command}")
+                return study.stored(json.loads(kept["document"][0])), command
+    return study.load(arguments.study, arguments.overrides), f"bakeoff run {arguments.study}"
 
 
 def _write_trace(path: Path, profiles: list[Profiled]) -> None:
@@ -75,7 +98,7 @@ def _print_budgets(profiles: list[Profiled]) -> None:
         screen.print(Text(_what_was_run(first)))
     for one in profiles:
         if reason := one.why_not("budget"):
-            screen.print(Text(f"{one.label}: no profile: {reason}"))
+            console(width_in_files=_PROSE_IN_FILES).print(Text(f"{one.label}: no profile: {reason}"))
 
 
 def _print_layers(one: Profiled) -> None:
@@ -128,15 +151,16 @@ def _print_layers(one: Profiled) -> None:
         screen.print(Text(f"profiler: {found.profiler}; under it a step takes {found.overhead:+.0%}"))
 
 
-def _print_findings(one: Profiled, study_name: str) -> None:
+def _print_findings(one: Profiled, command: str) -> None:
     """The three that concern most, each with what acts on it."""
     found = findings(one)
     if not found:
         return
-    screen = console()
+    screen = console(width_in_files=_PROSE_IN_FILES)
     screen.print(Text(f"\n{one.label}:"))
     for finding in found[:3]:
-        screen.print(Text(f"  {words.evidence(finding)}\n      {words.remedy(finding, study_name)}"))
+        screen.print(Padding(Text(words.evidence(finding)), (0, 0, 0, 2)))
+        screen.print(Padding(Text(words.remedy(finding, command)), (0, 0, 0, 6)))
 
 
 def _what_was_run(one: Profiled) -> str:

@@ -13,7 +13,6 @@ from bakeoff.cli.console import console, say
 from bakeoff.report.formats.terminal import lines, wrapped
 from bakeoff.report.items.summary import Words
 from bakeoff.store.reader import Reader
-from bakeoff.study import builtin_names
 
 _WIDTH_IN_FILES = 80
 
@@ -49,9 +48,11 @@ def print_screen(store: Path, study: str | None, arguments: argparse.Namespace) 
 def _onwards(study: str, where: str, written: Path, width: int) -> Iterator[Text]:
     """What tells more."""
     show = f"bakeoff show {study}{where} --runs"
-    commands = {"Pair by pair": f"bakeoff compare {study}{where}", "One by one": show}
-    if study in builtin_names():  # a study of a file is profiled by its file, which the store doesn't know
-        commands["Why, and what to tune"] = f"bakeoff profile {study}"
+    commands = {
+        "Pair by pair": f"bakeoff compare {study}{where}",
+        "One by one": show,
+        "Why, and what to tune": f"bakeoff profile {study}{where}",
+    }
     for what, command in commands.items():
         yield from wrapped([Words(f"{what}: {command}")], width)
     address = written.resolve().as_uri() if written.exists() else f"bakeoff report {study}{where}"

@@ -98,7 +98,8 @@ def _check_seen(work: Work) -> None:
     needed: list[Path] = list((work.archives or {}).values())
     for one in work.provisions.values():
         if isinstance(one, Provision):
-            needed += [one.dataset, *filter(None, (one.model_file,))]
+            code = [Path(one.code.paths[0].path)] if one.code else []
+            needed += [one.dataset, *code, *filter(None, (one.model_file,))]
             if work.archives is None or one.environment.name not in work.archives:
                 needed.append(one.environment.python)
     if missing := [path for path in dict.fromkeys(needed) if not path.exists()]:

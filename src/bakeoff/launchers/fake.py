@@ -28,7 +28,7 @@ def launch(request: Launch) -> Generator[Record | TurnAwaited, None, None]:
     """A run whose times and errors depend on its trial and seed alone; no file is written."""
     spec = request.job.spec
     if request.job.paths.looks:
-        yield ModelRead([str(request.job.paths.model_file)], [], [])
+        yield ModelRead([spec.settings.contestant or str(request.job.paths.model_file)], [], [])
         yield RunEnded("ok")
         return
     settings = spec.settings

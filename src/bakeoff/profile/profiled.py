@@ -10,6 +10,9 @@ from typing import Any
 
 from bakeoff_worker.records import Record, RunEnded, TrialSettings, from_line, to_line
 
+# What is measured, and how. Profiles of different versions say different things.
+VERSION = 1
+
 
 @dataclass(frozen=True)
 class Answer:

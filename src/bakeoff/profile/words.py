@@ -16,11 +16,11 @@ def evidence(finding: Finding) -> str:
                 f"{percent(finding.layer.saved)} shorter"
             )
         case Kind.HOST:
-            return f"{finding.share:.0%} of a step is not the network's: an output layer alone takes as long"
+            return f"{_share(finding)} of a step is not the network's: an output layer alone takes as long"
         case Kind.PAGE_FAULTS:
             assert finding.budget is not None
             return (
-                f"{finding.share:.0%} of the CPU time of steps is the kernel's, with "
+                f"{_share(finding)} of the CPU time of steps is the kernel's, with "
                 f"{finding.budget.page_faults:,.0f} page faults a step"
             )
         case Kind.ONE_THREAD:
@@ -31,8 +31,8 @@ def evidence(finding: Finding) -> str:
             return f"{finding.setting} is {finding.asked} in the study, but {finding.observed} runs"
 
 
-def remedy(finding: Finding, study: str) -> str:
-    """What acts on it: a command where there is one. study: as it was named on the command line."""
+def remedy(finding: Finding, command: str) -> str:
+    """What acts on it: a command where there is one. command: that runs the study, ``bakeoff run quick``."""
     match finding.kind:
         case Kind.EQUIVALENT:
             assert finding.layer is not None
@@ -42,15 +42,13 @@ def remedy(finding: Finding, study: str) -> str:
                 "then keras.ops.max(x, axis=(2, 4))"
             )
         case Kind.HOST:
-            return (
-                f"bakeoff run {study} --set defaults.global_batch_size=N; a larger batch learns differently"
-            )
+            return f"{command} --set defaults.global_batch_size=N; a larger batch learns differently"
         case Kind.PAGE_FAULTS:
-            return f"bakeoff run {study} --set defaults.keep_memory=true"
+            return f"{command} --set defaults.keep_memory=true"
         case Kind.ONE_THREAD:
-            return f"bakeoff run {study} --set defaults.threads=N"
+            return f"{command} --set defaults.threads=N"
         case Kind.DOUBLE_PRECISION:
-            return f'bakeoff run {study} --set defaults.precision="float32"'
+            return f'{command} --set defaults.precision="float32"'
         case Kind.NO_EFFECT:
             return f"leave {finding.setting} out of the study"
 
@@ -58,6 +56,11 @@ def remedy(finding: Finding, study: str) -> str:
 def percent(share: Share) -> str:
     """``41 % (38 to 44)``."""
     return f"{100 * share.value:.0f} % ({100 * share.low:.0f} to {100 * share.high:.0f})"
+
+
+def _share(finding: Finding) -> str:
+    assert finding.share is not None
+    return f"{100 * finding.share:.0f} %"
 
 
 def _takes(one: LayerTime) -> str:

@@ -28,6 +28,7 @@ class Source(Protocol):
     def farm_jobs(self, study: str | None = None) -> pl.DataFrame: ...
     def outcomes(self, study: str | None = None) -> pl.DataFrame: ...
     def certificates(self, study: str | None = None) -> pl.DataFrame: ...
+    def profiles(self, study: str | None = None) -> pl.DataFrame: ...
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Frames:
     whole study as JSON; empty if unknown. phases: one row per phase of a run. outcomes: which images each run
     got wrong in the end; certificates: which pairs of contestants were verified; either may be empty. tasks,
     executors, samples: of runs on a cluster; empty where none was distributed. farm_jobs: of runs through a
-    resource manager; empty without one. calibrations: runs of
+    resource manager; empty without one. profiles: of its trials, the last first. calibrations: runs of
     calibrations, the last calibration first; None if nobody looked for them.
     """
 
@@ -59,6 +60,7 @@ class Frames:
     farm_jobs: pl.DataFrame = field(default_factory=pl.DataFrame)
     outcomes: pl.DataFrame = field(default_factory=pl.DataFrame)
     certificates: pl.DataFrame = field(default_factory=pl.DataFrame)
+    profiles: pl.DataFrame = field(default_factory=pl.DataFrame)
     calibrations: pl.DataFrame | None = None
 
 
@@ -90,6 +92,7 @@ def read(source: Source | Frames, study: str | None = None) -> Frames:
         phases=source.phases(chosen),
         outcomes=source.outcomes(chosen),
         certificates=source.certificates(chosen),
+        profiles=source.profiles(chosen),
         title=row["title"][0] or "" if len(row) else "",
         num_planned=row["num_planned"][0] if len(row) else None,
         others=tuple(other for other in names if other != name),

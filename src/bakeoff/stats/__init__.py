@@ -39,6 +39,7 @@ from bakeoff.stats.plateau import Plateau, plateau
 from bakeoff.stats.ranking import Ranking, rank
 from bakeoff.stats.ratio import TimeRatio, time_ratio
 from bakeoff.stats.rules import Rules
+from bakeoff.stats.scaling import Exponent, exponents
 from bakeoff.stats.steady import two_valued
 from bakeoff.stats.summary import (
     MIN_INTERVAL,
@@ -79,6 +80,7 @@ __all__ = [
     "Doubt",
     "ErrorDifference",
     "ErrorRate",
+    "Exponent",
     "Field",
     "Finding",
     "Kind",
@@ -109,6 +111,7 @@ __all__ = [
     "error_difference_by_image",
     "error_difference_of_splits",
     "error_rate",
+    "exponents",
     "finest",
     "judge",
     "least_signal",

@@ -378,14 +378,17 @@ class Reader:
 
     # ---- values -------------------------------------------------------------------------------------
 
-    def profiles(self) -> pl.DataFrame:
+    def profiles(self, study: str | None = None) -> pl.DataFrame:
         """One row per profile of a contestant, the last first: ``trial_id``, ``label``, ``document``, ..."""
         names = ("trial_id", "label", "machine_id", "environment_digest", "document")
+        of_study = "WHERE trial_id IN (SELECT trial_id FROM study_trials WHERE study_digest = :digest)"
         with self._snapshot():
+            digest = self._digest(study)
             return _frame(
                 self._connection.execute(
                     f"SELECT made_unix_s, profile_version, {', '.join(names)} FROM profiles"
-                    " ORDER BY made_unix_s DESC, rowid DESC"
+                    f" {of_study if digest else ''} ORDER BY made_unix_s DESC, rowid DESC",
+                    {"digest": digest},
                 ),
                 {"made_at": _INSTANT, "profile_version": pl.Int64, **dict.fromkeys(names, pl.String)},
             )
@@ -700,6 +703,7 @@ def _request(settings: TrialSettings) -> str:
         settings,
         model=PurePath(settings.model).name,
         dataset=PurePath(settings.dataset).name,
+        contestant=PurePath(settings.contestant).name,
         content={},
         time_limit_s=None,
     )

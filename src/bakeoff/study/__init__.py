@@ -34,7 +34,7 @@ from bakeoff.study.definitions import (
     Trial,
     contestant,
 )
-from bakeoff.study.loading import builtin_names, load, user_farm
+from bakeoff.study.loading import builtin_names, load, stored, user_farm
 from bakeoff_worker.models.catalogue import MODELS
 
 __all__ = [
@@ -54,5 +54,6 @@ __all__ = [
     "builtin_names",
     "contestant",
     "load",
+    "stored",
     "user_farm",
 ]

@@ -53,12 +53,23 @@ def check(draft: DraftTrial, environments: Collection[str], problems: Problems) 
     options_are_right = _check_options(draft, problems)
     if options_are_right:
         recipe.check(draft, note)
-    if settings["distribution"] == "elephas" and options_are_right:
+    if settings["contestant"] and settings["distribution"] != "single":
+        message = f"contestant `{settings['backend']}` trains in one process: expected distribution `single`"
+        note(message, "distribution", "contestant")
+    elif settings["distribution"] == "elephas" and options_are_right:
         _check_elephas(settings, environments, note)
 
 
 def _check_environment(draft: DraftTrial, environments: Collection[str], note: Note) -> None:
     backend, environment = draft.settings["backend"], draft.settings["environment"]
+    is_own = bool(draft.settings["contestant"])
+    if environment is None and is_own:
+        every = names([*registry.environments(), *environments])
+        note(
+            f"contestant `{backend}` names no environment: write `environment = ...`, one of {every}",
+            "contestant",
+        )
+        return
     if environment in environments or (environment is None and draft.settings["distribution"] != "single"):
         return  # what can't be distributed at all is said by the check of the distribution
     ours = registry.environments()
@@ -68,7 +79,7 @@ def _check_environment(draft: DraftTrial, environments: Collection[str], note: N
             f"expected one of {names(known)}; got `{environment}`{suggestion(environment, known)}",
             "environment",
         )
-    elif backend not in ours[environment].backends:
+    elif not is_own and backend not in ours[environment].backends:
         serving = [name for name, served in ours.items() if backend in served.backends]
         note(
             f"environment `{environment}` serves {names(ours[environment].backends)}, not `{backend}`, "

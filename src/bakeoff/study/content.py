@@ -1,4 +1,4 @@
-"""The user's own model and data files: found, and looked into as far as is safe."""
+"""The user's own contestants, models and data files: found, and looked into as far as is safe."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from bakeoff.study.document import Place, Problems
 from bakeoff.study.schema import names, suggestion
 from bakeoff_worker.models.catalogue import MODELS
 
-_KNOWN: Mapping[str, tuple[str, ...]] = {"model": tuple(MODELS), "dataset": tuple(DATASETS)}
-_SUFFIXES: Mapping[str, tuple[str, ...]] = {"model": (".py",), "dataset": (".npz", ".parquet", ".csv", ".py")}
+_KNOWN: Mapping[str, tuple[str, ...]] = {"model": tuple(MODELS), "dataset": tuple(DATASETS), "contestant": ()}
+_SUFFIXES: Mapping[str, tuple[str, ...]] = {
+    "model": (".py",),
+    "dataset": (".npz", ".parquet", ".csv", ".py"),
+    "contestant": (".py",),
+}
 _OWN: Mapping[str, str] = {
     "model": "the path of a Python file with `build(input_shape, num_classes)`",
+    "contestant": "the path of a Python file with `class Backend(Inspectable)`",
     "dataset": "the path of a `.npz`, `.parquet`, `.csv` or `.py` file, or of a folder of images or tables",
 }
 
@@ -35,15 +40,20 @@ def resolve(key: str, value: str, place: Place, problems: Problems) -> str | Non
             problems.add(place, f"no such file: `{path}`{suggestion(value, _KNOWN[key])}")
         else:
             got = f"got `{value}`{suggestion(value, _KNOWN[key])}"
-            problems.add(place, f"expected one of {names(_KNOWN[key])}, or {_OWN[key]}; {got}")
+            known = f"one of {names(_KNOWN[key])}, or " if _KNOWN[key] else ""
+            problems.add(place, f"expected {known}{_OWN[key]}; {got}")
         return None
     is_folder = key == "dataset" and path.is_dir()
     if not is_folder and path.suffix not in _SUFFIXES[key]:
         problems.add(place, f"expected {_OWN[key]}; got `{path}`")
         return None
     if path.suffix == ".py":
-        function = "build" if key == "model" else "load"
-        mistake = _python_mistake(path, function, num_arguments=2 if key == "model" else 0)
+        defined, num_arguments = {
+            "model": ("build", 2),
+            "dataset": ("load", 0),
+            "contestant": ("Backend", None),
+        }[key]
+        mistake = _python_mistake(path, defined, num_arguments)
         if mistake:
             problems.add(place, f"`{path}`{mistake}")
             return None
@@ -79,16 +89,21 @@ def recipe(path: Path) -> frozenset[str]:
     )
 
 
-def _python_mistake(path: Path, function_name: str, num_arguments: int) -> str:
-    """What is wrong with a Python file that should define a function; the file is read, never run."""
+def _python_mistake(path: Path, defined: str, num_arguments: int | None) -> str:
+    """What is wrong with a Python file that should define a function, or (None arguments) a class.
+
+    The file is read, never run.
+    """
     try:
         tree = ast.parse(path.read_bytes())
     except SyntaxError as error:
         return f", line {error.lineno}: not Python: {error.msg}"
     except (OSError, ValueError) as error:
         return f" can't be read: {error}"
-    found = _top_level(tree, function_name)
-    signature = f"{function_name}({', '.join(('input_shape', 'num_classes')[:num_arguments])})"
+    found = _top_level(tree, defined)
+    if num_arguments is None:
+        return "" if found else f" defines no class `{defined}`; write `class {defined}(Inspectable)`"
+    signature = f"{defined}({', '.join(('input_shape', 'num_classes')[:num_arguments])})"
     if found is None:
         return f" defines no function `{signature}`"
     if not isinstance(found, ast.FunctionDef):
@@ -98,9 +113,7 @@ def _python_mistake(path: Path, function_name: str, num_arguments: int) -> str:
     needs = takes - len(arguments.defaults)
     required_keywords = [default for default in arguments.kw_defaults if default is None]
     if needs > num_arguments or required_keywords or (takes < num_arguments and not arguments.vararg):
-        return (
-            f", line {found.lineno}: expected `{signature}`; got `{function_name}({ast.unparse(arguments)})`"
-        )
+        return f", line {found.lineno}: expected `{signature}`; got `{defined}({ast.unparse(arguments)})`"
     return ""
 
 

@@ -109,6 +109,7 @@ LATER_SETTINGS: Mapping[str, Any] = {
     "class_weights": None,
     "early_stopping": None,
     "gpu": 0,
+    "contestant": "",
 }
 # Blocks before which a study that runs until decided decides nothing; `bakeoff.stats` has the reasons.
 FEWEST_BLOCKS = 6

@@ -145,6 +145,8 @@ def complete(row: Row) -> dict[str, Any]:
         },
         **{key: value.value for key, value in row.items()},
     }
+    if "contestant" in row and row["backend"].place != row["contestant"].place:
+        settings["contestant"] = TrialSettings.contestant  # another backend has taken its place
     settings.setdefault(
         "environment",
         default_environment(settings.get("backend", ""), settings["distribution"], settings["device"]),

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from bakeoff.study.schema import (
     shown,
     suggestion,
 )
+from bakeoff_worker.records import TrialSettings
 
 _HINT = "docs/studies.md describes every key; `bakeoff plan STUDY` checks a file without running anything"
 
@@ -105,6 +106,35 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Study:
         farm=farm,
     )
     return replace(study, digest=_digest(study, bool(verdicts.compare)))
+
+
+def stored(document: Mapping[str, Any]) -> Study:
+    """The study of `Study.document`, as far as its trials go: without rules, follow-up, budget and farm."""
+    settings = {one.name for one in fields(TrialSettings)}
+    trials = [
+        Trial(
+            one["label"],
+            TrialSettings(**{key: value for key, value in one["settings"].items() if key in settings}),
+            one["axes"],
+        )
+        for one in document["trials"]
+    ]
+    environments = {
+        name: EnvironmentRequest(
+            name,
+            python=Path(one["python"]) if one["python"] else None,
+            lock=Path(one["lock"]) if one["lock"] else None,
+            python_version=one["python_version"],
+        )
+        for name, one in document["environments"].items()
+    }
+    same = ("name", "title", "description", "repeats", "seed", "target_error", "digest")
+    return Study(
+        **{key: document[key] for key in same},
+        trials=tuple(trials),
+        environments=environments,
+        matrix_keys=tuple(document["matrix_keys"]),
+    )
 
 
 def builtin_names() -> tuple[str, ...]:

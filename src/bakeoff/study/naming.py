@@ -53,7 +53,7 @@ def varying(drafts: Sequence[DraftTrial]) -> tuple[str, ...]:
     An option varies only among trials of one model (or optimizer, or distribution): choosing another is
     one difference.
     """
-    present = {key for draft in drafts for key in draft.settings} - {"backend", "environment"}
+    present = {key for draft in drafts for key in draft.settings} - {"backend", "contestant", "environment"}
     found = [key for key in sorted(present, key=_order) if _varies(key, [c.settings for c in drafts])]
     if len(set(contestants(drafts))) > 1:
         found.append("contestant")

@@ -14,7 +14,7 @@ from bakeoff_worker.distribution.catalogue import merging
 # Name a contestant or its problem, or change nothing that is measured.
 _NO_AXES = frozenset(
     {
-        *("backend", "environment", "entry", "handicap", "dataset", "model", "content"),
+        *("backend", "contestant", "environment", "entry", "handicap", "dataset", "model", "content"),
         *("time_limit_s", "keep_event_logs", "order", "turn_steps"),
     }
 )

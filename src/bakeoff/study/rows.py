@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
+from bakeoff import registry
 from bakeoff.study import content
 from bakeoff.study.document import Place, Problems, path_of
 from bakeoff.study.schema import (
@@ -54,15 +56,28 @@ def read_row(data: object, place: Place, problems: Problems, skip: int = 0) -> R
         if key in OPTION_TABLES:
             for option, option_value in value.items():
                 row[f"{key}.{option}"] = Value(option_value, (*place, *(key, option)[skip:]))
-        elif key in ("model", "dataset"):
+        elif key in ("model", "dataset", "contestant"):
             named = content.resolve(key, value, here, problems)
             if named is None:
-                problems.broken.add(key)
+                problems.broken |= {key, "backend"} if key == "contestant" else {key}
             else:
                 row[key] = Value(named, here)
         else:
             row[key] = Value(value, here)
-    return row
+    return _with_its_backend(row, problems)
+
+
+def _with_its_backend(row: Row, problems: Problems) -> Row:
+    """A contestant's file is a backend of its name, from the same place."""
+    file = row.get("contestant")
+    if file is None:
+        return row
+    name = PurePath(file.value).stem
+    if "backend" in row:
+        problems.add(row["backend"].place, f"`contestant` brings its own backend, `{name}`: leave this out")
+    if name in registry.backends():
+        problems.add(file.place, f"`{name}` is a backend already: give the file another name")
+    return {**row, "backend": Value(name, file.place)}
 
 
 def read_axes(data: Mapping[str, Any], section: str, problems: Problems) -> list[Axis]:
@@ -89,7 +104,8 @@ def without_forced(row: Row, forced: set[str]) -> Row:
 
 
 def _is_forced(key: str, forced: set[str]) -> bool:
-    return key in forced or key.partition(".")[0] in forced
+    same = {"backend", "contestant"}  # who names one, names both
+    return key in forced or key.partition(".")[0] in forced or bool(key in same and same & forced)
 
 
 def _entries(data: Mapping[str, Any], section: str) -> Iterator[tuple[str, object, Place]]:
@@ -104,8 +120,9 @@ def _entries(data: Mapping[str, Any], section: str) -> Iterator[tuple[str, objec
 
 def _read_axis(name: str, values: object, place: Place, problems: Problems) -> Axis:
     table, _, option = name.partition(".")
-    composite = table not in SETTINGS
-    if composite and not (isinstance(values, list) and any(isinstance(value, Mapping) for value in values)):
+    is_of_tables = isinstance(values, list) and any(isinstance(value, Mapping) for value in values)
+    composite = table not in SETTINGS or (name == "contestant" and is_of_tables)
+    if composite and not is_of_tables:
         wrong = unknown_key(name, SETTINGS)
         problems.add(place, wrong if ";" in wrong else f"{wrong}; an axis of your own is a list of tables")
         return Axis(place, frozenset(), ())

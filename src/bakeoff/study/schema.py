@@ -263,6 +263,7 @@ class SettingsTable(BaseModel):
     schedule_options: Options = {}
     class_weights: Annotated[Any, AfterValidator(_class_weights), _or_word("class_weights")] = None
     early_stopping: Annotated[Count | None, _or_word("early_stopping")] = None
+    contestant: Annotated[str, Field(min_length=1)] = ""
 
 
 SETTINGS = tuple(SettingsTable.model_fields)

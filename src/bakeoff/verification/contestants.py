@@ -13,7 +13,10 @@ from bakeoff_worker.models.catalogue import OWN
 from bakeoff_worker.records import TrialSettings
 
 # What makes another contestant of the same network, data and recipe.
-_CONTESTANT = ("backend", "environment", "device", "jit", "precision", "data_layout", "deterministic")
+_CONTESTANT = (
+    *("backend", "contestant", "environment", "device", "jit", "precision", "data_layout"),
+    "deterministic",
+)
 # What a recipe may have beside optimizer and loss, as titles name it.
 _RECIPE = (
     *("schedule", "weight_decay", "clip_value", "clip_norm", "clip_global_norm"),
@@ -49,7 +52,8 @@ class Group:
 
 def trains_a_network(contestant: Contestant) -> bool:
     """Whether there is anything to look into: a network."""
-    return registry.backends()[contestant.settings.backend].record.has_network
+    brought = registry.backends().get(contestant.settings.backend)
+    return brought is None or brought.record.has_network
 
 
 def groups(trials: Iterable[tuple[str, TrialSettings]]) -> tuple[Group, ...]:
@@ -70,6 +74,7 @@ def groups(trials: Iterable[tuple[str, TrialSettings]]) -> tuple[Group, ...]:
 def _recipe(settings: TrialSettings) -> str:
     """What contestants of a group share."""
     shared = {key: value for key, value in dataclasses.asdict(settings).items() if key not in _CONTESTANT}
+    shared["content"] = {key: value for key, value in settings.content.items() if key != "contestant"}
     return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()
 
 

@@ -171,7 +171,8 @@ def _in_order(contestants: Sequence[Contestant]) -> list[Contestant]:
 
     They would wait for each other's compilations, and find them made when it is their turn.
     """
-    slow = [one for one in contestants if registry.backends()[one.settings.backend].record.needs_compiler]
+    compiling = [name for name, (record, _) in registry.backends().items() if record.needs_compiler]
+    slow = [one for one in contestants if one.settings.backend in compiling]
     first = {one.settings.environment: one for one in reversed(slow)}.values()
     return sorted(
         contestants, key=lambda one: 0 if any(one is each for each in first) else 2 if one in slow else 1

@@ -9,12 +9,23 @@ from bakeoff_worker.records import RunPaths, TrialSettings
 __all__ = ["Cuda", "Environment", "Record", "load", "skip_reason"]
 
 
-def load(name: str) -> Any:
-    """The backend class of that name. Its framework is imported when it starts, and no other."""
-    return importlib.import_module("{}.{}.backend".format(__name__, name)).Backend
+def load(settings: TrialSettings) -> Any:
+    """The class of the settings' backend. Its framework is imported when it starts, and no other.
+
+    Raises:
+        ContestantError: the user's file can't be imported, or its class lacks something.
+    """
+    if settings.contestant:
+        return importlib.import_module(__name__ + ".own").load(settings.contestant)
+    return importlib.import_module("{}.{}.backend".format(__name__, settings.backend)).Backend
 
 
 def skip_reason(settings: TrialSettings) -> Optional[str]:
-    """Why the settings' backend declines them, asked in any Python: no framework is imported. None if not."""
-    reason: Optional[str] = load(settings.backend)(settings, RunPaths("", None, "", "")).skip_reason()
+    """Why the settings' backend declines them, asked in any Python: no framework is imported. None if not.
+
+    A contestant of the user's own is asked where it runs, since its file may import its framework.
+    """
+    if settings.contestant:
+        return None
+    reason: Optional[str] = load(settings)(settings, RunPaths("", None, "", "")).skip_reason()
     return reason

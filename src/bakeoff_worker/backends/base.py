@@ -102,6 +102,13 @@ class Inspectable(BackendBase):
     biases; moving statistics after those that are trained.
     """
 
+    def first_step(self, x: Any, y: Any) -> None:
+        """A few images trained on, then undone."""
+        before = self.weights()
+        self.train_epoch(x, y)
+        self.synchronize()
+        self.restart(before)
+
     def silence(self) -> None:
         """Train without dropout and augmentation. Called before `build`, where contestants are compared."""
         raise NotImplementedError
@@ -113,6 +120,10 @@ class Inspectable(BackendBase):
     def restart(self, weights: Mapping[str, Any]) -> None:
         """Load these weights, and forget all else that training has left, such as the optimizer's means."""
         raise NotImplementedError
+
+
+class ContestantError(Exception):
+    """A contestant of the user's own breaks the contract: what was got, what was expected, how to mend it."""
 
 
 class Skip(Exception):

@@ -35,7 +35,7 @@ class PlainBackend(Inspectable):
 
     def __init__(self, settings: TrialSettings, paths: RunPaths) -> None:
         super().__init__(settings, paths)
-        self.options = dict(MODELS["study_cnn"], **settings.model_options)
+        self.options = options(settings)
 
     def skip_reason(self) -> Optional[str]:
         """It knows one network and one loss, and the optimizers whose formulas stand in `rule`."""
@@ -62,10 +62,7 @@ class PlainBackend(Inspectable):
         """The network's weights, drawn as every contestant's; then what the framework compiles."""
         self.seed = seed
         self.shapes = study_cnn(self.options, input_shape, num_classes)
-        initial: Dict[str, Any] = {}
-        for index, (name, shape) in enumerate(self.shapes.items()):
-            drawn = weights.draw("GlorotUniform", {}, shape, seed, index) if len(shape) > 1 else None
-            initial[name] = np.asarray(np.zeros(shape) if drawn is None else drawn, "float32")
+        initial = weights.initial(self.shapes, seed)
         self.initial_weights_sha256 = weights.sha256(list(initial.values()))
         self.prepare()
         self.restart(initial)
@@ -73,13 +70,6 @@ class PlainBackend(Inspectable):
     def prepare(self) -> None:
         """Define, and have the framework compile, what training and evaluation call."""
         raise NotImplementedError
-
-    def first_step(self, x: Any, y: Any) -> None:
-        """One batch, undone."""
-        before = self.weights()
-        self.train_epoch(x, y)
-        self.synchronize()
-        self.restart(before)
 
     def resolved(self) -> Mapping[str, Any]:
         """The optimizer with its options."""
@@ -103,6 +93,11 @@ class PlainBackend(Inspectable):
         """Images and labels in the training's batches, in order."""
         size = self.settings.global_batch_size
         return [(x[first : first + size], y[first : first + size]) for first in range(0, len(x), size)]
+
+
+def options(settings: TrialSettings) -> Dict[str, Any]:
+    """All that the study's network can be told, as the settings have it."""
+    return dict(MODELS["study_cnn"], **settings.model_options)
 
 
 def study_cnn(

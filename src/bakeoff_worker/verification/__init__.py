@@ -30,7 +30,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
         RunFailed: the loss is not a number.
     """
     settings, seed = job.spec.settings, job.spec.seed
-    backend = backends.load(settings.backend)(settings, job.paths)
+    backend = backends.load(settings)(settings, job.paths)
     reason = backend.skip_reason()
     if reason is not None:
         raise Skip(reason)

@@ -19,6 +19,7 @@ from bakeoff.report.items import (
     conditions,
     errors,
     farm,
+    profile,
     sweeps,
     times,
     trade_off,
@@ -50,6 +51,7 @@ OF_CLUSTERS: tuple[Callable[[Cluster], Iterator[Item]], ...] = (
 )
 # Of the whole study.
 OF_STUDIES: Mapping[str, Callable[[Contents], Iterator[Item]]] = {
+    "Profile": profile.items,
     "Farm": farm.items,
     "Troubles": troubles.items,
     "Conditions": conditions.items,

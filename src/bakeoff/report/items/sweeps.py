@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
+import numpy as np
 import polars as pl
 
-from bakeoff.metrics import METRICS
+from bakeoff import stats
+from bakeoff.metrics import METRICS, Metric
 from bakeoff.races.contestants import line_name
+from bakeoff.races.definitions import Contestant
 from bakeoff.races.frames import plain
 from bakeoff.races.marks import Label, Mark
 from bakeoff.races.sections import Section
 from bakeoff.report import vega
-from bakeoff.report.item import Item
-from bakeoff.report.items.words import estimate
+from bakeoff.report.item import Item, Table, numbers, words
+from bakeoff.report.items.words import estimate, interval_text, slug
 from bakeoff.stats import summarize
+
+# What a setting may do: a panel each.
+_METRICS = ("train_s", "throughput_images_per_s", "peak_memory_bytes", "final_validation_error")
+_SCALED = ("train_s", "peak_memory_bytes")
+_EXPONENT = Metric("exponent", "Exponent", "", max_decimals=2)
 
 
 def items(section: Section) -> Iterator[Item]:
@@ -43,13 +54,89 @@ def items(section: Section) -> Iterator[Item]:
         yield Item(
             f"sweep-{axis.replace('_', '-').replace('.', '-')}",
             f"By {title}",
+            remarks=tuple(_crossings(section, axis, title, contestants)),
             draw=partial(sweep, runs, title, of_trial, values, palette=palette),
-            caption=f"Training time and final validation error on {section.title} against {title}, all "
-            "other settings as in the main race: means over repeats with 95 % intervals.",
-            alt=f"Training time and final error of {', '.join(dict.fromkeys(lines.values()))} for {title} "
+            caption=f"Training time, throughput, memory and final validation error on {section.title} "
+            f"against {title}, all else as in the main race: means over repeats with 95 % intervals.",
+            alt="Training time, throughput, memory and final error of "
+            f"{', '.join(dict.fromkeys(lines.values()))} for {title} "
             f"of {', '.join(values)}; the values are in the table of results.",
             labels=tuple(lines.values()),
+            table=_scaling(section, axis, title, contestants, runs),
         )
+
+
+def _crossings(section: Section, axis: str, title: str, contestants: Sequence[Contestant]) -> Iterator[str]:
+    """Who trains faster than whom at one value and slower at another, by verdicts on time at both."""
+    of_trial = {one.trial_id: one for one in contestants}
+    won: dict[tuple[str, str], list[str]] = {}
+    for one in (each for race in section.races for each in race.comparisons if each.is_asked):
+        pair = of_trial.get(one.first.trial_id), of_trial.get(one.second.trial_id)
+        if None in pair or one.verdict.on_time not in (stats.FASTER, stats.SLOWER):
+            continue
+        first, second = (each for each in pair if each is not None)
+        if first.axes[axis] != second.axes[axis]:
+            continue
+        ordered = (first, second) if one.verdict.on_time == stats.FASTER else (second, first)
+        faster, slower = map(line_name, ordered)
+        won.setdefault((faster, slower), []).append(plain(first.axes[axis]))
+    for (faster, slower), at in won.items():
+        otherwise = won.get((slower, faster))
+        if otherwise and faster < slower:
+            yield (
+                f"They cross: {faster} trains faster than {slower} at {title} {', '.join(at)}, and {slower} "
+                f"faster than {faster} at {', '.join(otherwise)}."
+            )
+
+
+def _scaling(
+    section: Section, axis: str, title: str, contestants: Sequence[Contestant], runs: pl.DataFrame
+) -> Table:
+    """Exponents of time and memory, of settings that are numbers, or lists of as many numbers each."""
+    sizes = {one.trial_id: _size(one.axes[axis]) for one in contestants}
+    forms = {_form(one.axes[axis]) for one in contestants if sizes[one.trial_id]}
+    values = sorted({size for size in sizes.values() if size})
+    rows = []
+    if len(values) >= 2 and len(forms) == 1:
+        names = list(dict.fromkeys(line_name(one) for one in contestants))
+        for metric in (METRICS[name] for name in _SCALED):
+            tables = []
+            for name in names:
+                of_value = {
+                    size: dict(runs.filter(trial_id=one.trial_id).select("repeat", metric.name).iter_rows())
+                    for one in contestants
+                    if line_name(one) == name and (size := sizes[one.trial_id])
+                }
+                blocks = sorted(set(itertools.chain.from_iterable(of_value.values())))
+                found = [[of_value.get(size, {}).get(block) for size in values] for block in blocks]
+                tables.append(np.array(found, dtype=float).reshape(len(blocks), len(values)))
+            for name, exponent in zip(names, stats.exponents(values, tables), strict=True):
+                if exponent is not None:
+                    value, low, high = _EXPONENT.texts([exponent.value, exponent.low, exponent.high])
+                    row = (name, metric.label, value, interval_text(low, high), str(exponent.num_values))
+                    rows.append(row)
+    return Table(
+        f"scaling-{slug(section.title)}-{slug(axis)}",
+        f"How time and memory grow with {title} on {section.title}",
+        (*words("Contestant", "Quantity"), *numbers("Exponent", "95 % interval", "Values")),
+        tuple(rows),
+        grouped=True,
+        remark="1: twice the setting, twice the quantity; 0: no change. Contestants lend each other their "
+        "noise. Of lists, by their geometric mean.",
+    )
+
+
+def _size(value: Any) -> float | None:
+    """How large a setting is; None if that is no number."""
+    many = list(value) if isinstance(value, list | tuple) else [value]
+    if not many or not all(type(one) in (int, float) and one > 0 for one in many):
+        return None
+    return math.exp(sum(map(math.log, many)) / len(many))
+
+
+def _form(value: Any) -> int:
+    """Numbers in a list; 0 for a number alone. Lists of other lengths are other networks, not larger ones."""
+    return len(value) if isinstance(value, list | tuple) else 0
 
 
 def sweep(
@@ -57,7 +144,7 @@ def sweep(
     axis: str,
     values: Mapping[str, str],
     order: Sequence[str],
-    metrics: Sequence[str] = ("train_s", "final_validation_error"),
+    metrics: Sequence[str] = _METRICS,
     palette: vega.Palette | None = None,
 ) -> vega.Chart:
     """A panel for each metric against one swept setting: mean over repeats, its 95 % interval.

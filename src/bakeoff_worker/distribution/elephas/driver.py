@@ -61,7 +61,7 @@ def built(
     """
     settings, options = job.spec.settings, dict(job.spec.settings.distribution_options)
     _admit(settings, options)
-    backend: Any = backends.load(settings.backend)(settings, job.paths)
+    backend: Any = backends.load(settings)(settings, job.paths)
     reason = backend.skip_reason()
     if reason is not None:
         raise Skip(reason)

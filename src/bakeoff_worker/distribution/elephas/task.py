@@ -51,7 +51,7 @@ class Setup:
         if library:  # relative in a packed environment; Theano compiles in folders of its own
             os.environ["BAKEOFF_BLAS_LIBRARY"] = os.path.abspath(library)
         paths = RunPaths(self.paths.dataset, None, scratch, self.paths.records)
-        backends.load(self.settings.backend)(self.settings, paths).start()
+        backends.load(self.settings)(self.settings, paths).start()
         if self.settings.backend == "theano":
             from bakeoff_worker.backends.theano import lock
 

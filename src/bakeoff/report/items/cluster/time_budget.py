@@ -112,9 +112,16 @@ def budget_table(cluster: Cluster) -> Table:
     )
 
 
-def budget_chart(budget: pl.DataFrame) -> vega.Chart:
+def budget_chart(
+    budget: pl.DataFrame,
+    *,
+    heading: str = kit.SHARE.heading,
+    amount: str = "core-seconds",
+    colours: Mapping[str, tuple[str, str]] = {},
+) -> vega.Chart:
     """What the core time of each contestant went into: a bar of 100 % each, split by part.
 
+    heading: of the axis. amount: what `core_s` is called. colours: of parts that `PART_COLOURS` doesn't have.
     budget: a row per `contestant` and `part` (a name or a title of `budget.PARTS`), with its place from the
     left (`order`), its core-seconds (`core_s`) and their `share` of all, a fraction in [0, 1]. Bars come in
     the order of the frame. A click in the legend picks a part out.
@@ -139,12 +146,12 @@ def budget_chart(budget: pl.DataFrame) -> vega.Chart:
     y = vega.rows_of("contestant", names, labelLimit=330)
     bar = {
         "y": y,
-        "x": vega.quantity("start", kit.SHARE.heading, scale, grid=True, domain=False, tickCount=5),
+        "x": vega.quantity("start", heading, scale, grid=True, domain=False, tickCount=5),
         "x2": {"field": "stop"},
-        "fill": part_fill(parts),
+        "fill": part_fill(parts, colours),
         "opacity": vega.picked(1, 0.2),
         "tooltip": vega.tips(
-            {"contestant": "contestant", "part": "part", "share": "shown", "core-seconds": "core_s"}
+            {"contestant": "contestant", "part": "part", "share": "shown", amount: "core_s"}
         ),
     }
     number = {
@@ -168,9 +175,10 @@ def budget_chart(budget: pl.DataFrame) -> vega.Chart:
     )
 
 
-def part_fill(titles: list[str]) -> vega.Spec:
+def part_fill(titles: list[str], more: Mapping[str, tuple[str, str]] = {}) -> vega.Spec:
     """The fill of these parts, in this order."""
-    colours = {TITLES[part]: both[0] for part, both in PART_COLOURS.items()}
+    named = {**{TITLES[part]: both for part, both in PART_COLOURS.items()}, **more}
+    colours = {title: both[0] for title, both in named.items()}
     spare = itertools.cycle(vega.SPARE_COLOURS)
     scale = {"domain": titles, "range": [colours.get(title) or next(spare)[0] for title in titles]}
     return vega.nominal("part", scale=scale, sort=None, legend={"symbolType": "square"})
