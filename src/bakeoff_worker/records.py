@@ -37,6 +37,7 @@ _OF_NO_STEP = (
     "threads",
     "pin_cpus",
     "keep_memory",
+    "steps_per_execution",
     "time_limit_s",
     "keep_event_logs",
     "data_scale",
@@ -116,6 +117,10 @@ class TrialSettings:
     class_weights: factor on the loss of each class's images, ``balanced`` for images over classes times those
         of the class; None: all alike.
     early_stopping: epochs without a lower validation loss after which the training ends; None: never.
+    steps_per_execution: training steps that Keras takes in one call of the framework.
+    equivalent_layers: layers that plain Keras can also write in another way, at the same mathematics, written
+        so: max-pooling over windows that tile the image as a reshape and a maximum.
+    variables: environment variables of the run's process, name to text; None: those that every run has.
     keep_event_logs: folder that takes Spark's event log of each run on a cluster; empty keeps none.
     content: what the user's own model (``model``) and data (``dataset``) are, whatever their files are
         called: digests of all that a model read while it was built, and of a data set's arrays (also of
@@ -168,6 +173,9 @@ class TrialSettings:
     schedule_options: Mapping[str, Any] = field(default_factory=dict)
     class_weights: Union[str, List[float], None] = None
     early_stopping: Optional[int] = None
+    steps_per_execution: int = 1
+    equivalent_layers: bool = False
+    variables: Optional[Mapping[str, str]] = None
     content: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -108,6 +108,9 @@ LATER_SETTINGS: Mapping[str, Any] = {
     "schedule_options": {},
     "class_weights": None,
     "early_stopping": None,
+    "steps_per_execution": 1,
+    "equivalent_layers": False,
+    "variables": None,
 }
 # Blocks before which a study that runs until decided decides nothing; `bakeoff.stats` has the reasons.
 FEWEST_BLOCKS = 6
