@@ -203,7 +203,7 @@ def _num_fitting(alone: Standing, limit_s: float, budget_s: float) -> int:
     run_s = alone.run_s.get(DEFAULT)
     if run_s is None:
         return 0
-    number = (limit_s - alone.spent_s) // (run_s * FEWEST_BLOCKS) - 1
+    number = (limit_s - alone.spent_s) / (run_s * FEWEST_BLOCKS) - 1
     if number < 1:
         needed_s = (2 * FEWEST_BLOCKS + 1) * run_s / SEARCH_SHARE
         raise MachineError(
