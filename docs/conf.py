@@ -28,7 +28,9 @@ NAVIGATION = {
         *("cli", "studies", "data", "models", "recipes", "environments", "backends", "without-keras"),
         *("cluster", "farm"),
     ),
-    "Results": ("report", "compare", "profile", "statistics", "verification", "calibration", "store"),
+    "Results": (
+        *("report", "compare", "profile", "refine", "statistics", "verification", "calibration", "store"),
+    ),
     "Background": ("the-study", "architecture", "benchmarks"),
 }
 BESIDES = (
