@@ -176,6 +176,22 @@ _EQUIVALENT_POOLING = (
     "    x = layers.Reshape((height // size, size, width // size, size, channels))(x)",
 )
 
+_OMP = "OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} MKL_NUM_THREADS={threads}"
+_THREADS_IN_SHELL = {"": (f"export {_OMP}",), "jax": (f"export NPROC={{threads}} {_OMP}",)}
+_THREADS_IN_PYTHON: Mapping[str, tuple[str, ...]] = {
+    "": (),
+    "tensorflow": (
+        "tf.config.threading.set_intra_op_parallelism_threads({threads})",
+        "tf.config.threading.set_inter_op_parallelism_threads({threads})",
+    ),
+    "torch": ("torch.set_num_threads({threads})", "torch.set_num_interop_threads({threads})"),
+    "tensorflow1": (
+        "config = tf.ConfigProto(",
+        "    intra_op_parallelism_threads={threads}, inter_op_parallelism_threads={threads})",
+        "keras.backend.set_session(tf.Session(config=config))",
+    ),
+}
+
 KNOBS: tuple[Knob, ...] = (
     Knob(
         "equivalent layers",
@@ -218,30 +234,18 @@ KNOBS: tuple[Knob, ...] = (
         "threads",
         _threads,
         seen=("threads", "blas_threads"),
-        shell={
-            "jax": ("export NPROC={threads} OMP_NUM_THREADS={threads}",),
-            "": (
-                "export OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} MKL_NUM_THREADS={threads}",
-            ),
-        },
-        python={
-            "tensorflow": (
-                "tf.config.threading.set_intra_op_parallelism_threads({threads})",
-                "tf.config.threading.set_inter_op_parallelism_threads({threads})",
-            ),
-            "torch": ("torch.set_num_threads({threads})", "torch.set_num_interop_threads({threads})"),
-            "tensorflow1": (
-                "config = tf.ConfigProto("
-                "intra_op_parallelism_threads={threads}, inter_op_parallelism_threads={threads})",
-                "keras.backend.set_session(tf.Session(config=config))",
-            ),
-        },
+        shell=_THREADS_IN_SHELL,
+        python=_THREADS_IN_PYTHON,
     ),
     Knob(
         "pinning",
         _pinned,
         seen=("cpus",),
-        python={"": ("os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:{threads}])",)},
+        shell=_THREADS_IN_SHELL,
+        python={
+            backend: ("os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:{threads}])", *lines)
+            for backend, lines in _THREADS_IN_PYTHON.items()
+        },
     ),
     Knob(
         "layout",
