@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Generator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 from bakeoff import refine, study
+from bakeoff.cli import main
 from bakeoff.launchers import fake
 from bakeoff.launchers.base import Launch
 from bakeoff.refine import outside
@@ -105,8 +108,9 @@ def in_the_end(found: refine.Refinement) -> tuple[object, ...]:
     return search.fates, search.measured, search.winner, found.verdict, found.sentence
 
 
-def test_what_helps_is_found_confirmed_and_told(chosen, tmp_path) -> None:
-    found = run(chosen, tmp_path, Launcher(fails=7), FASTER, ALIKE, SLOWER, UNSEEN, knob("bad", threads=7))
+def test_what_helps_is_found_confirmed_and_told(chosen, tmp_path, monkeypatch, capsys) -> None:
+    knobs = (FASTER, ALIKE, SLOWER, UNSEEN, knob("bad", threads=7))
+    found = run(chosen, tmp_path, Launcher(fails=7), *knobs)
     fates = found.search.fates
     assert fates["handicap = 0"] is Fate.HELPS and fates["handicap = 2"] is Fate.SLOWER
     assert fates["threads = 1"] is Fate.NO_EFFECT and fates["threads = 7"] is Fate.FAILED
@@ -120,7 +124,23 @@ def test_what_helps_is_found_confirmed_and_told(chosen, tmp_path) -> None:
         runs = reader.runs()
     confirming = runs.filter(study=found.study)
     assert set(confirming["label"]) == {"default", found.search.winner.name}
-    assert not set(confirming["seed"]) & set(runs.join(confirming, "run_id", "anti")["seed"])
+    assert not set(confirming["seed"]) & set(runs.join(confirming, on="run_id", how="anti")["seed"])
+
+    # The same command again: nothing runs, and all is told.
+    again = Launcher()
+    known = functools.partial(refine.refine, knobs=knobs, launcher=again)
+    monkeypatch.setattr("bakeoff.cli.refine.refine", known)
+    command = ["refine", str(tmp_path / "invented.toml"), "--store", str(tmp_path / "store.sqlite")]
+    command += ["--budget", "60s", "--no-verify", "--quiet"]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "failed: told to fail" in said and "no effect" in said and "handicap = 0.0\n" in said
+    assert f"tuned track, on fresh blocks: {found.sentence}" in said and found.study in said
+    assert main([*command, "--json"]) == 0
+    (document,) = json.loads(capsys.readouterr().out)
+    assert document["is_confirmed"] and document["ratio"] == found.verdict.time.ratio
+    assert {one["change"]: one["fate"] for one in document["tried"]} == {k: v.value for k, v in fates.items()}
+    assert again.num_runs == 0
 
 
 def test_an_interrupted_search_goes_on_and_ends_as_if_it_had_not_been(chosen, tmp_path) -> None:

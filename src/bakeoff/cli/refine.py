@@ -8,8 +8,6 @@ import math
 from contextlib import closing
 from typing import Any
 
-from rich.text import Text
-
 from bakeoff import study
 from bakeoff.cli import progress
 from bakeoff.cli.console import console, say, table
@@ -65,8 +63,7 @@ def _show(one: Refinement) -> None:
         shown.add_row(name, ratio, str(len(measured.logs) or ""), effect, words)
     console().print(shown)
     say("The best of many looks better than it is: these ratios choose what is confirmed, and prove nothing.")
-    for text in _conclusion(one):
-        console().print(Text(text))
+    say(*_conclusion(one))  # in no terminal's width: some of it is to be pasted
 
 
 def _conclusion(one: Refinement) -> list[str]:
