@@ -12,6 +12,7 @@ import pytest
 
 from bakeoff import refine, study
 from bakeoff.cli import main
+from bakeoff.errors import StudyError
 from bakeoff.launchers import fake
 from bakeoff.launchers.base import Launch
 from bakeoff.refine import outside
@@ -159,6 +160,12 @@ def test_an_interrupted_search_goes_on_and_ends_as_if_it_had_not_been(chosen, tm
         again = Launcher()
         same = run(chosen, tmp_path / "cut", again, FASTER, ALIKE, SLOWER, budget_s=budget_s)
         assert in_the_end(same) == in_the_end(whole) and again.num_runs == 0
+
+
+def test_the_test_images_choose_nobody(chosen, tmp_path) -> None:
+    on_test = study.load(tmp_path / "invented.toml", ["evaluation_split=test"])
+    with pytest.raises(StudyError, match="must not be of test images"):
+        run(on_test, tmp_path, Launcher(), FASTER)
 
 
 def test_a_default_that_fails_is_said_and_nothing_is_searched(chosen, tmp_path) -> None:

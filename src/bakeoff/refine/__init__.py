@@ -87,9 +87,9 @@ def refine(
     """Try what can be set of one of the study's contestants, and confirm the best on fresh blocks.
 
     budget_s: wall seconds of all runs. knobs: what can be set; None: all that Bakeoff knows. verify: whether
-    the winner is first shown to train the same thing as the default. The study's errors must be measured on
-    held-out training images. The other arguments are those of `bakeoff.session.run`. Where a winner is being
-    confirmed in this store, nothing more is searched: a larger budget goes to the confirmation.
+    the winner is first shown to train the same thing as the default. The other arguments are those of
+    `bakeoff.session.run`. Where a winner is being confirmed in this store, nothing more is searched: a larger
+    budget goes to the confirmation.
 
     Raises:
         StudyError: the study has no contestant of that label, or it can't be refined.
@@ -103,6 +103,11 @@ def refine(
         raise StudyError([f"--trial: {study.name} has no contestant {label!r}"], f"Its contestants: {known}.")
     if trial.settings.distribution != "single":
         raise StudyError([f"{label}: it trains on a cluster, and what can be set there is not searched"])
+    if trial.settings.evaluation_split != "validation":
+        raise StudyError(
+            [f"{label}: errors that choose must not be of test images; got evaluation_split `test`"],
+            'Set it: evaluation_split = "validation".',
+        )
     found = options(trial.settings, this_machine(), knobs)
     race = _Race(study, trial, found, store, launcher, listener, data_directory)
     result = search(found, race, budget_s, study.rules.error_margin)
