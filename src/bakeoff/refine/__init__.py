@@ -37,8 +37,7 @@ __all__ = ["Refinement", "refine", "this_machine"]
 VERSION = 1
 # A candidate that takes so many times as long as the default is hung, as far as anybody cares.
 _HUNG, _LEAST_LIMIT_S = 10, 60.0
-_SEED_OF_A_WAVE, _CONFIRMATION = 1_000_003, "confirmation"
-_BLOCKS_OF_A_WAVE = 1000
+_CONFIRMATION, _BLOCKS_OF_A_WAVE = "confirmation", 1000
 _NO_TIME_S = 1e-9
 
 
@@ -168,7 +167,7 @@ class _Race:
         asked = _digest(
             [VERSION, trial.trial_id, study.seed, dataclasses.asdict(study.rules), sorted(self._options)]
         )
-        self._name = f"refine-{asked[:8]}"
+        self._name, self._seed = f"refine-{asked[:8]}", int(asked[:12], 16)
         self._spent_s: dict[int, float] = {}
         self._limit_s: float | None = None
         self._observed: dict[str, Any] = {}
@@ -237,7 +236,7 @@ class _Race:
         wave: int,
         rules: Rules | None = None,
     ) -> Study:
-        """A study of these; its seed, and so its blocks' seeds, are its own."""
+        """A study of these. Its seed is its own, so that no other wave or search has its blocks."""
         rules = rules or Rules()
         trials = tuple(Trial(label, one, {}) for label, one in settings.items())
         about = [name, [trial.trial_id for trial in trials], dataclasses.asdict(rules)]
@@ -247,7 +246,7 @@ class _Race:
             title=title,
             description="",
             repeats=1,
-            seed=(self._study.seed + 1) * _SEED_OF_A_WAVE + wave,
+            seed=self._seed + wave,
             trials=trials,
             matrix_keys=(),
             follow_up=None,

@@ -92,6 +92,10 @@ class Standing:
     run_s: Mapping[str, float]
     spent_s: float
 
+    def of(self, name: str) -> Measured:
+        """What is known of a candidate; nothing, before it ran."""
+        return self.measured.get(name) or Measured()
+
 
 GoingOn = Callable[[Standing], Collection[str]]
 # Number of a wave, its candidates, and the rule that names who runs in the next block, nobody at the end.
@@ -111,13 +115,21 @@ class Search:
     winner: Candidate | None = None
     spent_s: float = 0.0
 
-    def add(self, name: str, one: Measured, fate: Fate) -> None:
-        """Blocks of one more wave."""
-        known = self.measured.setdefault(name, Measured(effect=one.effect))
-        known.logs |= one.logs
-        known.errors |= one.errors
-        known.failure = known.failure or one.failure
-        self.fates[name] = fate
+    def add(self, candidates: Iterable[Candidate], standing: Standing, error_margin: float) -> None:
+        """What one more wave says of its candidates."""
+        self.spent_s = standing.spent_s
+        for name in (one.name for one in candidates):
+            mine = standing.of(name)
+            known = self.measured.setdefault(name, Measured(effect=mine.effect))
+            known.logs |= mine.logs
+            known.errors |= mine.errors
+            known.failure = known.failure or mine.failure
+            self.fates[name] = _settled(mine, error_margin)
+
+    def helping(self, candidates: Iterable[Candidate]) -> list[Candidate]:
+        """Those that seem to help, the fastest first."""
+        helping = [one for one in candidates if self.fates[one.name] is Fate.HELPS]
+        return sorted(helping, key=lambda one: self.measured[one.name].mean)
 
 
 def search(options: Iterable[Option], race: Race, budget_s: float, error_margin: float) -> Search:
@@ -155,16 +167,12 @@ def search(options: Iterable[Option], race: Race, budget_s: float, error_margin:
         return going_on
 
     def against_default(name: str, standing: Standing) -> Fate:
-        return _fate(standing.measured.get(name, Measured()), error_margin)
+        return _fate(standing.of(name), error_margin)
 
     tried = singles[:num_tried]
     standing = race(1, tried, rule(tried, SCREENING_BLOCKS, against_default))
-    found.spent_s = standing.spent_s
-    for one in tried:
-        mine = standing.measured.get(one.name, Measured())
-        found.add(one.name, mine, _settled(mine, error_margin))
-    helping = [one for one in tried if found.fates[one.name] is Fate.HELPS]
-    helping = sorted(helping, key=lambda one: found.measured[one.name].mean)[:_MOST_COMBINED]
+    found.add(tried, standing, error_margin)
+    helping = found.helping(tried)[:_MOST_COMBINED]
     best = helping[0] if helping else None
     asked = _Combinations(helping, found.measured)
     for wave in range(2, 2 + _WAVES):
@@ -175,25 +183,20 @@ def search(options: Iterable[Option], race: Race, budget_s: float, error_margin:
         members = [best, *fresh]
 
         def against_best(name: str, standing: Standing, members: Sequence[Candidate] = members) -> Fate:
-            mine = standing.measured.get(name, Measured())
-            leader = min((standing.measured.get(one.name, Measured()) for one in members), key=_mean)
-            if mine is not leader and is_worse(mine.logs, leader.logs):
+            leader = min((one.name for one in members), key=lambda one: standing.of(one).mean)
+            if name != leader and is_worse(standing.of(name).logs, standing.of(leader).logs):
                 return Fate.SLOWER
-            return _fate(mine, error_margin)
+            return _fate(standing.of(name), error_margin)
 
         standing = race(wave, members, rule(members, COMBINATION_BLOCKS, against_best))
-        found.spent_s = standing.spent_s
         if not standing.num_blocks:
             break
-        for one in members:
-            mine = standing.measured.get(one.name, Measured())
-            found.add(one.name, mine, _settled(mine, error_margin))
+        found.add(members, standing, error_margin)
         asked.tell(fresh, found.measured)
-        good = [one for one in members if found.fates[one.name] is Fate.HELPS]
-        leader = min(good, key=lambda one: found.measured[one.name].mean, default=best)
-        if leader == best:
+        better = found.helping(members)[:1]
+        if better in ([], [best]):
             break
-        best = leader
+        (best,) = better
     found.winner = best
     return found
 
@@ -237,10 +240,6 @@ def _settled(one: Measured, error_margin: float) -> Fate:
     if len(one.logs) < FEWEST_BLOCKS:
         return Fate.NO_TIME
     return Fate.HELPS if is_worse(dict.fromkeys(one.logs, 0.0), one.logs) else Fate.NO_HELP
-
-
-def _mean(one: Measured) -> float:
-    return one.mean
 
 
 def is_worse(logs: Mapping[int, float], than: Mapping[int, float]) -> bool:
