@@ -53,14 +53,15 @@ def _show(one: Refinement) -> None:
     if one.failure:
         say(f"\n{one.label}: its first run ended otherwise than well: {one.failure}")
         return
-    columns = ("time ÷ default's", "blocks", "took effect")
-    shown = table("change", *columns, "", right=columns[:2], title=f"\n{one.label}: what was tried")
+    columns = ("time ÷ default's", "error, pp", "blocks", "took effect")
+    shown = table("change", *columns, "", right=columns[:3], title=f"\n{one.label}: what was tried")
     for name, fate in one.search.fates.items():
         measured = one.search.measured.get(name, Measured())
         ratio = f"{math.exp(measured.mean):.3g}" if measured.logs else ""
         effect = str(measured.effect.value) if measured.logs else ""
         words = f"{fate.value}: {measured.failure}" if measured.failure else fate.value
-        shown.add_row(name, ratio, str(len(measured.logs) or ""), effect, words)
+        error = f"{100 * measured.mean_error:+.2f}" if measured.errors else ""
+        shown.add_row(name, ratio, error, str(len(measured.logs) or ""), effect, words)
     console().print(shown)
     say("The best of many looks better than it is: these ratios choose what is confirmed, and prove nothing.")
     say(*_conclusion(one))  # in no terminal's width: some of it is to be pasted
@@ -99,6 +100,7 @@ def _document(one: Refinement) -> dict[str, Any]:
                 "change": name,
                 "fate": fate.value,
                 "log_ratios": list(measured.logs.values()),
+                "error_differences": list(measured.errors.values()),
                 "took_effect": measured.effect.value,
                 "failure": measured.failure,
             }

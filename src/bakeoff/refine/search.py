@@ -78,6 +78,11 @@ class Measured:
         """Of `logs`; infinite without any."""
         return statistics.fmean(self.logs.values()) if self.logs else math.inf
 
+    @property
+    def mean_error(self) -> float:
+        """Of `errors`; 0 without any."""
+        return statistics.fmean(self.errors.values()) if self.errors else 0.0
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -224,7 +229,7 @@ def _fate(one: Measured, error_margin: float) -> Fate:
         return Fate.FAILED
     if one.effect is Effect.NO:
         return Fate.NO_EFFECT
-    if len(one.errors) > 1 and statistics.fmean(one.errors.values()) > error_margin:
+    if len(one.errors) > 1 and one.mean_error > error_margin:
         return Fate.WORSE_ERROR
     default = dict.fromkeys(one.logs, 0.0)
     if any(log > math.log(_HOPELESS) for log in one.logs.values()) or is_worse(one.logs, default):
