@@ -135,7 +135,7 @@ def test_what_helps_is_found_confirmed_and_told(chosen, tmp_path, monkeypatch, c
     command += ["--budget", "60s", "--no-verify", "--quiet"]
     assert main(command) == 0
     said = capsys.readouterr().out
-    assert "failed: told to fail" in said and "no effect" in said and "handicap = 0.0\n" in said
+    assert "failed: told to fail" in said and "had no effect" in said and "handicap = 0.0\n" in said
     assert f"tuned track, on fresh blocks: {found.sentence}" in said and found.study in said
     assert main([*command, "--json"]) == 0
     (document,) = json.loads(capsys.readouterr().out)
