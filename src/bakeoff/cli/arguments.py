@@ -181,7 +181,7 @@ def parser() -> argparse.ArgumentParser:
     refine = _command(
         commands, "refine", "refine", "find settings that make a contestant faster, and prove it"
     )
-    refine.description = _REFINE
+    refine.description, refine.formatter_class = _REFINE, argparse.RawDescriptionHelpFormatter
     _study(refine)
     refine.add_argument(
         "--trial",
