@@ -29,7 +29,7 @@ sys.path.append({worker!r})
 os.environ["KERAS_BACKEND"] = {backend!r}
 import keras
 from bakeoff_worker.models.study_cnn import build
-from bakeoff_worker.profile.network import chain, describe
+from bakeoff_worker.backends.keras_network import chain, describe
 model = build((28, 28, 1), 10, dropout=0.0)
 x, y = np.ones((8, 28, 28, 1), "float32"), np.eye(10, dtype="float32")[np.arange(8)]
 {count}

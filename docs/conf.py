@@ -29,7 +29,9 @@ NAVIGATION = {
         "without-keras",
         *("cluster", "farm"),
     ),
-    "Results": ("report", "compare", "profile", "statistics", "verification", "calibration", "store"),
+    "Results": (
+        *("report", "compare", "profile", "refine", "statistics", "verification", "calibration", "store"),
+    ),
     "Background": ("the-study", "architecture", "benchmarks"),
 }
 BESIDES = (

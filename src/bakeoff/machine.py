@@ -84,6 +84,12 @@ def identity(
     return found
 
 
+def has_bfloat16(proc: Path = Path("/proc")) -> bool:
+    """Whether the processor multiplies numbers of bfloat16 itself, as far as Linux says."""
+    words = set(_text(proc / "cpuinfo").split())
+    return bool(words & {"amx_bf16", "avx512_bf16", "bf16"})
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """Counters and gauges of the whole machine at one moment. What can't be read is None.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,27 +62,13 @@ def run(
         KeyboardInterrupt: the user stopped it; the same call goes on with what is missing.
     """
     store = Path(store)
-    cluster = connect(farm, study.farm) if farm else None
-    with Writer(store) as writer:
-        for recovered in writer.recover():
-            tell(listener, f"{recovered.label}, repeat {recovered.repeat + 1}: {recovered.end.reason}")
-        asked = (*plan.expand(study), *itertools.chain.from_iterable(plan.expand_follow_up(study)))
-        provisions = prepare(study, asked, data_directory=data_directory, listener=listener, consent=consent)
-        named = identify(study, provisions, launcher=launcher, listener=listener)
-        study, provisions = named.study, named.provisions
+    begun = _begin(study, store, listener, data_directory, launcher, verify, farm, consent)
+    with begun as execution:
+        study, writer = execution.study, execution.writer
         specs, branches = plan.expand(study), plan.expand_follow_up(study)
         _tell_of_other_rules(study, store, listener)
         _tell_of_unknown_contents(specs, store, listener)
         planned = writer.begin_study(study_row(study, specs))
-        of = cluster.condition_of if cluster else condition_of
-        conditions = {trial_id: of(one).condition_id for trial_id, one in provisions.items()}
-
-        beforehand = Beforehand(
-            study, writer, provisions, launcher=launcher, listener=listener, data_directory=data_directory
-        )
-        execution = _Execution(
-            study, writer, provisions, conditions, launcher, beforehand if verify else None, cluster
-        )
         tally = execution.run(study.trials, specs, study.title, listener)
         if study.follow_up is None:
             return tally
@@ -102,6 +89,61 @@ def run(
         counted_on = _counted_on(listener, sum(tally.counts.values()))
         then, title = study.follow_up.branches[branch].trials, f"then {_changes(study.follow_up)}"
         return tally + execution.run(then, branches[branch], title, counted_on)
+
+
+GoingOn = Callable[[Study, Evidence, int], Collection[str]]
+
+
+def run_blocks(
+    study: Study,
+    store: Path,
+    going_on: GoingOn,
+    *,
+    listener: Listener = ignore,
+    data_directory: Path | None = None,
+    launcher: Launcher = local.launch,
+) -> None:
+    """Run a study block after block, each with those of its trials that go on, until nobody does.
+
+    going_on: labels of the trials in the next block, from the study (its own models and data identified),
+    what the store has of it, and the number of blocks so far. It is asked again about blocks that are there
+    already, so that a study which was interrupted goes on as if it had not been.
+
+    The other arguments, and what is raised, are those of `run`.
+    """
+    with _begin(study, store, listener, data_directory, launcher, verify=False) as execution:
+        execution.writer.begin_study(study_row(execution.study, ()))
+        execution.run_blocks(going_on, listener)
+
+
+@contextmanager
+def _begin(
+    study: Study,
+    store: Path,
+    listener: Listener,
+    data_directory: Path | None,
+    launcher: Launcher,
+    verify: bool,
+    farm: str = "",
+    consent: Consent = unasked,
+) -> Iterator[_Execution]:
+    """The study as it can be run here and now, its runs' needs made ready; nothing of it is stored yet."""
+    cluster = connect(farm, study.farm) if farm else None
+    with Writer(store) as writer:
+        for recovered in writer.recover():
+            tell(listener, f"{recovered.label}, repeat {recovered.repeat + 1}: {recovered.end.reason}")
+        asked = (*plan.expand(study), *itertools.chain.from_iterable(plan.expand_follow_up(study)))
+        provisions = prepare(study, asked, data_directory=data_directory, listener=listener, consent=consent)
+        named = identify(study, provisions, launcher=launcher, listener=listener)
+        study, provisions = named.study, named.provisions
+        of = cluster.condition_of if cluster else condition_of
+        conditions = {trial_id: of(one).condition_id for trial_id, one in provisions.items()}
+        beforehand = Beforehand(
+            study, writer, provisions, launcher=launcher, listener=listener, data_directory=data_directory
+        )
+        yield _Execution(
+            study, writer, provisions, conditions, launcher, beforehand if verify else None, cluster
+        )
 
 
 def study_row(study: Study, specs: tuple[RunSpec, ...]) -> StudyRow:
@@ -177,6 +219,21 @@ class _Execution:
             f"{title}: {len(left)} of {len(specs)} runs to do; results go to {self.writer.path}",
         )
         return self._execute(left, listener, Order(left, specs))
+
+    def run_blocks(self, going_on: GoingOn, listener: Listener) -> None:
+        """Run what is missing of each block of those that go on, until nobody does."""
+        for number in itertools.count():
+            labels = going_on(self.study, self.evidence(), number)
+            trials = [trial for trial in self.study.trials if trial.label in labels]
+            if not trials:
+                return
+            block = plan.block(self.study, trials, number)
+            self.writer.begin_study(study_row(self.study, block))
+            over = self.evidence().runs.filter(
+                pl.col("status") != "interrupted"
+            )  # a failure is an answer, too
+            left = plan.missing(block, set(over.select("trial_id", "repeat").iter_rows()))
+            self._execute(left, listener, Order(left, block))
 
     def _until_decided(self, trials: Sequence[Trial], title: str, listener: Listener) -> Tally:
         """Add block after block until each comparison is decided, or the budget is spent.

@@ -212,10 +212,14 @@ def facts(settings: TrialSettings, backend: BackendBase, **seen: Any) -> Facts:
             "device",
             "deterministic",
             "tf32",
+            "steps_per_execution",
+            "equivalent_layers",
         )
     }
     if settings.entry or settings.handicap:
         asked.update(entry=settings.entry, handicap=settings.handicap)
+    if settings.variables:
+        asked["variables"] = dict(settings.variables)
     resolved = probe.homeless(dict(backend.resolved(), variables=probe.thread_variables()))
     observed = dict(
         backend.observed(),

@@ -37,6 +37,7 @@ _OF_NO_STEP = (
     "threads",
     "pin_cpus",
     "keep_memory",
+    "steps_per_execution",
     "time_limit_s",
     "keep_event_logs",
     "data_scale",
@@ -119,6 +120,10 @@ class TrialSettings:
         of the class; None: all alike.
     early_stopping: epochs without a lower validation loss after which the training ends; None: never.
     contestant: path of a Python file whose class ``Backend`` is the backend; empty: the folder of that name.
+    steps_per_execution: training steps that Keras takes in one call of the framework.
+    equivalent_layers: layers that plain Keras can also write in another way, at the same mathematics, written
+        so: max-pooling over windows that tile the image as a reshape and a maximum.
+    variables: environment variables of the run's process, name to text; None: those that every run has.
     keep_event_logs: folder that takes Spark's event log of each run on a cluster; empty keeps none.
     content: what the user's own contestant (``contestant``), model (``model``) and data (``dataset``) are,
         whatever their files are called: digests of all that a contestant or a model read while it was built,
@@ -173,6 +178,9 @@ class TrialSettings:
     early_stopping: Optional[int] = None
     gpu: int = 0
     contestant: str = ""
+    steps_per_execution: int = 1
+    equivalent_layers: bool = False
+    variables: Optional[Mapping[str, str]] = None
     content: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -51,6 +51,8 @@ def small_model(tmp_path_factory):
         ("theano", {"device": "gpu"}, "libgpuarray"),
         ("theano", {"precision": "mixed_float16"}, "no mixed precision"),
         ("tensorflow1", {"precision": "mixed_bfloat16"}, "no mixed precision"),
+        ("torch", {"steps_per_execution": 2}, "one step a call on PyTorch"),
+        ("theano", {"steps_per_execution": 2}, "has no steps_per_execution"),
     ],
 )
 def test_what_a_backend_cannot_do_it_declines_with_a_reason(backend, settings, reason):
@@ -119,6 +121,20 @@ def test_kept_memory_spares_the_system_its_work(run, single_threaded, backend, h
         later = found.epochs[1:]
         shares.append(sum(one.system_s for one in later) / sum(one.train_s for one in later))
     assert shares[1] < 0.5 * shares[0], shares
+
+
+@pytest.mark.slow
+def test_equivalent_layers_and_steps_in_a_call_are_seen(run, single_threaded, small_model):
+    plain = single_threaded("jax", "jax").facts.observed
+    found = run("jax", threads=1, equivalent_layers=True, steps_per_execution=2)
+    assert found.ended.status == "ok", found.ended
+    seen = found.facts.observed
+    assert (plain["equivalent_layers"], plain["steps_per_execution"]) == ([], 1)
+    assert (len(seen["equivalent_layers"]), seen["steps_per_execution"]) == (2, 2)
+    for same in ("num_parameters", "initial_weights_sha256", "custom_calls"):
+        assert seen[same] == plain[same]
+    without = run("jax", equivalent_layers=True, model="small.py", model_file=small_model)
+    assert without.ended.status == "skipped" and "no layer of this network" in without.ended.reason
 
 
 @pytest.fixture(scope="module")

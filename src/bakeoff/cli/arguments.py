@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,15 @@ exit codes:
   4 environment   5 data   6 store   7 machine   8 report
   9 all ran well, but what was asked stays undecided   130 interrupted
 """
+
+_REFINE = """\
+Try what a user of a backend can set (threads, memory, compilation, layout,
+batch, equivalent layers, flags), one by one and combined, in turn with the
+contestant as the study has it. The best is then proven on fresh blocks, at an
+error that is no worse, or nothing is claimed. Errors are measured on held-out
+training images. Stopped, the same command goes on.
+
+  bakeoff refine quick --trial jax --set dataset=mnist --budget 20m"""
 
 # Resource managers: `bakeoff.farm.MANAGERS`, which is not imported for a help text.
 _FARMS = ("slurm",)
@@ -170,6 +180,38 @@ def parser() -> argparse.ArgumentParser:
         help="write what frameworks' profilers saw as a Chrome trace, which Perfetto opens",
     )
     profile.add_argument("--json", action="store_true", help="print JSON instead of tables")
+
+    refine = _command(
+        commands, "refine", "refine", "find settings that make a contestant faster, and prove it"
+    )
+    refine.description, refine.formatter_class = _REFINE, argparse.RawDescriptionHelpFormatter
+    _study(refine)
+    refine.add_argument(
+        "--trial",
+        action="append",
+        default=[],
+        metavar="LABEL",
+        dest="labels",
+        help="refine this contestant only (may be given again; default: all of the study, one by one)",
+    )
+    refine.add_argument(
+        "--budget",
+        type=_duration,
+        default=1200.0,
+        metavar="20m",
+        help="time for a contestant's runs, such as 90s, 20m or 3h (default: 20m)",
+    )
+    _store(refine)
+    refine.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="look for data sets here before any download"
+    )
+    refine.add_argument(
+        "--no-verify",
+        action="store_true",
+        help="don't verify first that the winner trains the same thing as the default",
+    )
+    refine.add_argument("--quiet", "-q", action="store_true", help="print the result only")
+    refine.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
     calibrate = _command(
         commands,
@@ -371,6 +413,18 @@ def _share(text: str) -> float:
         value = -1.0
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"expected a share such as 2%, 0.25pp or 0.02; got {text!r}")
+    return value
+
+
+def _duration(text: str) -> float:
+    """Seconds, of ``90s``, ``20m`` or ``3h``."""
+    seconds = {"s": 1, "m": 60, "h": 3600}
+    try:
+        value = float(text[:-1]) * seconds[text[-1:]]
+    except (ValueError, KeyError):
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a time such as 90s, 20m or 3h; got {text!r}")
     return value
 
 

@@ -54,6 +54,7 @@ def main(arguments: argparse.Namespace) -> int:
             _print_layers(one)
         for one in profiles:
             _print_findings(one, command)
+        console().print(Text(f"\nTry settings, and prove what helps: bakeoff refine {arguments.study}"))
     return 0 if all(one.is_whole for one in profiles) else 1
 
 

@@ -233,6 +233,7 @@ def _variables(request: Launch, folder: Path, ring: int) -> dict[str, str]:
         BAKEOFF_DOORBELL_FD=str(ring),
     )
     variables.update(request.environment.variables)
+    variables.update(request.job.spec.settings.variables or {})
     return variables
 
 

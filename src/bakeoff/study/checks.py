@@ -233,6 +233,9 @@ def _check_elephas(settings: Mapping[str, Any], environments: Collection[str], n
         note(message, "distribution_options.rounds", "epochs")
     if settings["device"] == "gpu":
         note("a cluster trains on CPUs only here; expected device `cpu`", "device", "distribution")
+    for key, usual in (("steps_per_execution", 1), ("equivalent_layers", False), ("variables", None)):
+        if settings[key] != usual:
+            note(f"`{key}` is for trials on one machine: expected none here", key, "distribution")
     if settings["handicap"]:
         note("a handicap slows one process down, no cluster: expected 0", "handicap", "distribution")
 

@@ -110,6 +110,9 @@ LATER_SETTINGS: Mapping[str, Any] = {
     "early_stopping": None,
     "gpu": 0,
     "contestant": "",
+    "steps_per_execution": 1,
+    "equivalent_layers": False,
+    "variables": None,
 }
 # Blocks before which a study that runs until decided decides nothing; `bakeoff.stats` has the reasons.
 FEWEST_BLOCKS = 6

@@ -22,6 +22,7 @@ _SHORT: Mapping[str, str] = {
     "kernel_sizes": "kernels",
     "pin_cpus": "pinned",
     "keep_memory": "memory kept",
+    "steps_per_execution": "steps a call",
     "batch_size_per_task": "batch per task",
     "frequency": "every",
     "parameter_server": "server",
@@ -121,6 +122,8 @@ def text(key: str, value: Any) -> str:
         return UNSET_WORDS.get(key, "default")
     if isinstance(value, bool):
         return "on" if value else "off"
+    if isinstance(value, dict):
+        return " ".join(f"{name}={text}" for name, text in value.items())
     if isinstance(value, list):
         return "-".join(str(item) for item in value) or "none"
     return _WORDS.get((key, value), str(value))

@@ -29,6 +29,9 @@ USUAL: Mapping[str, Any] = {
     "data_layout": "channels_last",
     "deterministic": False,
     "tf32": None,
+    "steps_per_execution": 1,
+    "equivalent_layers": False,
+    "variables": None,
 }
 # Settings that say how much is to be computed: times of different work are no times to compare. Another
 # network is other work, too, but which of two networks takes less time is a question about one backend.

@@ -79,6 +79,15 @@ OTHER_NAMES: Mapping[str, str] = {
     "sync": "synchronous",
 }
 
+# Variables that decide where a run's process finds itself, and which contestant it is.
+VARIABLES_OF_OURS = frozenset(
+    {
+        *("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "KERAS_BACKEND", "KERAS_HOME", "THEANORC"),
+        *("PYTHONHASHSEED", "PYTHONNOUSERSITE", "PYTHONUNBUFFERED", "PYTHONPATH", "PYTHONHOME"),
+        *("CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS", "NPROC", "TORCHINDUCTOR_CACHE_DIR"),
+    }
+)
+
 # Names of what trains otherwise than anything here: near in letters, and no misspelling.
 _SOMETHING_ELSE = frozenset(
     {
@@ -214,6 +223,26 @@ def _class_weights(value: object) -> object:
     raise PydanticCustomError("plain", "{message}", {"message": message})
 
 
+def _variables(value: object) -> object:
+    """Environment variables; an empty table is none, so that an axis can go back to that."""
+    if not isinstance(value, dict):
+        message = f"expected a table of environment variables; got {shown(value)}"
+        raise PydanticCustomError("plain", "{message}", {"message": message})
+    for name, text in value.items():
+        expected = ""
+        if not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
+            expected = "names of capital letters, digits and `_`"
+        elif name in VARIABLES_OF_OURS or name.startswith("BAKEOFF_"):
+            expected = f"no `{name}`, which Bakeoff sets itself for every run"
+        elif not isinstance(text, str):
+            expected = "each value in quotes, as text"
+        if expected:
+            got = f"{name} = {shown(text)}"
+            message = f"environment variables: expected {expected}; got {got}"
+            raise PydanticCustomError("plain", "{message}", {"message": message})
+    return dict(value) or None
+
+
 class SettingsTable(BaseModel):
     """A partial `TrialSettings`: without ``content``, which is computed, and what the whole study has."""
 
@@ -264,6 +293,9 @@ class SettingsTable(BaseModel):
     class_weights: Annotated[Any, AfterValidator(_class_weights), _or_word("class_weights")] = None
     early_stopping: Annotated[Count | None, _or_word("early_stopping")] = None
     contestant: Annotated[str, Field(min_length=1)] = ""
+    steps_per_execution: Count = 1
+    equivalent_layers: bool = False
+    variables: Annotated[Any, AfterValidator(_variables)] = None
 
 
 SETTINGS = tuple(SettingsTable.model_fields)

@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 import numpy as np
 
 from bakeoff_worker import models, weights
+from bakeoff_worker.backends import keras_network as network
 from bakeoff_worker.backends import keras_recipe
 from bakeoff_worker.backends.base import BackendBase, Skip
 from bakeoff_worker.backends.keras_weights import Declarations, Weight, leaves, weights_of
@@ -27,6 +28,7 @@ class KerasBackend(BackendBase):
     """Builds, compiles and drives a Keras model through `fit`, as its users do."""
 
     keras_backend = ""
+    equivalents: Tuple[str, ...] = ()
 
     def start(self) -> None:
         """Set variables, import the framework and Keras, apply precision and layout."""
@@ -43,11 +45,28 @@ class KerasBackend(BackendBase):
         self._seed(seed)
         with Declarations(self.keras) as declarations:
             built = build_model(input_shape, num_classes)
+            if self.settings.equivalent_layers:
+                built = self._with_equivalents(built)
             self.model = self._checked(built, input_shape, num_classes)
         self.from_logits = self._takes_logits()
         self.weights = weights_of(self.model, declarations)
         self.initial_weights_sha256, self.own_draws = self._load_initial_weights(seed)
         self.compile(self.model)
+
+    def _with_equivalents(self, model: Any) -> Any:
+        """The model with all layers that have an equivalent written so.
+
+        Raises:
+            Skip: none has one, or the model can't be taken apart.
+        """
+        try:
+            names = network.twins(model)
+        except network.NoChain as reason:
+            raise Skip("equivalent_layers: {}".format(reason)) from reason
+        if not names:
+            raise Skip("equivalent_layers: no layer of this network has an equivalent")
+        self.equivalents = tuple(names)
+        return network.with_twins(self.keras, model, names)
 
     def compile(self, model: Any) -> None:
         """Give a model the settings' optimizer, loss and metric."""
@@ -102,6 +121,7 @@ class KerasBackend(BackendBase):
     def observed(self) -> Mapping[str, Any]:
         """Read back from the model and Keras."""
         return {
+            "equivalent_layers": list(self.equivalents),
             "keras_backend": self.keras.backend.backend(),
             "num_parameters": int(self.model.count_params()),
             "initial_weights_sha256": self.initial_weights_sha256,
@@ -445,7 +465,10 @@ class Keras3(KerasBackend):
         self.keras.config.set_dtype_policy(self.settings.precision)
 
     def _compile_options(self) -> Dict[str, Any]:
-        return {} if self.settings.jit is None else {"jit_compile": self.settings.jit}
+        options: Dict[str, Any] = {} if self.settings.jit is None else {"jit_compile": self.settings.jit}
+        if self.settings.steps_per_execution > 1:
+            options["steps_per_execution"] = self.settings.steps_per_execution
+        return options
 
     def build(self, build_model: Any, input_shape: Tuple[int, ...], num_classes: int, seed: int) -> None:
         """As ever; Keras may decline to compile, which is then no measurement of what was asked.
@@ -489,6 +512,7 @@ class Keras3(KerasBackend):
             jit=bool(self.model.jit_compile),
             precision=self.keras.config.dtype_policy().name,
             tf32=self._rounds_to_tf32() if self.settings.device == "gpu" else None,
+            steps_per_execution=int(self.model.steps_per_execution),
         )
 
     def _rounds_to_tf32(self) -> Dict[str, bool]:
@@ -516,6 +540,8 @@ class Keras2(KerasBackend):
             return "nothing behind Keras 2.3 knows TF32"
         if self.settings.precision.startswith("mixed"):
             return "Keras 2.3 has no mixed precision"
+        if self.settings.steps_per_execution > 1:
+            return "Keras 2.3 takes one step a call: it has no steps_per_execution"
         if self.settings.optimizer == "adamw":
             return "Keras 2.3 has no AdamW"
         if self.settings.weight_decay:

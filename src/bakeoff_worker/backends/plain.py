@@ -20,7 +20,7 @@ _FOLLOWED = {
     *("train_images", "evaluation_images", "evaluation_split", "validation_fraction"),
     *("image_size", "preprocessing", "data_scale", "epochs", "global_batch_size"),
     *("optimizer", "optimizer_options", "learning_rate", "threads", "pin_cpus", "keep_memory", "jit"),
-    *("time_limit_s", "entry", "handicap", "order", "turn_steps", "early_stopping"),
+    *("time_limit_s", "entry", "handicap", "order", "turn_steps", "early_stopping", "variables"),
 }
 Slots = Tuple[Any, ...]
 

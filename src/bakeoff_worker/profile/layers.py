@@ -11,11 +11,12 @@ import random
 from typing import Any, List, Tuple
 
 from bakeoff_worker import data
+from bakeoff_worker.backends import keras_network as network
 from bakeoff_worker.backends.base import BackendBase
 from bakeoff_worker.backends.keras_model import KerasBackend
 from bakeoff_worker.clock import Stopwatch
 from bakeoff_worker.emit import Channel
-from bakeoff_worker.profile import ceilings, network
+from bakeoff_worker.profile import ceilings
 from bakeoff_worker.records import Job, NotShown, ProfiledSteps, VariantTimed
 
 # Many short turns: what else the machine does hits some of them, and the median is of the others.
@@ -80,7 +81,7 @@ def _variants(backend: Any, num_layers: int) -> List[Tuple[int, str, Any]]:
         (depth, "", network.first(backend.keras, backend.model, depth)) for depth in range(num_layers - 1)
     ]
     found += [
-        (num_layers - 1, name, network.with_twin(backend.keras, backend.model, name))
+        (num_layers - 1, name, network.with_twins(backend.keras, backend.model, [name]))
         for name in network.twins(backend.model)
     ]
     for _, _, model in found:

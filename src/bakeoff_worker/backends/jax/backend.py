@@ -1,10 +1,14 @@
 """Keras 3 on JAX."""
 
 import os
+import re
 from typing import Any, Mapping, Optional
 
 from bakeoff_worker import probe
 from bakeoff_worker.backends.keras_model import Keras3, require_gpu
+
+# What XLA calls the training step that Keras jits.
+MODULE = "jit_train_step"
 
 
 class Backend(Keras3):
@@ -43,7 +47,7 @@ class Backend(Keras3):
         self.jax.block_until_ready([variable.value for variable in variables])
 
     def observed(self) -> Mapping[str, Any]:
-        """With the devices in use and the size of XLA's pool."""
+        """With the devices in use, the size of XLA's pool, and other libraries that its program calls."""
         return dict(
             super().observed(),
             execution="XLA" if self.model.jit_compile else "eager",
@@ -51,7 +55,18 @@ class Backend(Keras3):
             blas="Eigen and oneDNN, built in",
             deterministic=self.settings.deterministic,
             devices=[str(device) for device in self.jax.devices()],
+            custom_calls=sorted(set(re.findall(r'custom_call_target="([^"]*)"', self.program()))),
         )
+
+    def program(self) -> str:
+        """The compiled training step, as XLA prints it; empty before there is one."""
+        texts = [
+            module.to_string()
+            for one in self.jax.devices()[0].client.live_executables()
+            for module in one.hlo_modules()
+            if module.name == MODULE
+        ]
+        return texts[-1] if texts else ""
 
     def device_peak_memory_bytes(self) -> Optional[int]:
         """Peak of XLA's allocator on the first GPU."""

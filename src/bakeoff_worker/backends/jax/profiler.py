@@ -7,11 +7,11 @@ import shutil
 import tempfile
 from typing import Any, Dict, List, Optional, Tuple
 
+from bakeoff_worker.backends.jax.backend import MODULE
 from bakeoff_worker.records import ProfiledSpan
 
 NAME = "jax.profiler"
 NUM_STEPS = 3
-_MODULE = "jit_train_step"
 _INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?([\w.-]+) = .*?[\w\-]+\((.*)$")
 _OPERAND = re.compile(r"%([\w.-]+)")
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%([\w.-]+) \(.*\{$")
@@ -22,7 +22,7 @@ class Profiler:
     """A context with a folder for the trace; nothing but the network's own step may have been compiled."""
 
     def __init__(self, backend: Any, layers: List[str]) -> None:
-        self._jax, self._layers = backend.jax, layers
+        self._backend, self._jax, self._layers = backend, backend.jax, layers
 
     def __enter__(self) -> "Profiler":
         self._folder = tempfile.mkdtemp(prefix="bakeoff-trace-")
@@ -38,14 +38,14 @@ class Profiler:
     def stop(self) -> List[ProfiledSpan]:
         """All operations of the compiled step since."""
         self._jax.profiler.stop_trace()
-        places = _places(self._program(), self._layers)
+        places = _places(self._backend.program(), self._layers)
         spans = []
         for file in glob.glob(os.path.join(self._folder, "**", "*.xplane.pb"), recursive=True):
             for plane in self._jax.profiler.ProfileData.from_file(file).planes:
                 for line in plane.lines:
                     for event in line.events:
                         found = dict(event.stats)
-                        if found.get("hlo_module") != _MODULE:
+                        if found.get("hlo_module") != MODULE:
                             continue
                         layer, direction = places.get(found["hlo_op"]) or ("", "")
                         seconds = event.duration_ns * 1e-9
@@ -61,17 +61,6 @@ class Profiler:
                             )
                         )
         return spans
-
-    def _program(self) -> str:
-        """The compiled step, as text."""
-        executables = self._jax.devices()[0].client.live_executables()
-        texts = [
-            module.to_string()
-            for one in executables
-            for module in one.hlo_modules()
-            if module.name == _MODULE
-        ]
-        return texts[-1] if texts else ""
 
 
 def _places(program: str, layers: List[str]) -> Dict[str, Optional[Place]]:

@@ -13,7 +13,9 @@ class Backend(Keras3):
     keras_backend = "torch"
 
     def skip_reason(self) -> Optional[str]:
-        """On the CPU PyTorch compiles through C++."""
+        """Keras loops over single steps there; on the CPU PyTorch compiles through C++."""
+        if self.settings.steps_per_execution > 1:
+            return "Keras takes one step a call on PyTorch: it refuses steps_per_execution there"
         if self.settings.jit and self.settings.device == "cpu" and not shutil.which("g++"):
             return "PyTorch compiles through C++, but there is no g++"
         return None

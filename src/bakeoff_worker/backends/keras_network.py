@@ -81,11 +81,11 @@ def first(keras: Any, model: Any, depth: int) -> Any:
     return keras.models.Model(model.inputs, outputs)
 
 
-def with_twin(keras: Any, model: Any, name: str) -> Any:
-    """The network, with an equivalent in place of the layer of that name (see `twins`)."""
+def with_twins(keras: Any, model: Any, names: List[str]) -> Any:
+    """The network, with equivalents in place of the layers of those names (see `twins`)."""
     inputs = tensor = keras.layers.Input(shape=tuple(_sizes(model.inputs[0])))
     for layer in chain(model):
-        if layer.name == name:
+        if layer.name in names:
             tensor = _reshape_and_maximum(keras, layer, tensor)
         else:
             tensor = type(layer).from_config(layer.get_config())(tensor)

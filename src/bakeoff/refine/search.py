@@ -1,0 +1,338 @@
+"""Which change, or combination of changes, to confirm. Pure: a race hands it times, and it says who goes on.
+
+What is found here proves nothing: the best of many that are alike looks better than it is. Only what
+fresh blocks confirm is told as found.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+import warnings
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from bakeoff.errors import MachineError
+from bakeoff.refine.space import Effect, Option, fit_together
+
+if TYPE_CHECKING:
+    import optuna
+
+DEFAULT, JOINT = "default", " + "
+# Of the budget, what the search may take at most; the rest is for the confirmation.
+SEARCH_SHARE = 0.6
+# Blocks of a wave: fewer show nothing, since three of three blocks on one side are one in eight by chance.
+SCREENING_BLOCKS, COMBINATION_BLOCKS, FEWEST_BLOCKS = 4, 4, 3
+# One-sided, of the Wilcoxon test of two candidates. No error rate rests on it: that is the confirmation's.
+_P_DROPPED = 0.2
+# Who takes so many times as long as the default in one block goes at once.
+_HOPELESS = 1.5
+# Changes that are combined, candidates in a wave of combinations, waves.
+_MOST_COMBINED, _WAVE, _WAVES = 6, 4, 3
+_ATTEMPTS = 50  # combinations that are asked for until a wave is full
+
+
+class Fate(Enum):
+    """What became of a candidate. OPEN: nothing yet that would end it."""
+
+    HELPS = "seems to help"
+    NO_HELP = "no help seen"
+    SLOWER = "seems slower"
+    WORSE_ERROR = "error seems worse"
+    NO_EFFECT = "had no effect"
+    FAILED = "failed"
+    NO_TIME = "no time for it"
+    OPEN = "open"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The default with some changes."""
+
+    options: tuple[Option, ...]
+
+    @property
+    def name(self) -> str:
+        """For people, and in the store."""
+        return JOINT.join(one.name for one in self.options)
+
+
+@dataclass
+class Measured:
+    """What the blocks so far say of a candidate, by block: none where it or the default failed.
+
+    logs: log of its training seconds ÷ the default's. errors: its final error less the default's. effect:
+    whether its change was seen to do anything. failure: how a run of it ended, where not well.
+    """
+
+    logs: dict[int, float] = field(default_factory=dict)
+    errors: dict[int, float] = field(default_factory=dict)
+    effect: Effect = Effect.UNKNOWN
+    failure: str = ""
+
+    @property
+    def mean(self) -> float:
+        """Of `logs`; infinite without any."""
+        return statistics.fmean(self.logs.values()) if self.logs else math.inf
+
+    @property
+    def mean_error(self) -> float:
+        """Of `errors`; 0 without any."""
+        return statistics.fmean(self.errors.values()) if self.errors else 0.0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A wave after some of its blocks.
+
+    measured: by candidate's name. run_s: wall seconds of a run, by name, the default's included. spent_s: of
+    all runs of the whole refinement so far.
+    """
+
+    num_blocks: int
+    measured: Mapping[str, Measured]
+    run_s: Mapping[str, float]
+    spent_s: float
+
+    def of(self, name: str) -> Measured:
+        """What is known of a candidate; nothing, before it ran."""
+        return self.measured.get(name) or Measured()
+
+
+GoingOn = Callable[[Standing], Collection[str]]
+# Number of a wave, its candidates, and the rule that names who runs in the next block, nobody at the end.
+Race = Callable[[int, Sequence[Candidate], GoingOn], Standing]
+
+
+@dataclass
+class Search:
+    """What a search found.
+
+    fates, measured: by candidate's name, single changes first. winner: what is to be confirmed; None: nothing
+    seems to help. spent_s: wall seconds of its runs.
+    """
+
+    fates: dict[str, Fate] = field(default_factory=dict)
+    measured: dict[str, Measured] = field(default_factory=dict)
+    winner: Candidate | None = None
+    spent_s: float = 0.0
+
+    def add(self, candidates: Iterable[Candidate], standing: Standing, error_margin: float) -> None:
+        """What one more wave says of its candidates."""
+        self.spent_s = standing.spent_s
+        for name in (one.name for one in candidates):
+            mine = standing.of(name)
+            known = self.measured.setdefault(name, Measured(effect=mine.effect))
+            known.logs |= mine.logs
+            known.errors |= mine.errors
+            known.failure = known.failure or mine.failure
+            self.fates[name] = _settled(mine, error_margin)
+
+    def helping(self, candidates: Iterable[Candidate]) -> list[Candidate]:
+        """Those that seem to help, the fastest first."""
+        helping = [one for one in candidates if self.fates[one.name] is Fate.HELPS]
+        return sorted(helping, key=lambda one: self.measured[one.name].mean)
+
+
+def search(options: Iterable[Option], race: Race, budget_s: float, error_margin: float) -> Search:
+    """Screen single changes, then combine those that seem to help.
+
+    race: runs waves. budget_s: wall seconds for search and confirmation together. error_margin: fraction by
+    which an error may exceed the default's.
+
+    Raises:
+        MachineError: the budget is too small for anything.
+    """
+    _optuna()  # said now, if it isn't there
+    found = Search()
+    limit_s = SEARCH_SHARE * budget_s
+    alone = race(0, (), lambda standing: () if standing.num_blocks else (DEFAULT,))
+    found.spent_s = alone.spent_s
+    singles = [Candidate((one,)) for one in options]
+    num_tried = _num_fitting(alone, limit_s, budget_s)
+    found.fates = dict.fromkeys((one.name for one in singles), Fate.NO_TIME)
+
+    def rule(
+        candidates: Sequence[Candidate], num_blocks: int, fate: Callable[[str, Standing], Fate]
+    ) -> GoingOn:
+        def going_on(standing: Standing) -> Collection[str]:
+            left = [one.name for one in candidates if fate(one.name, standing) is Fate.OPEN]
+            if standing.num_blocks == num_blocks or not left:
+                return ()
+            runs = (DEFAULT, *left)
+            run_s = standing.run_s or alone.run_s
+            expected_s = sum(run_s.get(name, alone.run_s.get(DEFAULT, 0.0)) for name in runs)
+            if standing.num_blocks and standing.spent_s + expected_s > limit_s:
+                return ()
+            return runs
+
+        return going_on
+
+    def against_default(name: str, standing: Standing) -> Fate:
+        return _fate(standing.of(name), error_margin)
+
+    tried = singles[:num_tried]
+    standing = race(1, tried, rule(tried, SCREENING_BLOCKS, against_default))
+    found.add(tried, standing, error_margin)
+    helping = found.helping(tried)[:_MOST_COMBINED]
+    best = helping[0] if helping else None
+    asked = _Combinations(helping, found.measured)
+    for wave in range(2, 2 + _WAVES):
+        fresh = asked.next()
+        run_s = sum(alone.run_s.values()) * (len(fresh) + 2)
+        if best is None or not fresh or found.spent_s + FEWEST_BLOCKS * run_s > limit_s:
+            break
+        members = [best, *fresh]
+
+        def against_best(name: str, standing: Standing, members: Sequence[Candidate] = members) -> Fate:
+            leader = min((one.name for one in members), key=lambda one: standing.of(one).mean)
+            if name != leader and is_worse(standing.of(name).logs, standing.of(leader).logs):
+                return Fate.SLOWER
+            return _fate(standing.of(name), error_margin)
+
+        standing = race(wave, members, rule(members, COMBINATION_BLOCKS, against_best))
+        if not standing.num_blocks:
+            break
+        found.add(members, standing, error_margin)
+        asked.tell(fresh, found.measured)
+        better = found.helping(members)[:1]
+        if better in ([], [best]):
+            break
+        (best,) = better
+    found.winner = best
+    return found
+
+
+def _num_fitting(alone: Standing, limit_s: float, budget_s: float) -> int:
+    """How many single changes the budget can screen in the fewest blocks that show anything."""
+    run_s = alone.run_s.get(DEFAULT)
+    if run_s is None:
+        return 0
+    number = (limit_s - alone.spent_s) / (run_s * FEWEST_BLOCKS) - 1
+    if number < 1:
+        needed_s = (2 * FEWEST_BLOCKS + 1) * run_s / SEARCH_SHARE
+        raise MachineError(
+            f"a budget of {budget_s:.0f} s is too small: one run of the default takes {run_s:.0f} s, and to "
+            f"try one change takes {needed_s:.0f} s",
+            f"Give it more (--budget {math.ceil(needed_s / 60)}m), or fewer images or epochs "
+            "(--set train_images=N).",
+        )
+    return int(min(number, sys.maxsize))
+
+
+def _fate(one: Measured, error_margin: float) -> Fate:
+    """What the blocks so far make of a candidate, against the default."""
+    if one.failure:
+        return Fate.FAILED
+    if one.effect is Effect.NO:
+        return Fate.NO_EFFECT
+    if len(one.errors) > 1 and one.mean_error > error_margin:
+        return Fate.WORSE_ERROR
+    default = dict.fromkeys(one.logs, 0.0)
+    if any(log > math.log(_HOPELESS) for log in one.logs.values()) or is_worse(one.logs, default):
+        return Fate.SLOWER
+    return Fate.OPEN
+
+
+def _settled(one: Measured, error_margin: float) -> Fate:
+    """The same at the end of a wave, when nothing stays open."""
+    fate = _fate(one, error_margin)
+    if fate is not Fate.OPEN:
+        return fate
+    if len(one.logs) < FEWEST_BLOCKS:
+        return Fate.NO_TIME
+    return Fate.HELPS if is_worse(dict.fromkeys(one.logs, 0.0), one.logs) else Fate.NO_HELP
+
+
+def is_worse(logs: Mapping[int, float], than: Mapping[int, float]) -> bool:
+    """Whether Optuna's Wilcoxon pruner would end one in favour of the other, by the blocks that both have."""
+    common = sorted(logs.keys() & than.keys())
+    if len(common) < FEWEST_BLOCKS:
+        return False
+    optuna = _optuna()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is marked experimental, since 2024
+        pruner = optuna.pruners.WilcoxonPruner(p_threshold=_P_DROPPED, n_startup_steps=FEWEST_BLOCKS)
+    study = optuna.create_study(pruner=pruner)
+    values = {block: than[block] for block in common}
+    study.add_trial(
+        optuna.trial.create_trial(value=statistics.fmean(values.values()), intermediate_values=values)
+    )
+    trial = study.ask()
+    for block in common:
+        trial.report(logs[block], block)
+    return bool(trial.should_prune())
+
+
+class _Combinations:
+    """Combinations of changes that seem to help, as Optuna proposes them; all together first."""
+
+    def __init__(self, helping: Sequence[Candidate], measured: Mapping[str, Measured]) -> None:
+        self._options = {one.name: one.options[0] for one in helping}
+        self._seen = {DEFAULT, *self._options}
+        self._waiting: dict[str, optuna.Trial] = {}
+        if len(helping) < 2:
+            return
+        optuna = _optuna()
+        self._study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
+        choice = optuna.distributions.CategoricalDistribution([False, True])
+        self._distributions: dict[str, Any] = dict.fromkeys(self._options, choice)
+        for one in helping:
+            self._study.add_trial(
+                optuna.trial.create_trial(
+                    value=measured[one.name].mean,
+                    params={name: name == one.name for name in self._options},
+                    distributions=self._distributions,
+                )
+            )
+        together: list[Option] = []
+        for option in self._options.values():
+            if fit_together([*together, option]):
+                together.append(option)
+        self._study.enqueue_trial({name: one in together for name, one in self._options.items()})
+
+    def next(self) -> list[Candidate]:
+        """A wave of them that nobody has tried; empty when there are no more."""
+        fresh: list[Candidate] = []
+        for _ in range(_ATTEMPTS if len(self._options) > 1 else 0):
+            trial = self._study.ask(self._distributions)
+            candidate = Candidate(tuple(one for name, one in self._options.items() if trial.params[name]))
+            if candidate.name in self._seen or not candidate.options or not fit_together(candidate.options):
+                self._study.tell(trial, state=_optuna().trial.TrialState.FAIL)
+                continue
+            self._seen.add(candidate.name)
+            self._waiting[candidate.name] = trial
+            fresh.append(candidate)
+            if len(fresh) == _WAVE:
+                break
+        return fresh
+
+    def tell(self, candidates: Iterable[Candidate], measured: Mapping[str, Measured]) -> None:
+        """What became of a wave."""
+        for one in candidates:
+            mean = measured[one.name].mean
+            trial = self._waiting.pop(one.name)
+            if math.isinf(mean):
+                self._study.tell(trial, state=_optuna().trial.TrialState.FAIL)
+            else:
+                self._study.tell(trial, mean)
+
+
+def _optuna() -> Any:
+    """Optuna, told to be quiet.
+
+    Raises:
+        MachineError: it isn't installed.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise MachineError(
+            "refine searches with Optuna, which is not installed here",
+            "Install it beside Bakeoff: pip install 'bakeoff[refine]'.",
+        ) from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
