@@ -83,7 +83,7 @@ def test_findings_come_first_with_what_acts_on_them(store: Path, tmp_path: Path)
     assert [one.name for one in found.items] == ["findings", "budget", "limits", "layers"]
     faults, pooling = found.items[0].claims
     assert (
-        "20,000 page faults a step" in faults.claim
+        "2,000 page faults a step" in faults.claim
         and "pool takes 30 % (30 to 30) of the step" in pooling.claim
     )
     assert faults.numbers.endswith(" --set defaults.keep_memory=true") and "keras.ops.max" in pooling.numbers
