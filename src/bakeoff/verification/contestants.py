@@ -13,7 +13,10 @@ from bakeoff_worker.models.catalogue import OWN
 from bakeoff_worker.records import TrialSettings
 
 # What makes another contestant of the same network, data and recipe.
-_CONTESTANT = ("backend", "environment", "device", "jit", "precision", "data_layout", "deterministic")
+_CONTESTANT = (
+    *("backend", "environment", "device", "jit", "precision", "data_layout", "deterministic"),
+    "variables",
+)
 # What a recipe may have beside optimizer and loss, as titles name it.
 _RECIPE = (
     *("schedule", "weight_decay", "clip_value", "clip_norm", "clip_global_norm"),
