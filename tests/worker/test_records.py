@@ -39,6 +39,8 @@ FORMS = {
     typing.Optional[bool]: st.none() | st.booleans(),  # noqa: UP045
     typing.Mapping[str, typing.Any]: mappings,
     typing.Mapping[str, str]: st.dictionaries(texts, texts, max_size=3),
+    typing.Optional[typing.Mapping[str, str]]: st.none()  # noqa: UP045
+    | st.dictionaries(texts, texts, max_size=3),
     typing.List[str]: st.lists(texts, max_size=3),  # noqa: UP006 - as the worker spells it
     typing.List[typing.Any]: st.lists(plain, max_size=3),  # noqa: UP006
     typing.List[int]: st.lists(counts, max_size=3),  # noqa: UP006

@@ -46,6 +46,7 @@ class KerasBackend(BackendBase):
         with Declarations(self.keras) as declarations:
             built = build_model(input_shape, num_classes)
             if self.settings.equivalent_layers:
+                self._seed(seed)  # so that its layers draw what those in their places would have drawn
                 built = self._with_equivalents(built)
             self.model = self._checked(built, input_shape, num_classes)
         self.from_logits = self._takes_logits()
