@@ -40,7 +40,7 @@ class Fate(Enum):
 
     HELPS = "seems to help"
     NO_HELP = "no help seen"
-    SLOWER = "seems slower"
+    SLOWER = "dropped: slower in some block"
     WORSE_ERROR = "error seems worse"
     NO_EFFECT = "had no effect"
     FAILED = "failed"
