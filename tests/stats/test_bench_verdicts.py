@@ -16,7 +16,7 @@ def run(*options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_small_simulation_meets_the_goals() -> None:
     """But for noise of one contestant alone that a few blocks can't show: said, and exit status 1."""
     done = run("--studies", "1500")

@@ -14,9 +14,21 @@ KERAS_2 = [("theano", "theano"), ("tensorflow1", "vintage")]
 ALL = KERAS_3 + KERAS_2
 
 
-def every(contestants):
-    ids = [f"{backend}-in-{home}" for backend, home in contestants]
-    return pytest.mark.parametrize(("backend", "home"), contestants, ids=ids)
+# What recipes mean to it takes two minutes to compute; Theano, behind the same Keras, is asked always.
+RARELY = ("tensorflow1",)
+
+
+def every(contestants, rarely=()):
+    """Each of these backends in its home; `rarely`: those of which `make test-all` alone asks it."""
+    named = [
+        pytest.param(
+            *(backend, home),
+            id=f"{backend}-in-{home}",
+            marks=[pytest.mark.exhaustive] if backend in rarely else [],
+        )
+        for backend, home in contestants
+    ]
+    return pytest.mark.parametrize(("backend", "home"), named)
 
 
 SMALL = """
@@ -291,7 +303,7 @@ def small(compute, small_model):
 
 
 @pytest.mark.slow
-@every(ALL)
+@every(ALL, RARELY)
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_logits_and_one_output_mean_the_same_to_all(small, backend, home, name):
     mine, reference = small(backend, home), small(*ALL[0])
@@ -309,7 +321,7 @@ def trained(found, case):
 
 
 @pytest.mark.slow
-@every(ALL)
+@every(ALL, RARELY)
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_recipe_is_said_to_be_one(small, backend, home, name):
     error = str(small(backend, home)[f"{name}/error"])
@@ -320,7 +332,7 @@ def test_a_wrong_recipe_is_said_to_be_one(small, backend, home, name):
 
 
 @pytest.mark.slow
-@every(ALL[1:])
+@every(ALL[1:], RARELY)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_losses_mean_the_same_to_all(small, backend, home, loss):
     mine, reference = small(backend, home), small(*ALL[0])
@@ -331,7 +343,7 @@ def test_losses_mean_the_same_to_all(small, backend, home, loss):
 
 
 @pytest.mark.slow
-@every(ALL)
+@every(ALL, RARELY)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_accuracy_is_the_share_of_right_classes_whatever_the_loss(small, backend, home, loss):
     found = small(backend, home)
@@ -339,7 +351,7 @@ def test_accuracy_is_the_share_of_right_classes_whatever_the_loss(small, backend
 
 
 @pytest.mark.slow
-@every(ALL[1:])
+@every(ALL[1:], RARELY)
 @pytest.mark.parametrize("recipe", [recipe for recipe, (name, _) in RECIPES.items() if name in OPTIMIZERS])
 def test_optimizers_of_the_catalogue_take_the_same_steps(small, backend, home, recipe):
     steps, learning_rate = 4, 0.01
@@ -355,7 +367,7 @@ def test_optimizers_of_the_catalogue_take_the_same_steps(small, backend, home, r
 
 
 @pytest.mark.slow
-@every(ALL)
+@every(ALL, RARELY)
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_optimizer_of_keras_trains(small, backend, home, recipe):
     found = small(backend, home)
