@@ -47,8 +47,8 @@ class Provision:
     dataset: folder of arrays. model_file: the user's model, or None for a built-in one. parquet: folder of
     Parquet files with the training images, where a cluster's executors read them. java: the one that runs
     Spark; None where there is no cluster. content: what the data are, where their name doesn't tell
-    (`TrialSettings.content`). code: what the user's
-    contestant or model was made from when it was looked at.
+    (`TrialSettings.content`). code: what the user's contestant or model was
+    made from when it was looked at.
     """
 
     environment: Environment

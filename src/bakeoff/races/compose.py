@@ -148,11 +148,12 @@ def _lent(sections: Sequence[_Rows]) -> _Lent:
     """By pair of trial_ids, what other runs of the study show of the noise of its training times."""
     races = [(rows, members) for rows in sections for _, members in rows.groups]
     keys = racing.differing([members for _, members in races])
-    alike = {
-        one.trial_id: json.dumps([one.backend, one.environment, racing.values(one, keys)])
-        for _, members in races
-        for one in members
-    }
+    alike: dict[str, str] = {}
+    for _, members in races:
+        names = [json.dumps([one.backend, one.environment, racing.values(one, keys)]) for one in members]
+        for one, name in zip(members, names, strict=True):
+            # Two that compute the same by different settings lend to nobody else, and not to each other.
+            alike[one.trial_id] = name if names.count(name) == 1 else one.trial_id
     times = [{alike[one.trial_id]: _times(one, rows) for one in members} for rows, members in races]
     return {
         frozenset((a.trial_id, b.trial_id)): lent[frozenset((alike[a.trial_id], alike[b.trial_id]))]
