@@ -89,7 +89,7 @@ def test_nothing_is_downloaded_unasked(machine: Machine) -> None:
     assert ": nothing was downloaded: 6.8 GB need your consent" in err
     assert all(name in err for name in ("tensorflow_gpu", "jax_gpu", "torch_gpu"))
     assert f"Go on with: bakeoff run quick-gpu {' '.join(QUIET)} --yes" in err
-    assert not list(program.cache.glob("environments/*"))
+    assert not list(program.cache.glob("environments/*_gpu-*"))
     assert program.runs().is_empty()
 
 

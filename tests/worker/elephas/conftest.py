@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import psutil
 import pytest
 
 from bakeoff import environments
-from bakeoff.environments import Environment
+from bakeoff.environments import Environment, creation
 from bakeoff.launchers.base import Launch
 from bakeoff.launchers.local import launch
 from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
@@ -30,6 +32,7 @@ from bakeoff_worker.records import (
     RunEnded,
     RunPaths,
     RunSpec,
+    RunStarted,
     RunWarning,
     SamplesAccounted,
     TaskRecord,
@@ -102,13 +105,18 @@ Watch = Callable[[Record, int], None]
 
 @pytest.fixture
 def spread(
-    tmp_path: Path, dataset: Path, framework: Callable[[str], Environment]
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    dataset: Path,
+    framework: Callable[[str], Environment],
 ) -> Iterator[Callable[..., Finished]]:
     """Runs one job on a cluster: ``spread("tensorflow", options={"layout": "2x1"}, epochs=2)``.
 
     Its network is dense layers alone unless told otherwise: Theano compiles those in seconds.
 
     watch: is given each record and the driver's process id, while the driver waits.
+
+    One run at a time has a parameter server, also of tests side by side: Elephas knows but one port.
     """
 
     def finish(
@@ -150,14 +158,18 @@ def spread(
         job = Job(RunSpec(trial, backend, 0, 0, 0, seed=7), paths)
         records = []
         driver = 0
-        started = time.perf_counter()
-        for record in launch(Launch(job, found, tmp_path / "log")):
-            records.append(record)
-            driver = getattr(record, "pid", driver) if record.__class__.__name__ == "RunStarted" else driver
-            if watch is not None:
-                watch(record, driver)
-        return Finished(tuple(records), time.perf_counter() - started)
+        alone = nullcontext() if chosen["mode"] == "synchronous" else creation.exclusive(port, lambda: None)
+        with alone:
+            started = time.perf_counter()
+            for record in launch(Launch(job, found, tmp_path / "log")):
+                records.append(record)
+                driver = getattr(record, "pid", driver) if isinstance(record, RunStarted) else driver
+                if watch is not None:
+                    watch(record, driver)
+            return Finished(tuple(records), time.perf_counter() - started)
 
+    shared = tmp_path_factory.getbasetemp()
+    port = (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / "port-4000"
     before = {process.pid for process in psutil.Process().children(recursive=True)}
     yield finish
     left = [one for one in psutil.Process().children(recursive=True) if one.pid not in before]
