@@ -213,6 +213,7 @@ def facts(settings: TrialSettings, backend: BackendBase, **seen: Any) -> Facts:
             "deterministic",
             "tf32",
             "steps_per_execution",
+            "autotune_input",
             "equivalent_layers",
         )
     }

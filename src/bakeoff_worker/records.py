@@ -38,6 +38,7 @@ _OF_NO_STEP = (
     "pin_cpus",
     "keep_memory",
     "steps_per_execution",
+    "autotune_input",
     "time_limit_s",
     "keep_event_logs",
     "data_scale",
@@ -121,6 +122,7 @@ class TrialSettings:
     early_stopping: epochs without a lower validation loss after which the training ends; None: never.
     contestant: path of a Python file whose class ``Backend`` is the backend; empty: the folder of that name.
     steps_per_execution: training steps that Keras takes in one call of the framework.
+    autotune_input: let TensorFlow's input pipeline tune itself while it trains, as Keras does.
     equivalent_layers: layers that plain Keras can also write in another way, at the same mathematics, written
         so: max-pooling over windows that tile the image as a reshape and a maximum.
     variables: environment variables of the run's process, name to text; None: those that every run has.
@@ -179,6 +181,7 @@ class TrialSettings:
     gpu: int = 0
     contestant: str = ""
     steps_per_execution: int = 1
+    autotune_input: bool = True
     equivalent_layers: bool = False
     variables: Optional[Mapping[str, str]] = None
     content: Mapping[str, str] = field(default_factory=dict)
@@ -687,7 +690,7 @@ class FarmJob:
     the node), runs_s (all contestants), collection_s (from the end of the job until its runs are stored).
     manager_s: what the manager says that the job took; manager_cpu_s, manager_peak_bytes: likewise user and
     system time and peak memory; cpu_s: CPU seconds by our own account. accounting: which of the manager's
-    programs said so. clock_offset_s: how far the node's clock is ahead of the submitter's, at least; 0 if
+    programs said so. clock_offset_s: how far the node's clock is ahead of the others, at least; 0 if
     that can't be told. None: unknown.
     """
 

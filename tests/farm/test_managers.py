@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from bakeoff import farm
@@ -9,6 +11,7 @@ from bakeoff.cli.arguments import _FARMS
 from bakeoff.errors import MachineError
 from bakeoff.events import ignore, messages
 from bakeoff.farm import Farm, State
+from bakeoff.farm.farm import clock_offset
 from bakeoff.farm.slurm import Manager, _refusal, _seconds, read_job
 from bakeoff.study import FarmRequest
 
@@ -72,3 +75,29 @@ def test_a_time_too_short_for_the_estimate_is_said_before_anything_is_submitted(
 
 def test_the_command_line_knows_all_managers() -> None:
     assert set(_FARMS) == set(farm.MANAGERS)
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "shown"),
+    [
+        (0.0, (0.0, 0.0)),
+        (0.4, (0.0, 0.0)),  # managers count whole seconds
+        (3600.0, (3590.0, 3600.0)),
+        (-3600.0, (-3600.0, -3590.0)),
+        (6.0, (0.0, 6.0)),  # the end was collected five seconds later
+        (None, (0.0, 0.0)),
+    ],
+)
+def test_a_nodes_clock_is_ahead_or_behind_where_its_instants_say_so(
+    ahead_s: float | None, shown: tuple[float, float]
+) -> None:
+    """Submitted at 0, started at 10, its script at 12, begun at 13, over at 20, by the manager at 22."""
+
+    def node(instant_s: float) -> float | None:
+        return None if ahead_s is None else instant_s + ahead_s
+
+    found = clock_offset(
+        starts=[(10.0, node(12.0)), (0.0, node(13.0))], ends=[(node(20.0), 22.0), (node(20.0), 25.0)]
+    )
+    assert shown[0] <= found <= shown[1]
+    assert math.copysign(1, found) == math.copysign(1, ahead_s or 0.0) or found == 0

@@ -10,6 +10,7 @@ from bakeoff.profile import words
 from bakeoff.profile.findings import Kind, findings
 from bakeoff.profile.profiled import Answer, Profiled
 from bakeoff_worker.records import (
+    Ceilings,
     Facts,
     LayerDescribed,
     ProfiledEpoch,
@@ -27,12 +28,16 @@ def profiled(
     page_faults: int = 10,
     base_s: float = 0.1,
     twin_s: float = 1.0,
+    convolution_flops: float = 5e10,
+    backend: str = "torch",
+    steps_s: float = 1.0,
     **settings: Any,
 ) -> Profiled:
-    """A contestant whose step takes a second, 40 % of which is max-pooling."""
+    """A contestant whose step takes a second, 40 % of which is max-pooling. steps_s: one of `fit`."""
     seen = {"threads": 2, "cpus": [0, 1], "precision": "float32", "jit": False} | (observed or {})
-    epoch = ProfiledEpoch(1, 100, 10, 10, 0.1, 10.0, 10.0, system_s, 10 * page_faults)
-    budget = Answer((Facts(asked or {}, {}, seen), epoch), 10.2, RunEnded("ok"))
+    wall_s = 10 * steps_s
+    epoch = ProfiledEpoch(1, 100, 10, 10, 0.1, wall_s, 10.0, system_s, 10 * page_faults)
+    budget = Answer((Facts(asked or {}, {}, seen), epoch), wall_s + 0.2, RunEnded("ok"))
     network = [
         LayerDescribed(name, kind, [], [], [], {"pool_size": [2, 2]})
         for name, kind in (("conv", "Conv2D"), ("pool", "MaxPooling2D"), ("dense", "Dense"))
@@ -42,8 +47,9 @@ def profiled(
         for turn in range(12)
         for depth, twin, step_s in ((0, "", base_s), (1, "", 0.6), (2, "", 1.0), (2, "pool", twin_s))
     ]
-    layers = Answer((*network, *turns), 1.0, RunEnded("ok"))
-    return Profiled("one", TrialSettings("torch", "torch", **settings), {"budget": budget, "layers": layers})
+    ceilings = Ceilings(1e11, convolution_flops, 1e10, 4)
+    layers = Answer((*network, *turns, ceilings), 1.0, RunEnded("ok"))
+    return Profiled("one", TrialSettings(backend, backend, **settings), {"budget": budget, "layers": layers})
 
 
 def test_a_sound_contestant_has_no_findings() -> None:
@@ -64,6 +70,18 @@ def test_a_sound_contestant_has_no_findings() -> None:
         ({"observed": {"threads": 1}}, Kind.ONE_THREAD, "one thread", "threads=N"),
         ({"observed": {"precision": "float64"}}, Kind.DOUBLE_PRECISION, "float64", 'precision="float32"'),
         (
+            {"backend": "tensorflow", "steps_s": 1.6},
+            Kind.INPUT,
+            "38 % of an epoch is not its steps",
+            "autotune_input=false",
+        ),
+        (
+            {"convolution_flops": 2e9},
+            Kind.CONVOLUTION,
+            "convolutions take 50 % of the step; a large one attains 2 % of a large matrix product",
+            "another build",
+        ),
+        (
             {"asked": {"jit": True}},
             Kind.NO_EFFECT,
             "jit is True in the study, but False runs",
@@ -82,6 +100,18 @@ def test_a_planted_problem_is_the_one_finding(
 def test_what_concerns_most_of_a_step_comes_first() -> None:
     found = findings(profiled(twin_s=0.7, system_s=5.0, page_faults=20_000, observed={"threads": 1}))
     assert [one.kind for one in found] == [Kind.PAGE_FAULTS, Kind.EQUIVALENT, Kind.ONE_THREAD]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"backend": "torch"},
+        {"backend": "tensorflow", "autotune_input": False},
+        {"backend": "tensorflow", "steps_per_execution": 8},
+    ],
+)
+def test_where_no_tuner_runs_none_is_blamed(given: dict[str, Any]) -> None:
+    assert findings(profiled(steps_s=1.6, **given)) == ()
 
 
 def test_memory_that_is_kept_already_is_not_advised() -> None:

@@ -1,8 +1,7 @@
-"""What is tried of whom, how it is seen to take effect, and what says the same outside Bakeoff."""
+"""What is tried of whom, and how it is seen to take effect."""
 
 from __future__ import annotations
 
-import ast
 import tomllib
 from pathlib import Path
 
@@ -22,9 +21,7 @@ def of(backend: str, **settings: object) -> TrialSettings:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_each_change_is_one_and_is_told_in_a_study_and_in_lines_that_parse(
-    backend: str, tmp_path: Path
-) -> None:
+def test_each_change_is_one_and_is_told_in_a_study(backend: str, tmp_path: Path) -> None:
     settings = of(backend, train_images=4000)
     found = options(settings, MACHINE)
     assert len({one.name for one in found}) == len(found) > 3
@@ -36,9 +33,6 @@ def test_each_change_is_one_and_is_told_in_a_study_and_in_lines_that_parse(
         (tmp_path / "study.toml").write_text(f'{text}\nbackend = "{backend}"\ntrain_images = 4000\n')
         (trial,) = study.load(tmp_path / "study.toml").trials
         assert all(getattr(trial.settings, key) == getattr(tuned, key) for key in one.changes)
-        lines = outside.python(settings, [one])
-        ast.parse("\n".join(lines))
-        assert lines or outside.shell(settings, [one])
 
 
 def test_what_the_contestant_is_set_to_is_no_change_and_bfloat16_is_for_processors_that_have_it() -> None:
@@ -74,7 +68,6 @@ def test_changes_of_one_thing_exclude_each_other_and_flags_of_one_variable_join(
     assert len(flags) == 2 and fit_together([*flags, one])
     joined = changed(of("jax"), *(option.changes for option in flags)).variables
     assert joined is not None and joined["XLA_FLAGS"].count("--xla_cpu") == 2
-    assert outside.shell(of("jax"), flags) == (f"export XLA_FLAGS='{joined['XLA_FLAGS']}'",)
 
 
 def test_an_effect_is_what_a_run_observed_otherwise() -> None:

@@ -65,6 +65,7 @@ def small_model(tmp_path_factory):
         ("tensorflow1", {"precision": "mixed_bfloat16"}, "no mixed precision"),
         ("torch", {"steps_per_execution": 2}, "one step a call on PyTorch"),
         ("theano", {"steps_per_execution": 2}, "has no steps_per_execution"),
+        ("jax", {"autotune_input": False}, "only TensorFlow's input pipeline tunes itself"),
     ],
 )
 def test_what_a_backend_cannot_do_it_declines_with_a_reason(backend, settings, reason):
@@ -136,6 +137,18 @@ def test_kept_memory_spares_the_system_its_work(run, single_threaded, backend, h
 
 
 @pytest.mark.slow
+def test_the_input_pipeline_is_not_tuned_where_that_is_asked_and_feeds_the_same(run):
+    """A last batch that is not full among them; dropout draws the same in both."""
+    tuned, plain = (
+        run("tensorflow", threads=1, train_images=500, autotune_input=asked) for asked in (True, False)
+    )
+    assert plain.ended.status == "ok", plain.ended
+    assert [one.facts.observed["autotune_input"] for one in (tuned, plain)] == [True, False]
+    losses = [[epoch.train_loss for epoch in one.epochs] for one in (tuned, plain)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+@pytest.mark.slow
 def test_equivalent_layers_and_steps_in_a_call_are_seen(run, single_threaded, small_model):
     plain = single_threaded("jax", "jax").facts.observed
     found = run("jax", threads=1, equivalent_layers=True, steps_per_execution=2)
@@ -145,6 +158,9 @@ def test_equivalent_layers_and_steps_in_a_call_are_seen(run, single_threaded, sm
     assert (len(seen["equivalent_layers"]), seen["steps_per_execution"]) == (2, 2)
     for same in ("num_parameters", "initial_weights_sha256", "custom_calls"):
         assert seen[same] == plain[same]
+    # The same mathematics, and dropout that draws the same.
+    losses = [[epoch.train_loss for epoch in one.epochs] for one in (single_threaded("jax", "jax"), found)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
     without = run("jax", equivalent_layers=True, model="small.py", model_file=small_model)
     assert without.ended.status == "skipped" and "no layer of this network" in without.ended.reason
 

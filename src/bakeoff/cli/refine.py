@@ -80,14 +80,23 @@ def _conclusion(one: Refinement) -> list[str]:
         if not one.is_decided:
             lines.append("A larger --budget goes on with the same confirmation.")
     else:
-        lines += ["\nFor a study file:\n", outside.toml(one.settings, winner.options)]
-        for where, these in (
-            ("Outside Bakeoff, before Python starts:", outside.shell(one.settings, winner.options)),
-            ("Outside Bakeoff, in Python:", outside.python(one.settings, winner.options)),
-        ):
-            if these:
-                lines += [f"\n{where}\n", *these]
+        lines += ["\nFor a study file:\n", outside.toml(one.settings, winner.options), _outside(one)]
     return [*lines, f"\nMore: bakeoff compare {one.study}"]
+
+
+def _outside(one: Refinement) -> str:
+    """What became of it without Bakeoff."""
+    if one.outside is None or one.outside.files is None:
+        return f"\nNo program of plain Keras: {one.outside.failure if one.outside else ''}"
+    default, tuned = one.outside.files
+    text = f"\nWithout Bakeoff, as plain Keras: {tuned}, and as it was: {default}"
+    if one.outside.seconds is None:
+        return f"{text}\nRun once, it failed: {one.outside.failure}"
+    was, now = one.outside.seconds
+    return (
+        f"{text}\nRun once each: {now:.3g} s an epoch instead of {was:.3g}, {now / was:.2f} times as long "
+        "(one run each proves nothing)."
+    )
 
 
 def _document(one: Refinement) -> dict[str, Any]:
@@ -109,8 +118,12 @@ def _document(one: Refinement) -> dict[str, Any]:
     found |= {"winner": winner.name if winner else None, "is_confirmed": one.is_confirmed}
     if winner:
         found["study_file"] = outside.toml(one.settings, winner.options)
-        found["shell"] = outside.shell(one.settings, winner.options)
-        found["python"] = outside.python(one.settings, winner.options)
+    if one.outside is not None:
+        found["plain_keras"] = {
+            "files": [str(file) for file in one.outside.files or ()],
+            "seconds": one.outside.seconds,
+            "failure": one.outside.failure,
+        }
     if verdict is not None:
         time = verdict.time
         found |= {"ratio": time.ratio, "low": time.low, "high": time.high, "num_blocks": time.num_blocks}

@@ -31,6 +31,8 @@ __all__ = ["Farm", "Job", "connect", "folder_of", "jobs_in"]
 # How often a job's folder is looked at, and the manager asked, which all of a cluster's users ask.
 _LOOK_S, _ASK_S = 0.25, 5.0
 _LEAVES_S = 10.0  # how long a job whose runs are over may take until the manager has closed its account
+_WHOLE_S = 1.0  # to which managers' clocks are read
+_Instants = tuple[float | None, float | None]
 _TRIES = 3  # of a block in one call, where preemption or a dead node ended it
 # Without a time limit of the user's: the long end of the estimate, half as much again, and for starting.
 _SLACK, _STARTING_MIN = 1.5, 10
@@ -443,12 +445,10 @@ class _Collection:
             if (counted := self.manager.usage(job.job_id)) is not None:
                 usage = dataclasses.asdict(counted)
         usage = usage or {"cpu_s": None, "peak_bytes": None, "source": ""}
-        # The node's clock can't be behind the submission, nor ahead of the collection.
-        offset = 0.0
-        if ended is not None and ended > collected_unix_s:
-            offset = ended - collected_unix_s
-        elif began is not None and job.submitted_unix_s is not None and began < job.submitted_unix_s - 60:
-            offset = began - job.submitted_unix_s
+        offset = clock_offset(
+            starts=[(started, script), (job.submitted_unix_s, began)],
+            ends=[(ended, state.ended_unix_s), (ended, collected_unix_s)],
+        )
         elapsed = None
         if state.state.is_over and started is not None and state.ended_unix_s is not None:
             elapsed = state.ended_unix_s - started
@@ -462,11 +462,11 @@ class _Collection:
             num_restarts=len(all_kept) - 1,
             submission_s=job.submission_s,
             queue_s=_between(submitted, started),
-            prolog_s=_between(started, script),
+            prolog_s=None if offset else _between(started, script),
             startup_s=_between(script, began),
             staging_s=over.get("staging_s"),
             runs_s=over.get("runs_s"),
-            collection_s=_between(ended, collected_unix_s),
+            collection_s=None if offset else _between(ended, collected_unix_s),
             manager_s=elapsed,
             manager_cpu_s=usage["cpu_s"],
             manager_peak_bytes=usage["peak_bytes"],
@@ -474,6 +474,19 @@ class _Collection:
             accounting=usage["source"],
             clock_offset_s=offset,
         )
+
+
+def clock_offset(starts: Sequence[_Instants], ends: Sequence[_Instants]) -> float:
+    """How far a node's clock is ahead of the others (below 0: behind), at least, in s; 0 where none shows it.
+
+    starts: pairs of what came first, by the manager's or the submitter's clock, and then by the node's; ends:
+    by the node's, then by theirs. None: unknown. Whole seconds, in which managers count, show nothing.
+    """
+    ahead = max((a - b for a, b in ends if a is not None and b is not None), default=0.0)
+    behind = max((a - b for a, b in starts if a is not None and b is not None), default=0.0)
+    if max(ahead, behind) <= _WHOLE_S:
+        return 0.0
+    return ahead if ahead > behind else -behind
 
 
 def _where(job: Job, state: JobState) -> str:

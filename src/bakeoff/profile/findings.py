@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -10,11 +10,15 @@ from typing import Any
 from bakeoff.profile.budget import Budget, budget
 from bakeoff.profile.layers import Layers, LayerTime, layers
 from bakeoff.profile.profiled import Profiled
-from bakeoff_worker.records import Facts
+from bakeoff_worker.records import Ceilings, Facts
 
 # From here on something is worth saying: shares of a training step.
 _MIN_SAVED, _MIN_HOST, _MIN_SYSTEM = 0.05, 0.5, 0.15
 _MIN_PAGE_FAULTS = 1000
+# Of an epoch of `fit`, what its steps do not take that are called one by one. Processes differ by a tenth.
+_MIN_WAITING = 0.25
+# Large convolutions that attain less of a large matrix product are computed by plain loops.
+_MAX_OF_PRODUCT = 0.1
 # Settings whose observed value says whether they did anything.
 _OBSERVED = ("threads", "jit", "precision", "data_layout", "deterministic")
 
@@ -24,7 +28,8 @@ class Kind(Enum):
 
     EQUIVALENT: a layer whose equivalent makes the step shorter. HOST: most of a step has nothing to do with
     the network's size. PAGE_FAULTS: the kernel hands out memory anew in each step. ONE_THREAD: of several
-    processors one is used. DOUBLE_PRECISION: everything is computed in float64. NO_EFFECT: a setting was
+    processors one is used. INPUT: an epoch waits for TensorFlow's input pipeline. CONVOLUTION: this library
+    convolves by plain loops. DOUBLE_PRECISION: everything is computed in float64. NO_EFFECT: a setting was
     asked for, and something else runs.
     """
 
@@ -32,6 +37,8 @@ class Kind(Enum):
     HOST = auto()
     PAGE_FAULTS = auto()
     ONE_THREAD = auto()
+    INPUT = auto()
+    CONVOLUTION = auto()
     DOUBLE_PRECISION = auto()
     NO_EFFECT = auto()
 
@@ -40,8 +47,9 @@ class Kind(Enum):
 class Finding:
     """One finding. share: of a step that it concerns, None where that isn't known.
 
-    Beside EQUIVALENT stands the layer; beside HOST and PAGE_FAULTS the budget; beside the others the setting,
-    what was asked of it and what was observed.
+    Beside EQUIVALENT stands the layer; beside HOST, PAGE_FAULTS and INPUT the budget; beside CONVOLUTION as
+    observed the fraction of a matrix product's operations a second; beside the others the setting, what was
+    asked of it and what was observed.
     """
 
     kind: Kind
@@ -56,11 +64,15 @@ class Finding:
 def findings(profiled: Profiled) -> tuple[Finding, ...]:
     """All findings, those that concern most of a step first, those of unknown share last."""
     found: list[Finding] = []
-    if profiled.has("layers") and (by_layer := layers(profiled.answers["layers"])):
+    by_layer = layers(profiled.answers["layers"]) if profiled.has("layers") else None
+    if by_layer is not None:
         found += _of_layers(by_layer)
+        found += _of_convolutions(by_layer, profiled.answers["layers"].of(Ceilings))
     if profiled.has("budget"):
         answer = profiled.answers["budget"]
         found += _of_memory(profiled, budget(answer))
+        if by_layer is not None:
+            found += _of_input(profiled, budget(answer), by_layer)
         for facts in answer.of(Facts):
             found += _of_settings(facts)
     return tuple(sorted(found, key=lambda one: -(one.share or 0.0)))
@@ -80,6 +92,24 @@ def _of_memory(profiled: Profiled, spent: Budget) -> Iterator[Finding]:
         return
     if share >= _MIN_SYSTEM and faults >= _MIN_PAGE_FAULTS:
         yield Finding(Kind.PAGE_FAULTS, share, budget=spent)
+
+
+def _of_input(profiled: Profiled, spent: Budget, by_layer: Layers) -> Iterator[Finding]:
+    """The steps that are called one by one take no input pipeline."""
+    settings = profiled.settings
+    if settings.backend != "tensorflow" or not settings.autotune_input or settings.steps_per_execution > 1:
+        return
+    share = 1 - by_layer.step_s / spent.step_s
+    if share >= _MIN_WAITING:
+        yield Finding(Kind.INPUT, share, budget=spent)
+
+
+def _of_convolutions(by_layer: Layers, ceilings: Sequence[Ceilings]) -> Iterator[Finding]:
+    of_layers = [one.both.value for one in by_layer.layers if one.layer.layer_type.startswith("Conv")]
+    for one in ceilings:
+        attained = one.convolution_flops / one.product_flops
+        if of_layers and attained < _MAX_OF_PRODUCT:
+            yield Finding(Kind.CONVOLUTION, sum(of_layers), observed=attained)
 
 
 def _of_settings(facts: Facts) -> Iterator[Finding]:

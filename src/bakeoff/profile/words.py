@@ -25,6 +25,17 @@ def evidence(finding: Finding) -> str:
             )
         case Kind.ONE_THREAD:
             return "one thread computes, and this process may use several CPUs"
+        case Kind.INPUT:
+            return (
+                f"{_share(finding)} of an epoch is not its steps: called one by one, without TensorFlow's "
+                "input pipeline and its tuner, they take that much less"
+            )
+        case Kind.CONVOLUTION:
+            return (
+                f"convolutions take {_share(finding)} of the step; a large one attains "
+                f"{100 * finding.observed:.0f} % of a large matrix product: this library computes them by "
+                "plain loops"
+            )
         case Kind.DOUBLE_PRECISION:
             return "everything is computed in float64, which takes at least twice the memory and arithmetic"
         case Kind.NO_EFFECT:
@@ -47,6 +58,10 @@ def remedy(finding: Finding, command: str) -> str:
             return f"{command} --set defaults.keep_memory=true"
         case Kind.ONE_THREAD:
             return f"{command} --set defaults.threads=N"
+        case Kind.INPUT:
+            return f"{command} --set defaults.autotune_input=false"
+        case Kind.CONVOLUTION:
+            return "another build, release or layout of the framework, which is a contestant of its own"
         case Kind.DOUBLE_PRECISION:
             return f'{command} --set defaults.precision="float32"'
         case Kind.NO_EFFECT:

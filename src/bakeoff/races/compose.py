@@ -338,7 +338,8 @@ _HOW = (
     *("backend", "environment", "settings.entry", "settings.handicap", "settings.time_limit_s"),
     *("settings.threads", "settings.pin_cpus", "settings.keep_memory", "settings.jit"),
     *("settings.data_layout", "settings.deterministic", "settings.keep_event_logs"),
-    *("settings.steps_per_execution", "settings.variables"),
+    *("settings.steps_per_execution", "settings.autotune_input", "settings.equivalent_layers"),
+    "settings.variables",
     *("settings.order", "settings.turn_steps"),
 )
 

@@ -1,8 +1,8 @@
 """One contestant, set otherwise: what a user of its backend can try, searched, and proven on fresh blocks.
 
-space.py     what can be set, as data; how it shows that it took effect; what does the same elsewhere
+space.py     what can be set, as data, and how it shows that it took effect
 search.py    who goes on, and what is to be confirmed (pure)
-outside.py   what was found, as a study's settings and as lines of plain Keras
+outside.py   what was found, as a study's settings and as a program of plain Keras
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from typing import Any
 
 import polars as pl
 
-from bakeoff import machine, races, session
+from bakeoff import machine, plan, races, session
 from bakeoff.errors import StudyError
 from bakeoff.events import Listener, ignore, tell
 from bakeoff.launchers import local
 from bakeoff.launchers.base import Launcher
+from bakeoff.prepare import prepare
 from bakeoff.races.evidence import Evidence
+from bakeoff.refine.outside import Outside, shown
 from bakeoff.refine.search import DEFAULT, JOINT, Candidate, Fate, GoingOn, Measured, Search, Standing, search
 from bakeoff.refine.space import Knob, Machine, Option, changed, options
 from bakeoff.stats import FASTER, Verdict
@@ -47,7 +49,8 @@ class Refinement:
 
     settings: as it was. failure: how its first run ended; empty where well. search: what was tried. verdict:
     on the winner against the default, by blocks that the search never saw, and the same in words; None where
-    there is no winner, or no such block. study: the confirmation's name in the store.
+    there is no winner, or no such block. study: the confirmation's name in the store. outside: a confirmed
+    winner without Bakeoff.
     """
 
     label: str
@@ -57,6 +60,7 @@ class Refinement:
     sentence: str = ""
     study: str = ""
     failure: str = ""
+    outside: Outside | None = None
 
     @property
     def is_confirmed(self) -> bool:
@@ -128,7 +132,15 @@ def refine(
         for _, _, one in races.judge(reader, confirmation.name):
             is_first = one.first.trial_id == trial_of[winner.name]
             verdict = one.verdict if is_first else one.verdict.inverse
-            return Refinement(label, trial.settings, result, verdict, races.sentence(one), confirmation.name)
+            sentence, place = races.sentence(one), store.with_name(confirmation.name)
+            done = Refinement(label, trial.settings, result, verdict, sentence, confirmation.name)
+            if not done.is_confirmed:
+                return done
+            tell(listener, f"{label}: as it was and tuned, once each as a program of plain Keras")
+            settings = confirmation.trials[0].settings
+            ready = prepare(confirmation, plan.expand(confirmation), data_directory=data_directory)
+            outside = shown(settings, winner.options, ready[settings.trial_id], place)
+            return replace(done, outside=outside)
     return Refinement(label, trial.settings, result, study=confirmation.name)
 
 

@@ -1,14 +1,55 @@
-"""What was found, for a study file, and as lines that do the same without Bakeoff."""
+"""What was found, for a study file, and as a program of plain Keras that does the same without Bakeoff."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
+from bakeoff.errors import BakeoffError
+from bakeoff.execute import Provision
+from bakeoff.launchers.local import INHERITED
 from bakeoff.refine.space import Option, changed
 from bakeoff_worker.records import TrialSettings
+
+# By backend, Keras's own name of it. Theano is not among them: what today's Python lacks, Bakeoff puts back.
+_KERAS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch", "tensorflow1": "tensorflow"}
+_OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "adamax": "Adamax", "rmsprop": "RMSprop", "sgd": "SGD"}
+# Settings that the program has; of all others it knows the default alone, but for those that change no epoch.
+_TOLD = frozenset(
+    (
+        *("backend", "environment", "model", "model_options", "dataset", "train_images", "epochs", "content"),
+        *("global_batch_size", "optimizer", "optimizer_options", "learning_rate", "loss", "threads"),
+        *("pin_cpus", "jit", "precision", "data_layout", "keep_memory", "steps_per_execution"),
+        *("equivalent_layers", "variables", "autotune_input"),
+    )
+)
+_NO_MATTER = frozenset(
+    (
+        *("evaluation_images", "evaluation_split", "validation_fraction", "time_limit_s", "entry", "order"),
+        *("turn_steps", "image_size", "data_scale", "distribution_options", "schedule_options", "gpu"),
+    )
+)
+_TIME_LIMIT_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Outside:
+    """The programs, and what they took, run once each.
+
+    files: of the contestant as it was, and tuned. seconds: of an epoch, of each; None where a run failed.
+    failure: why there is no program, or how its run ended; empty where well.
+    """
+
+    files: tuple[Path, Path] | None = None
+    seconds: tuple[float, float] | None = None
+    failure: str = ""
 
 
 def toml(settings: TrialSettings, chosen: Sequence[Option]) -> str:
@@ -18,23 +59,99 @@ def toml(settings: TrialSettings, chosen: Sequence[Option]) -> str:
     return "\n".join(["[defaults]", *(f"{key} = {_value(getattr(tuned, key))}" for key in keys)])
 
 
-def shell(settings: TrialSettings, chosen: Sequence[Option]) -> tuple[str, ...]:
-    """Lines of a shell that set what has to stand before Python starts."""
+def shown(
+    settings: TrialSettings,
+    chosen: Sequence[Option],
+    provision: Provision | BakeoffError,
+    place: Path,
+) -> Outside:
+    """Write both programs, and run each once.
+
+    provision: of the contestant. place: the files are named ``place-default.py`` and ``place-tuned.py``.
+    """
+    if isinstance(provision, BakeoffError):
+        return Outside(failure=provision.message)
     tuned = changed(settings, *(one.changes for one in chosen))
-    exports = tuple(f"export {name}='{text}'" for name, text in (tuned.variables or {}).items())
-    return (*exports, *_lines(tuned, [one.knob.shell for one in chosen]))
+    if reason := why_none(tuned):
+        return Outside(failure=reason)
+    files = place.with_name(f"{place.name}-default.py"), place.with_name(f"{place.name}-tuned.py")
+    seconds = []
+    for file, one in zip(files, (settings, tuned), strict=True):
+        file.write_text(program(one, provision, file.name))
+        done = _run(file, provision)
+        if isinstance(done, str):
+            return Outside(files, failure=f"{file.name}: {done}")
+        seconds.append(done)
+    return Outside(files, (seconds[0], seconds[1]))
 
 
-def python(settings: TrialSettings, chosen: Sequence[Option]) -> tuple[str, ...]:
-    """Lines of Python and plain Keras."""
-    tuned = changed(settings, *(one.changes for one in chosen))
-    return _lines(tuned, [one.knob.python for one in chosen])
+def why_none(settings: TrialSettings) -> str:
+    """Why Bakeoff writes no program of plain Keras for such a contestant; empty where it does."""
+    if settings.backend not in _KERAS:
+        return f"Bakeoff writes none for {settings.backend}"
+    if settings.optimizer not in _OPTIMIZERS or settings.device != "cpu":
+        return f"optimizer {settings.optimizer} on device {settings.device}"
+    plain = TrialSettings(settings.backend, settings.environment)
+    others = {one.name for one in dataclasses.fields(settings)} - _TOLD - _NO_MATTER
+    asked = [name for name in sorted(others) if getattr(settings, name) != getattr(plain, name)]
+    return ", ".join(f"{name} = {getattr(settings, name)}" for name in asked)
 
 
-def _lines(tuned: TrialSettings, found: Sequence[Any]) -> tuple[str, ...]:
-    values = asdict(tuned)
-    templates = (line for lines in found for line in lines.get(tuned.backend, lines.get("", ())))
-    return tuple(line.format(**values) for line in templates)
+def program(settings: TrialSettings, provision: Provision, name: str) -> str:
+    """The contestant in plain Keras, under the name of its file. See `why_none`."""
+    import jinja2
+
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("bakeoff.refine"),
+        autoescape=False,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    model = provision.model_file or resources.files("bakeoff_worker.models") / f"{settings.model}.py"
+    values: dict[str, Any] = {one.name: getattr(settings, one.name) for one in dataclasses.fields(settings)}
+    values |= {
+        "title": f"{Path(settings.model).stem} on {Path(settings.dataset).stem}",
+        "name": name,
+        "keras_backend": _KERAS[settings.backend],
+        "optimizer": _OPTIMIZERS[settings.optimizer],
+        "variables": {**_threads(settings), **(settings.variables or {})},
+        "model": model.read_text().strip(),
+        "array_type": "float64" if settings.precision == "float64" else "float32",
+    }
+    return templates.get_template("program.py.j2").render(values)
+
+
+def _threads(settings: TrialSettings) -> Mapping[str, str]:
+    """Variables that say their number, and must stand before the framework is imported."""
+    if settings.threads is None:
+        return {}
+    names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
+    if settings.backend == "jax":
+        names.append("NPROC")
+    return dict.fromkeys(names, str(settings.threads))
+
+
+def _run(file: Path, provision: Provision) -> float | str:
+    """Seconds of an epoch, on average; or how it ended."""
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    command = [str(provision.environment.python), str(file), str(provision.dataset)]
+    try:
+        done = subprocess.run(
+            command,
+            env=inherited,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TIME_LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"still running after {_TIME_LIMIT_S:g} s"
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    seconds = [json.loads(line)["seconds"] for line in done.stdout.splitlines() if line.startswith("{")]
+    return sum(seconds) / len(seconds)
 
 
 def _value(value: Any) -> str:

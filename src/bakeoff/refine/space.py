@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -43,16 +43,12 @@ class Knob:
 
     values: the changes of a trial's settings that are worth trying. backends: that have the knob; empty: all.
     seen: keys of what a run observed, of which one changes where a change takes effect; empty: none tells.
-    shell, python: lines that do the same outside Bakeoff, by backend or ``""`` for all others; a setting's
-    name in braces stands for its value.
     """
 
     name: str
     values: Callable[[TrialSettings, Machine], Sequence[Changes]]
     backends: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
-    shell: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    python: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -169,58 +165,9 @@ def _bfloat16(settings: TrialSettings, machine: Machine) -> list[Changes]:
     return [{"precision": "mixed_bfloat16"}] if has_it else []
 
 
-_EQUIVALENT_POOLING = (
-    "def pooled(x, size=2):  # in place of MaxPooling2D(size), channels last",
-    "    height, width, channels = x.shape[1:]",
-    "    x = layers.Cropping2D(((0, height % size), (0, width % size)))(x)",
-    "    x = layers.Reshape((height // size, size, width // size, size, channels))(x)",
-)
-
-_OMP = "OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} MKL_NUM_THREADS={threads}"
-_THREADS_IN_SHELL = {"": (f"export {_OMP}",), "jax": (f"export NPROC={{threads}} {_OMP}",)}
-_THREADS_IN_PYTHON: Mapping[str, tuple[str, ...]] = {
-    "": (),
-    "tensorflow": (
-        "tf.config.threading.set_intra_op_parallelism_threads({threads})",
-        "tf.config.threading.set_inter_op_parallelism_threads({threads})",
-    ),
-    "torch": ("torch.set_num_threads({threads})", "torch.set_num_interop_threads({threads})"),
-    "tensorflow1": (
-        "config = tf.ConfigProto(",
-        "    intra_op_parallelism_threads={threads}, inter_op_parallelism_threads={threads})",
-        "keras.backend.set_session(tf.Session(config=config))",
-    ),
-}
-
 KNOBS: tuple[Knob, ...] = (
-    Knob(
-        "equivalent layers",
-        _always({"equivalent_layers": True}),
-        _KERAS,
-        seen=("equivalent_layers",),
-        python={
-            "": (*_EQUIVALENT_POOLING, "    return keras.ops.max(x, axis=(2, 4))"),
-            **dict.fromkeys(
-                ("theano", "tensorflow1"),
-                (
-                    *_EQUIVALENT_POOLING,
-                    "    return layers.Lambda(lambda values: keras.backend.max(values, axis=(2, 4)))(x)",
-                ),
-            ),
-        },
-    ),
-    Knob(
-        "memory",
-        _always({"keep_memory": True}),
-        seen=("keep_memory",),
-        python={
-            "": (
-                "import ctypes  # before anything else is imported",
-                "for option, value in ((-8, 1), (-4, 0), (-1, -1), (-2, 64 << 20)):",
-                "    ctypes.CDLL(None).mallopt(option, value)",
-            )
-        },
-    ),
+    Knob("equivalent layers", _always({"equivalent_layers": True}), _KERAS, seen=("equivalent_layers",)),
+    Knob("memory", _always({"keep_memory": True}), seen=("keep_memory",)),
     Knob(
         "compilation",
         lambda settings, machine: (
@@ -228,60 +175,24 @@ KNOBS: tuple[Knob, ...] = (
         ),
         _KERAS_3,
         seen=("jit", "execution"),
-        python={"": ("model.compile(..., jit_compile={jit})",)},
     ),
-    Knob(
-        "threads",
-        _threads,
-        seen=("threads", "blas_threads"),
-        shell=_THREADS_IN_SHELL,
-        python=_THREADS_IN_PYTHON,
-    ),
-    Knob(
-        "pinning",
-        _pinned,
-        seen=("cpus",),
-        shell=_THREADS_IN_SHELL,
-        python={
-            backend: ("os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:{threads}])", *lines)
-            for backend, lines in _THREADS_IN_PYTHON.items()
-        },
-    ),
+    Knob("threads", _threads, seen=("threads", "blas_threads")),
+    Knob("pinning", _pinned, seen=("cpus",)),
     Knob(
         "layout",
         _always({"data_layout": "channels_first"}),
         ("jax", "torch", "theano"),
         seen=("data_layout",),
-        python={
-            "": (
-                'keras.backend.set_image_data_format("channels_first")  # and images so',
-                "x = x.transpose(0, 3, 1, 2)",
-            )
-        },
     ),
     Knob(
         "steps a call",
         _always({"steps_per_execution": 8}, {"steps_per_execution": 64}),
         ("tensorflow", "jax"),
         seen=("steps_per_execution",),
-        python={"": ("model.compile(..., steps_per_execution={steps_per_execution})",)},
     ),
-    Knob(
-        "batch",
-        lambda settings, machine: list(_larger_batches(settings, machine)),
-        python={
-            "": (
-                "model.fit(..., batch_size={global_batch_size})  # the optimizer's rate: {learning_rate:.4g}",
-            )
-        },
-    ),
-    Knob(
-        "precision",
-        _bfloat16,
-        _KERAS_3,
-        seen=("precision",),
-        python={"": ('keras.config.set_dtype_policy("mixed_bfloat16")',)},
-    ),
+    Knob("input pipeline", _always({"autotune_input": False}), ("tensorflow",), seen=("autotune_input",)),
+    Knob("batch", lambda settings, machine: list(_larger_batches(settings, machine))),
+    Knob("precision", _bfloat16, _KERAS_3, seen=("precision",)),
     Knob(
         "oneDNN in XLA",
         _flags("XLA_FLAGS", "--xla_cpu_experimental_onednn_custom_call=true"),

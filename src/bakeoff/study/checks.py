@@ -10,7 +10,7 @@ from typing import Any
 
 from bakeoff import registry
 from bakeoff.study import content, recipe
-from bakeoff.study.definitions import DATASETS
+from bakeoff.study.definitions import DATASETS, LATER_SETTINGS
 from bakeoff.study.document import Place, Problems
 from bakeoff.study.expansion import EACH_EPOCH, KNOWN_OPTIONS, DraftTrial
 from bakeoff.study.schema import names, shown, suggestion
@@ -233,8 +233,8 @@ def _check_elephas(settings: Mapping[str, Any], environments: Collection[str], n
         note(message, "distribution_options.rounds", "epochs")
     if settings["device"] == "gpu":
         note("a cluster trains on CPUs only here; expected device `cpu`", "device", "distribution")
-    for key, usual in (("steps_per_execution", 1), ("equivalent_layers", False), ("variables", None)):
-        if settings[key] != usual:
+    for key in ("steps_per_execution", "autotune_input", "equivalent_layers", "variables"):
+        if settings[key] != LATER_SETTINGS[key]:
             note(f"`{key}` is for trials on one machine: expected none here", key, "distribution")
     if settings["handicap"]:
         note("a handicap slows one process down, no cluster: expected 0", "handicap", "distribution")

@@ -111,6 +111,7 @@ LATER_SETTINGS: Mapping[str, Any] = {
     "gpu": 0,
     "contestant": "",
     "steps_per_execution": 1,
+    "autotune_input": True,
     "equivalent_layers": False,
     "variables": None,
 }

@@ -23,6 +23,7 @@ _SHORT: Mapping[str, str] = {
     "pin_cpus": "pinned",
     "keep_memory": "memory kept",
     "steps_per_execution": "steps a call",
+    "autotune_input": "input tuned",
     "batch_size_per_task": "batch per task",
     "frequency": "every",
     "parameter_server": "server",

@@ -30,6 +30,7 @@ USUAL: Mapping[str, Any] = {
     "deterministic": False,
     "tf32": None,
     "steps_per_execution": 1,
+    "autotune_input": True,
     "equivalent_layers": False,
     "variables": None,
 }

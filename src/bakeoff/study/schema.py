@@ -294,6 +294,7 @@ class SettingsTable(BaseModel):
     early_stopping: Annotated[Count | None, _or_word("early_stopping")] = None
     contestant: Annotated[str, Field(min_length=1)] = ""
     steps_per_execution: Count = 1
+    autotune_input: bool = True
     equivalent_layers: bool = False
     variables: Annotated[Any, AfterValidator(_variables)] = None
 

@@ -15,7 +15,7 @@ from bakeoff_worker.records import TrialSettings
 # What makes another contestant of the same network, data and recipe.
 _CONTESTANT = (
     *("backend", "contestant", "environment", "device", "jit", "precision", "data_layout"),
-    *("deterministic", "variables"),
+    *("deterministic", "variables", "equivalent_layers"),
 )
 # What a recipe may have beside optimizer and loss, as titles name it.
 _RECIPE = (

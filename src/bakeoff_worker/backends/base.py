@@ -29,7 +29,7 @@ class BackendBase:
 
         Asked before `start` (nothing is imported yet).
         """
-        return None
+        return None if self.settings.autotune_input else "only TensorFlow's input pipeline tunes itself"
 
     def start(self) -> None:
         """Set the process up for the settings and import the framework.

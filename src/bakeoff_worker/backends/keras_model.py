@@ -28,7 +28,7 @@ class KerasBackend(BackendBase):
     """Builds, compiles and drives a Keras model through `fit`, as its users do."""
 
     keras_backend = ""
-    equivalents: Tuple[str, ...] = ()
+    equivalents: Tuple[network.Twin, ...] = ()
 
     def start(self) -> None:
         """Set variables, import the framework and Keras, apply precision and layout."""
@@ -61,13 +61,14 @@ class KerasBackend(BackendBase):
             Skip: none has one, or the model can't be taken apart.
         """
         try:
-            names = network.twins(model)
+            names = network.twinned(model)
         except network.NoChain as reason:
             raise Skip("equivalent_layers: {}".format(reason)) from reason
         if not names:
             raise Skip("equivalent_layers: no layer of this network has an equivalent")
-        self.equivalents = tuple(names)
-        return network.with_twins(self.keras, model, names)
+        built, twins = network.with_twins(self.keras, model, names)
+        self.equivalents = tuple(twins)
+        return built
 
     def compile(self, model: Any) -> None:
         """Give a model the settings' optimizer, loss and metric."""
@@ -122,7 +123,7 @@ class KerasBackend(BackendBase):
     def observed(self) -> Mapping[str, Any]:
         """Read back from the model and Keras."""
         return {
-            "equivalent_layers": list(self.equivalents),
+            "equivalent_layers": [twin.original.name for twin in self.equivalents],
             "keras_backend": self.keras.backend.backend(),
             "num_parameters": int(self.model.count_params()),
             "initial_weights_sha256": self.initial_weights_sha256,
@@ -552,7 +553,7 @@ class Keras2(KerasBackend):
                 "Keras 2.3 bounds the norm of all gradients together (clip_global_norm), not that of each "
                 "weight's (clip_norm)"
             )
-        return None
+        return super().skip_reason()
 
     def _after_import(self) -> None:
         self.keras.backend.set_floatx(self.settings.precision)

@@ -1,6 +1,6 @@
 """A Keras network taken apart: its layers in order, and variants of it that have fewer, or others."""
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, NamedTuple, Tuple
 
 from bakeoff_worker.records import LayerDescribed
 
@@ -20,6 +20,13 @@ _OPTIONS = (
 )
 _PLAIN = (bool, int, float, str, list, tuple)
 _POOLING = {2: "GlobalAveragePooling1D", 3: "GlobalAveragePooling2D", 4: "GlobalAveragePooling3D"}
+
+
+class Twin(NamedTuple):
+    """What computes the same as a layer, in its place. parts: layers and operations, in their order."""
+
+    original: Any
+    parts: List[Any]
 
 
 class NoChain(Exception):
@@ -81,18 +88,21 @@ def first(keras: Any, model: Any, depth: int) -> Any:
     return keras.models.Model(model.inputs, outputs)
 
 
-def with_twins(keras: Any, model: Any, names: List[str]) -> Any:
-    """The network, with equivalents in place of the layers of those names (see `twins`)."""
+def with_twins(keras: Any, model: Any, names: List[str]) -> Tuple[Any, List[Twin]]:
+    """The network, with equivalents in place of the layers of those names (see `twinned`); and those."""
     inputs = tensor = keras.layers.Input(shape=tuple(_sizes(model.inputs[0])))
+    twins = []
     for layer in chain(model):
         if layer.name in names:
-            tensor = _reshape_and_maximum(keras, layer, tensor)
+            steps = _reshape_and_maximum(keras, layer, tensor)
+            twins.append(Twin(layer, [step._keras_history[0] for step in steps]))
+            tensor = steps[-1]
         else:
             tensor = type(layer).from_config(layer.get_config())(tensor)
-    return keras.models.Model(inputs, tensor)
+    return keras.models.Model(inputs, tensor), twins
 
 
-def twins(model: Any) -> List[str]:
+def twinned(model: Any) -> List[str]:
     """Names of layers that plain Keras can also write in another way, at the same mathematics.
 
     Max-pooling over windows that tile the image: a reshape, and the maximum over two of its axes.
@@ -107,21 +117,27 @@ def _tiles(layer: Any) -> bool:
     return tuple(config["pool_size"]) == tuple(config["strides"]) and config["padding"] == "valid"
 
 
-def _reshape_and_maximum(keras: Any, layer: Any, tensor: Any) -> Any:
+def _reshape_and_maximum(keras: Any, layer: Any, tensor: Any) -> List[Any]:
+    """What each step gives."""
     down, across = layer.pool_size
     channels_first = layer.get_config()["data_format"] == "channels_first"
     shape = _sizes(tensor)
     height, width = shape[1:] if channels_first else shape[:2]
+    steps = []
     if height % down or width % across:
         cropped = ((0, height % down), (0, width % across))
-        tensor = keras.layers.Cropping2D(cropped, data_format=layer.get_config()["data_format"])(tensor)
+        steps = [keras.layers.Cropping2D(cropped, data_format=layer.get_config()["data_format"])(tensor)]
+        tensor = steps[0]
     windows = (height // down, down, width // across, across)
     if channels_first:
-        tensor = keras.layers.Reshape((shape[0], *windows))(tensor)
+        steps.append(keras.layers.Reshape((shape[0], *windows))(tensor))
         axes = (3, 5)
     else:
-        tensor = keras.layers.Reshape((*windows, shape[2]))(tensor)
+        steps.append(keras.layers.Reshape((*windows, shape[2]))(tensor))
         axes = (2, 4)
     if hasattr(keras, "ops"):
-        return keras.ops.max(tensor, axis=axes)
-    return keras.layers.Lambda(lambda values: keras.backend.max(values, axis=axes))(tensor)
+        return [*steps, keras.ops.max(steps[-1], axis=axes)]
+    maximum = keras.layers.Lambda(
+        lambda values: keras.backend.max(values, axis=axes), output_shape=tuple(_sizes(layer.output))
+    )
+    return [*steps, maximum(steps[-1])]

@@ -81,8 +81,8 @@ def _variants(backend: Any, num_layers: int) -> List[Tuple[int, str, Any]]:
         (depth, "", network.first(backend.keras, backend.model, depth)) for depth in range(num_layers - 1)
     ]
     found += [
-        (num_layers - 1, name, network.with_twins(backend.keras, backend.model, [name]))
-        for name in network.twins(backend.model)
+        (num_layers - 1, name, network.with_twins(backend.keras, backend.model, [name])[0])
+        for name in network.twinned(backend.model)
     ]
     for _, _, model in found:
         backend.compile(model)

@@ -73,6 +73,9 @@ class Evidence:
 def describe(backend: Any, weights: Weights) -> Dict[str, Any]:
     """What the arrays belong to: layers with their configurations, weights, loss, optimizer, versions."""
     seen = backend.observed()
+    # What stands in a layer's place at the same mathematics is described as that layer, where it begins.
+    instead_of = {id(twin.parts[0]): twin.original for twin in backend.equivalents}
+    layers = [instead_of.get(id(layer), layer) for layer in weights.layers]
     return {
         **common(backend.settings),
         "keras": backend.keras.__version__,
@@ -83,7 +86,7 @@ def describe(backend: Any, weights: Weights) -> Dict[str, Any]:
                 name=layer.name,
                 inner=[dict(_described(inner), path=path) for path, inner in inner_layers(layer) if path],
             )
-            for layer in weights.layers
+            for layer in layers
         ],
         "weights": [
             {

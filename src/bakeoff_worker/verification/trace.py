@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 import numpy as np
 
 from bakeoff_worker.backends.keras_model import Keras2
+from bakeoff_worker.backends.keras_network import Twin
 from bakeoff_worker.backends.keras_weights import leaves
 
 # Between two passes on the same inputs: a layer that is further apart than this draws random numbers.
@@ -62,7 +63,7 @@ class Trace:
         keras = self._backend.keras
         if not isinstance(self._backend, Keras2):
             images = keras.ops.convert_to_tensor(x)
-            heard, end = _listen(self._backend.model, images, self._shared_tensor, self._draws, training=True)
+            heard, end = _listen(self._backend, images, self._shared_tensor, self._draws, training=True)
             calls, heard = _numbered(heard, end, images)
             return _Pass(calls, [one.computed(keras.ops.convert_to_numpy) for one in heard])
         if self._graph is None:
@@ -76,7 +77,7 @@ class Trace:
                 given.append((keras.layers.Input(batch_shape=shape), self._noise(shape, number)))
                 return given[-1][0]
 
-            calls, heard = _numbered(*_listen(self._backend.model, images, placeholder, []), images=images)
+            calls, heard = _numbered(*_listen(self._backend, images, placeholder, []), images=images)
             # A layer that gives its input back, such as silenced dropout, may give a placeholder itself.
             tensors = [
                 keras.backend.identity(tensor)
@@ -131,9 +132,13 @@ class _Pass(NamedTuple):
 
 
 def _listen(
-    model: Any, images: Any, share: Callable[[Any, int], Any], draws: List[str], **options: Any
+    backend: Any, images: Any, share: Callable[[Any, int], Any], draws: List[str], **options: Any
 ) -> Tuple[List[_Heard], Any]:
-    """Each call of a layer; the model's output. share: from a tensor to what is put in its place."""
+    """Each call of a layer; the model's output. share: from a tensor to what is put in its place.
+
+    What stands in a layer's place is heard as that layer: fed as its first part, giving what the last gives.
+    """
+    model = backend.model
     heard: List[_Heard] = []
     within: List[int] = []  # the call that is under way: what a layer asks of others is its own affair
 
@@ -156,16 +161,46 @@ def _listen(
 
         return listening
 
-    layers = [layer for layer in leaves(model) if type(layer).__name__ != "InputLayer"]
     places = {id(layer): place for place, layer in enumerate(leaves(model))}
-    for layer in layers:
-        object.__setattr__(layer, "call", overheard(places[id(layer)], layer.call))
+    listening = [
+        (part, call)
+        for twin in backend.equivalents
+        for part, call in zip(twin.parts, _overheard_twin(places[id(twin.parts[0])], twin, heard))
+    ]
+    parts = {id(part) for part, _ in listening}
+    listening += [
+        (layer, overheard(places[id(layer)], layer.call))
+        for layer in leaves(model)
+        if type(layer).__name__ != "InputLayer" and id(layer) not in parts
+    ]
+    for layer, call in listening:
+        object.__setattr__(layer, "call", call)
     try:
         output = model(images, **options)
     finally:
-        for layer in layers:
+        for layer, _ in listening:
             object.__delattr__(layer, "call")
     return heard, output
+
+
+def _overheard_twin(place: int, twin: Twin, heard: List[_Heard]) -> Iterator[Callable[..., Any]]:
+    """The parts' calls, in place of theirs. Of shared inputs a twin is not asked."""
+    fed: List[Any] = []
+
+    def overheard(part: Any, call: Any) -> Callable[..., Any]:
+        @functools.wraps(call)
+        def listening(*args: Any, **kwargs: Any) -> Any:
+            if part is twin.parts[0]:
+                fed[:] = _tensors((args, kwargs))
+            output = call(*args, **kwargs)
+            if part is twin.parts[-1]:
+                heard.append(_Heard(place, list(fed), output, None, []))
+            return output
+
+        return listening
+
+    for part in twin.parts:
+        yield overheard(part, part.call)
 
 
 def _on_shared_inputs(call: Any, args: Any, kwargs: Any, share: Callable[[Any, int], Any]) -> Optional[Any]:

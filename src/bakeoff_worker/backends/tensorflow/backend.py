@@ -10,6 +10,7 @@ class Backend(Keras3):
     """TensorFlow as its users get it: `fit` in graph mode, XLA only where Keras or the study says so."""
 
     keras_backend = "tensorflow"
+    input_options: Any = None
 
     def skip_reason(self) -> Optional[str]:
         """TensorFlow's CPU kernels convolve channels-last only; XLA and determinism exclude each other."""
@@ -60,6 +61,23 @@ class Backend(Keras3):
             "TensorFlow takes the sigmoid of the logits, also behind a softmax",
         ]
 
+    def _fit(self, x: Any, y: Any) -> Any:
+        """Without the tuner as Keras feeds arrays: batches cut out of them, one ready ahead."""
+        if self.settings.autotune_input:
+            return super()._fit(x, y)
+        size, data = self.settings.global_batch_size, self.tensorflow.data
+        self.input_options = data.Options()
+        self.input_options.autotune.enabled = False
+        images, labels = self.tensorflow.constant(x), self.tensorflow.constant(y)
+        batches = data.Dataset.range(-(-len(x) // size)).map(
+            lambda batch: (
+                images[batch * size : (batch + 1) * size],
+                labels[batch * size : (batch + 1) * size],
+            )
+        )
+        batches = batches.prefetch(1).with_options(self.input_options)
+        return self.model.fit(batches, epochs=1, shuffle=False, verbose=0, **self.fit_options())
+
     def synchronize(self) -> None:
         """Wait for the device's stream; on the CPU `fit` has already fetched its results."""
         if self.settings.device == "gpu":
@@ -76,6 +94,7 @@ class Backend(Keras3):
             threads=threading.get_intra_op_parallelism_threads(),
             inter_op_threads=threading.get_inter_op_parallelism_threads(),
             blas="Eigen and oneDNN, built in",
+            autotune_input=self.input_options is None or bool(self.input_options.autotune.enabled),
             onednn=os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
             deterministic=bool(context.is_op_determinism_enabled()),
             devices=[device.name for device in self.tensorflow.config.list_logical_devices()],

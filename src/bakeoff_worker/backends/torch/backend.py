@@ -18,7 +18,7 @@ class Backend(Keras3):
             return "Keras takes one step a call on PyTorch: it refuses steps_per_execution there"
         if self.settings.jit and self.settings.device == "cpu" and not shutil.which("g++"):
             return "PyTorch compiles through C++, but there is no g++"
-        return None
+        return super().skip_reason()
 
     def _before_import(self) -> None:
         if self.settings.jit:
