@@ -110,6 +110,9 @@ def _tell(one: Tuned) -> None:
     if one.seconds and found.search.winner:
         print(outside.toml(found.settings, found.search.winner.options), flush=True)
         print(f"seconds an epoch: {one.seconds[0]:.2f}, tuned {one.seconds[1]:.2f}", flush=True)
+    if found.outside:
+        seconds = " and ".join(f"{each:.2f}" for each in found.outside.seconds or ())
+        print(f"as plain Keras, run once each: {seconds or found.outside.failure}", flush=True)
 
 
 def _gain(one: Tuned) -> Figure:

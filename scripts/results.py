@@ -59,6 +59,7 @@ DRAWINGS = (
     Drawing("memory/memory.bundle.zip", "memory-torch", "torch", has_tables=False),
     Drawing("memory/memory.bundle.zip", "memory-jax", "jax", has_tables=False),
     Drawing("gpu/gpu.bundle.zip", "gpu", "gpu"),
+    Drawing("sweep/sweep.bundle.zip", "sweep", "sweep"),
 )
 
 

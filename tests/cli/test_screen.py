@@ -65,7 +65,7 @@ TROUBLED = Grid(
     "95 % simultaneous CI",
 )
 SWEEP = Grid(
-    ("tensorflow", "theano (vintage_spark)"),
+    (Label("tensorflow"), Label("theano (vintage_spark)", [Mark.UNCERTIFIED])),
     tuple(f"mnist (distribution elephas, layout {layout})" for layout in ("4x5", "5x4", "2x10", "10x2")),
     {**decided(0, (2.5,)), **decided(1, (2.76,)), **decided(2, (2.67,)), **decided(3, (3.1,))},
     "95 % CI",

@@ -412,3 +412,34 @@ def test_runs_of_an_older_measurement_version_are_left_out_and_not_mixed_in(
     assert found.verdict.time.num_blocks == 5
     assert {one.run_id for one in found.excluded} == set(older["run_id"])
     assert {one.why for one in found.excluded} == {"under other conditions"}
+
+
+@pytest.mark.parametrize(
+    ("swept", "names"),
+    [
+        (
+            [{}, {"global_batch_size": 50}, {"threads": 1}, {"image_size": 14}],
+            ["baseline", "batch 50", "threads 1", "size 14"],
+        ),
+        ([{}, {"global_batch_size": 50}], ["global batch size 200", "global batch size 50"]),
+        (
+            [{}, {"threads": 1}, {"global_batch_size": 50}, {"global_batch_size": 50, "threads": 1}],
+            [
+                "global batch size 200, threads default",
+                "global batch size 50, threads default",
+                "global batch size 200, threads 1",
+                "global batch size 50, threads 1",
+            ],
+        ),
+    ],
+)
+def test_races_are_called_by_what_they_change_where_each_changes_one_thing(
+    invented: Callable[..., Frames],
+    entry: Callable[..., Any],
+    swept: list[dict[str, Any]],
+    names: list[str],
+) -> None:
+    entries = [entry(backend, changes=changes) for changes in swept for backend in ("tensorflow", "torch")]
+    (section,) = races.compose(invented(*entries))
+    assert sorted(race.setting for race in section.races) == sorted(names)
+    assert section.races[0].setting == names[0]

@@ -164,6 +164,7 @@ def invented(
                 "initial_weights_sha256": f"seed-{repeat}-{trial.dataset}",
                 "compile_cache": ("warm" if repeat else "cold") if trial.backend == "theano" else None,
                 "intra_op_threads": 2,
+                "input_shape": [28, 28, 1],
             }
             wrong = hard_first < (round(errors[-1] * NUM_IMAGES) if epochs else NUM_IMAGES)
             outcomes.append(

@@ -19,7 +19,7 @@ from bakeoff.report.contents import compose
 from bakeoff.report.figures import Palette
 from bakeoff.report.formats.marks import note
 from bakeoff.report.item import Claim, Item, State, Table, Tone
-from bakeoff.report.items import break_even, certificates, trade_off, troubles, verdicts
+from bakeoff.report.items import break_even, certificates, sweeps, trade_off, troubles, verdicts
 from bakeoff.report.items.checklist import Answer, bibtex, methods_paragraph
 from bakeoff.report.items.conditions import trust, what_ran
 
@@ -404,3 +404,17 @@ def test_the_methods_paragraph_has_the_studys_own_numbers(race: Callable[..., Fr
     assert "12 training runs of 3 epochs, 6 for each" in text
     assert "decided: 1 of 1." in text and "Of 1 pairs, 0 were certified" in text
     assert "year = {2026}" in bibtex(contents)
+
+
+def test_exponents_take_a_size_that_the_data_set_gives_among_the_others(
+    trial: type, invented: Callable[..., Frames]
+) -> None:
+    """Time goes with the square of the side: 14, 28 (which the study leaves to the data) and 42."""
+    trials = [
+        trial("torch", changes={"image_size": side}, label=f"size {side}", slower=((side or 28) / 28) ** 2)
+        for side in (14, None, 42)
+    ]
+    (section,) = races.compose(invented(trials, epochs=2))
+    (item,) = sweeps.items(section)
+    (row,) = [row for row in item.table.rows if row[1] == "Training time"]
+    assert row[-1] == "3" and float(row[2]) == pytest.approx(2, abs=0.1)

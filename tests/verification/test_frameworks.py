@@ -11,6 +11,7 @@ import pytest
 
 from bakeoff import verification
 from bakeoff.execute import Provision
+from bakeoff.study import Agreement
 from bakeoff.verification.contestants import groups
 from bakeoff_worker.records import TrialSettings
 
@@ -311,3 +312,24 @@ def test_one_output_of_two_classes_is_certified(verified, dataset, tmp_path, cod
     if code == ONE_LOGIT:
         assert {one.judgement.reference for one in found.contestants} == {"NumPy in float64"}
         assert findings(found) == {"jax": [], "torch": []}
+
+
+@pytest.mark.parametrize(
+    "backends",
+    [
+        {"jax": [], "torch": []},
+        pytest.param(
+            {"tensorflow": [], "theano": ["ties_and_relu_at_zero"], "tensorflow1": ["step_counter"]},
+            marks=pytest.mark.exhaustive,
+        ),
+    ],
+)
+def test_equivalent_layers_are_held_against_the_layers_that_they_stand_for(verified, backends):
+    """And are found what the backend is found without them."""
+    found = verified(("jax", {}), *((one, {"equivalent_layers": True}) for one in backends))
+    assert [[one.cause for one in each.judgement.findings] for each in found.contestants] == [
+        [],
+        *backends.values(),
+    ], sentences(found)
+    same = [one for one in found.certificates if one.verdict is Agreement.SAME]
+    assert len(same) >= sum(not causes for causes in backends.values())

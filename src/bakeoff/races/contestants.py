@@ -15,6 +15,7 @@ from bakeoff.races.frames import commonest, plain, short_of_samples
 from bakeoff.races.learning import Learning
 from bakeoff.registry import backend_rank
 from bakeoff.study import racing
+from bakeoff.study.naming import key_name, text
 from bakeoff.study.schema import OPTION_TABLES
 
 _SEPARATOR = " · "
@@ -126,9 +127,11 @@ def groups(
 ) -> list[tuple[str, list[Contestant]]]:
     """Who races whom: a setting for people, empty if there is only one race, and its contestants.
 
-    The race with the most common settings comes first.
+    The race with the most common settings comes first. Where each other race differs from it in one setting,
+    it is the baseline, and the others are called by that one.
     """
     found = [list(race) for race in racing.races(contestants, list(axes))]
+    names = [""]
     if len(found) > 1:
         common = {key: commonest([c.axes.get(key) for c in contestants]) for key in axes}
 
@@ -138,19 +141,29 @@ def groups(
             return -shared, -len(members), [list(axes[key]).index(first[key]) for key in axes]
 
         found.sort(key=place)
-    return [
-        (
-            _setting(members, axes) if len(found) > 1 else "",
-            _shortened(members) if len(found) > 1 else members,
-        )
-        for members in found
-    ]
+        names = _one_at_a_time(found, axes) or [_setting(members, axes) for members in found]
+        found = [_shortened(members) for members in found]
+    return list(zip(names, found, strict=True))
 
 
 def _setting(members: Sequence[Contestant], axes: Mapping[str, tuple[Any, ...]]) -> str:
     return ", ".join(
         f"{_axis_name(key)} {plain(members[0].axes[key])}" for key in axes if _common(key, members)
     )
+
+
+def _one_at_a_time(
+    races: Sequence[Sequence[Contestant]], axes: Mapping[str, tuple[Any, ...]]
+) -> list[str] | None:
+    """Names of races of which each differs from the first in one setting; None where that isn't so."""
+    baseline, *others = ({key: race[0].axes[key] for key in axes if _common(key, race)} for race in races)
+    turns = [[key for key in axes if one.get(key) != baseline.get(key)] for one in others]
+    if any(len(keys) != 1 or one.keys() != baseline.keys() for keys, one in zip(turns, others, strict=True)):
+        return None
+    if len({key for keys in turns for key in keys}) == 1:
+        return None
+    named = [f"{key_name(key)} {text(key, one[key])}" for (key,), one in zip(turns, others, strict=True)]
+    return ["baseline", *named]
 
 
 def _common(key: str, members: Sequence[Contestant]) -> bool:

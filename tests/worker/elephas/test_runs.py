@@ -17,7 +17,7 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
-from bakeoff import environments
+from bakeoff import datasets, environments
 from bakeoff.environments import Environment
 from bakeoff_worker.records import EpochRecord, StageProgress
 
@@ -228,43 +228,42 @@ BESIDE = (
 )
 
 
-@pytest.mark.parametrize("is_whole", [True, False])
-def test_layers_of_ones_own_travel_or_are_refused_before_a_cluster_starts(spread, tmp_path, is_whole):
-    lost = "" if is_whole else "    def get_config(self):\n        return super().get_config()\n"
+def test_layers_of_ones_own_travel_and_executors_read_parquet_files(spread, tmp_path):
     file = tmp_path / "own.py"
-    file.write_text(OWN.replace("{config}", lost))
+    file.write_text(OWN.replace("{config}", ""))
     (tmp_path / "beside.py").write_text(BESIDE)
-    options = {"mode": "synchronous", "layout": "1x2"}
-    found = spread(
-        "tensorflow", options=options, epochs=2, model=str(file), model_file=file, model_options={}
-    )
-    if is_whole:
-        assert found.ended.status == "ok", found.ended
-        assert found.epochs[1].validation_loss < found.epochs[0].validation_loss < 2.4, "near ln 10 or less"
-    else:
-        assert found.ended.status == "failed"
-        assert "Doubled, Scale" in found.ended.reason and "get_config()" in found.ended.reason
-        assert "cluster" not in found.phases
-
-
-def test_executors_read_parquet_files(spread, tmp_path, dataset):
-    from bakeoff import datasets
-
     prepared = datasets.ensure("mnist")
     found = spread(
         "tensorflow",
         options={"mode": "synchronous", "layout": "1x2", "data_source": "parquet"},
         data=prepared.path,
         parquet=datasets.parquet_files(prepared),
+        model=str(file),
+        model_file=file,
+        model_options={},
         train_images=1000,
         evaluation_images=300,
-        epochs=1,
+        epochs=2,
     )
     assert found.ended.status == "ok", found.ended
-    assert found.samples.num_trained == 1000, "those of the run's subset and no others"
+    assert found.epochs[1].validation_loss < found.epochs[0].validation_loss < 2.4, "near ln 10 or less"
+    assert found.samples.num_trained == 2 * 1000, "those of the run's subset and no others"
     assert found.samples.smallest_partition < found.samples.largest_partition
     assert sum(task.shuffle_read_bytes for task in found.training) > 0
-    assert found.epochs[0].validation_error < 0.9
+    assert found.epochs[1].validation_error < 0.9
+
+
+def test_layers_of_ones_own_that_lose_their_options_are_refused_before_a_cluster_starts(spread, tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(
+        OWN.replace("{config}", "    def get_config(self):\n        return super().get_config()\n")
+    )
+    (tmp_path / "beside.py").write_text(BESIDE)
+    options = {"mode": "synchronous", "layout": "1x2"}
+    found = spread("tensorflow", options=options, model=str(file), model_file=file, model_options={})
+    assert found.ended.status == "failed"
+    assert "Doubled, Scale" in found.ended.reason and "get_config()" in found.ended.reason
+    assert "cluster" not in found.phases
 
 
 def test_skipped_samples_are_counted_and_said_and_the_history_server_opens_a_kept_event_log(

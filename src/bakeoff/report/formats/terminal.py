@@ -114,7 +114,7 @@ class _Column:
             words = f"{time:>{times}}{gap}{ratio:>{ratios if ratio else 0}}{ends}{doubt}{marks}"
             cells.append(Text(words, _STYLES[cell.tone]))
         longest = max(cell_len(cell.plain) for cell in cells)
-        label = grid.columns[index]
+        label = marked(grid.columns[index])
         word = max(map(cell_len, label.split()))
         heading = _broken(Text(label, "dim"), max(longest, word))
         return cls(heading, cells, max(longest, *(cell_len(line.plain) for line in heading)))

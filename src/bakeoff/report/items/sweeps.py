@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,11 @@ from bakeoff.stats import summarize
 # What a setting may do: a panel each.
 _METRICS = ("train_s", "throughput_images_per_s", "peak_memory_bytes", "final_validation_error")
 _SCALED = ("train_s", "peak_memory_bytes")
+# What a setting is where the study leaves it to the data or the backend, as it was observed.
+_OBSERVED: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "image_size": lambda observed: (observed.get("input_shape") or [None, None])[1],
+    "threads": lambda observed: observed.get("threads") or len(observed.get("cpus") or ()),
+}
 _EXPONENT = Metric("exponent", "Exponent", "", max_decimals=2)
 
 
@@ -93,8 +98,8 @@ def _scaling(
     section: Section, axis: str, title: str, contestants: Sequence[Contestant], runs: pl.DataFrame
 ) -> Table:
     """Exponents of time and memory, of settings that are numbers, or lists of as many numbers each."""
-    sizes = {one.trial_id: _size(one.axes[axis]) for one in contestants}
-    forms = {_form(one.axes[axis]) for one in contestants if sizes[one.trial_id]}
+    sizes = {one.trial_id: _size(_value(one, axis)) for one in contestants}
+    forms = {_form(_value(one, axis)) for one in contestants if sizes[one.trial_id]}
     values = sorted({size for size in sizes.values() if size})
     rows = []
     if len(values) >= 2 and len(forms) == 1:
@@ -124,6 +129,13 @@ def _scaling(
         remark="1: twice the setting, twice the quantity; 0: no change. Contestants lend each other their "
         "noise. Of lists, by their geometric mean.",
     )
+
+
+def _value(contestant: Contestant, axis: str) -> Any:
+    """A contestant's setting, or what it was seen to be where it is unset."""
+    value = contestant.axes[axis]
+    seen = _OBSERVED.get(axis)
+    return seen(contestant.observed) if value is None and seen else value
 
 
 def _size(value: Any) -> float | None:
