@@ -131,7 +131,9 @@ def test_a_contestant_that_cannot_run_and_a_program_that_fails_are_said(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+@pytest.mark.parametrize(
+    "backend", ["jax", *(pytest.param(one, marks=pytest.mark.exhaustive) for one in ("tensorflow", "torch"))]
+)
 def test_both_programs_run_and_what_they_set_takes_effect(
     backend: str, framework: Callable[[str], Environment], dataset: Path, tmp_path: Path
 ) -> None:

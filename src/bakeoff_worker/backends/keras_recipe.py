@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 from bakeoff_worker import models
 from bakeoff_worker.models import ModelError
-from bakeoff_worker.models.catalogue import LOSSES, OPTIMIZERS, OWN
+from bakeoff_worker.models.catalogue import LOSSES, OPTIMIZERS
 
 # What an optimizer may be told beside its own options: by Keras 3's names.
 _SHARED = ("weight_decay", "clipvalue", "clipnorm", "global_clipnorm")
@@ -172,8 +172,3 @@ def named(loss: Any) -> str:
         return loss or ""
     name = getattr(loss, "__name__", type(loss).__name__)
     return "".join("_" + one.lower() if one.isupper() else one for one in name).lstrip("_")
-
-
-def own_functions(settings: Any) -> bool:
-    """Whether the study trains by what the user's model file brings along."""
-    return OWN in (settings.optimizer, settings.loss)
