@@ -26,7 +26,7 @@ def profiled(
     *,
     system_s: float = 0.1,
     page_faults: int = 10,
-    base_s: float = 0.1,
+    half_s: float = 0.55,
     twin_s: float = 1.0,
     convolution_flops: float = 5e10,
     backend: str = "torch",
@@ -45,8 +45,9 @@ def profiled(
     turns = [
         VariantTimed(depth, twin, turn, 200, step_s, 0.01)
         for turn in range(12)
-        for depth, twin, step_s in ((0, "", base_s), (1, "", 0.6), (2, "", 1.0), (2, "pool", twin_s))
+        for depth, twin, step_s in ((0, "", 0.1), (1, "", 0.6), (2, "", 1.0), (2, "pool", twin_s))
     ]
+    turns += [VariantTimed(2, "", turn, 100, half_s, 0.01) for turn in range(12)]
     ceilings = Ceilings(1e11, convolution_flops, 1e10, 4)
     layers = Answer((*network, *turns, ceilings), 1.0, RunEnded("ok"))
     return Profiled("one", TrialSettings(backend, backend, **settings), {"budget": budget, "layers": layers})
@@ -60,7 +61,7 @@ def test_a_sound_contestant_has_no_findings() -> None:
     ("problem", "kind", "evidence", "remedy"),
     [
         ({"twin_s": 0.7}, Kind.EQUIVALENT, "pool takes 40 % (40 to 40) of the step", "keras.ops.max"),
-        ({"base_s": 0.6}, Kind.HOST, "60 % of a step is not the network's", "global_batch_size"),
+        ({"half_s": 0.8}, Kind.HOST, "60 % of a step is the host's", "global_batch_size"),
         (
             {"system_s": 5.0, "page_faults": 20_000},
             Kind.PAGE_FAULTS,

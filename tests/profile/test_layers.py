@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from bakeoff.profile.layers import Layers, layers
+from bakeoff.profile.layers import Layers, _wall_s, layers
 from bakeoff.profile.profiled import Answer
 from bakeoff_worker.records import (
     Ceilings,
@@ -42,7 +42,11 @@ def shown(*records: Record, profiled: Mapping[str, float] | None = None) -> Laye
     """What these records show; profiled: seconds by layer, of three steps that took 36 s."""
     more: list[Record] = [NotShown("profiler", "there is none")]
     if profiled is not None:
-        spans = [ProfiledSpan("op", name, "forward", 0.0, 99.0, own, "1") for name, own in profiled.items()]
+        ends = list(itertools.accumulate(profiled.values()))
+        spans = [
+            ProfiledSpan("op", name, "forward", end - own, own, own, "1")
+            for (name, own), end in zip(profiled.items(), ends, strict=True)
+        ]
         more = [ProfiledSteps("tracer", 3, 36.0, [list(span) for span in spans])]
     found = layers(Answer((*NETWORK, *more, *records), 1.0, RunEnded("ok")))
     assert found is not None
@@ -112,3 +116,21 @@ def test_what_a_layer_attains_is_bounded_by_what_it_takes_at_least() -> None:
     assert found.layers[0].attained == pytest.approx(100 * 320 / 6 / 2000)
     assert found.layers[1].attained == pytest.approx(100 * 2 * 25 * 4 / 3 / 5000)
     assert found.attained == pytest.approx(100 * (320 + 60) / 10 / 1000)
+
+
+def test_operations_at_the_same_time_share_it_and_the_inner_one_runs() -> None:
+    """Two threads: `outer` from 0 to 4 s with `inner` from 1 to 2, beside `other` from 3 to 6."""
+    spans = [
+        ProfiledSpan("op", "outer", "forward", 0.0, 4.0, 3.0, "1"),
+        ProfiledSpan("op", "inner", "forward", 1.0, 1.0, 1.0, "1"),
+        ProfiledSpan("op", "other", "forward", 3.0, 3.0, 3.0, "2"),
+        ProfiledSpan("op", "nothing", "forward", 3.0, 0.0, 0.0, "2"),
+    ]
+    assert dict(_wall_s(spans)) == pytest.approx({"outer": 2.5, "inner": 1.0, "other": 2.5})
+
+
+@pytest.mark.parametrize(("half_s", "host"), [(5.0, 0.0), (7.5, 0.5), (10.0, 1.0), (4.0, 0.0)])
+def test_the_host_takes_what_half_a_batch_does_not_save(half_s: float, host: float) -> None:
+    halves = [VariantTimed(2, "", turn, 50, half_s, 0.1) for turn in range(12)]
+    found = shown(*turns((1.0, 7.0, 10.0), (0.5, 2.5, 3.0), 8.0, [1.0] * 12), *halves)
+    assert found.host is not None and found.host.value == pytest.approx(host)

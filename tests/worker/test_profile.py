@@ -74,11 +74,11 @@ def test_layers_by_substitution_and_by_the_frameworks_profiler(
     assert found.ended.status == "ok", found.ended
     names = [layer.name for layer in found.of(LayerDescribed)]
     assert names == ["convolve", "pool", "flat", "classes"]
-    turns: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    turns: dict[int, list[tuple[int, str, int]]] = defaultdict(list)
     for timed in found.of(VariantTimed):
-        turns[timed.turn].append((timed.depth, timed.twin))
+        turns[timed.turn].append((timed.depth, timed.twin, timed.num_images))
         assert timed.step_s > 0 and timed.forward_s > 0
-    variants = [(0, ""), (1, ""), (2, ""), (3, ""), (3, "pool")]
+    variants = [(0, "", 10), (1, "", 10), (2, "", 10), (3, "", 5), (3, "", 10), (3, "pool", 10)]
     assert len(turns) >= 6 and all(sorted(turn) == variants for turn in turns.values())
     assert turns[0] == turns[1][::-1], "every second round goes the other way round"
     (steps,) = found.of(ProfiledSteps)
@@ -105,13 +105,18 @@ ENTRY %main (data: f32[4]) -> f32[4] {
   %turned = f32[4]{0} transpose(%select)
   %select = f32[4]{0} fusion(%scatter), metadata={op_name="jit(train_step)/transpose(jvp(conv2d))/select"}
   %kernel = f32[4]{0} fusion(%turned), kind=kCustom, calls=%fused_computation
+  %first = f32[4]{0} fusion(%conv), kind=kLoop, metadata={op_name="jit(train_step)/jvp(pool)/max"}
+  %gradient = f32[4]{0} fusion(%data), metadata={op_name="jit(train_step)/transpose(jvp(next))/select"}
+  %next = f32[4]{0} fusion(%first, %gradient), kind=kCustom, calls=%fused_computation
+  %other = f32[4]{0} fusion(%next), kind=kLoop, metadata={op_name="jit(train_step)/adam/add"}
   ROOT %update = f32[4]{0} fusion(%kernel), metadata={op_name="jit(train_step)/adam/sub"}
 }
 """
-    places = _places(program, ["conv2d", "pool"])
+    places = _places(program, ["conv2d", "pool", "next"])
     assert places["conv"] == ("conv2d", "forward")
     assert places["iota"] == places["window"] == places["scatter"] == ("pool", "backward")
     assert places["kernel"] == places["turned"] == ("conv2d", "backward")
+    assert places["next"] == ("next", "backward"), "of the layer whose gradient it takes, not of its input's"
     assert places["update"] is None and "inner" not in places
 
 

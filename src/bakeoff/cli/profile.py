@@ -142,6 +142,8 @@ def _print_layers(one: Profiled) -> None:
         )
     shown.add_row("all else", "", "", "", words.percent(found.rest), "", "", "", "")
     screen.print(shown)
+    if found.host is not None:
+        screen.print(Text(f"the host takes {words.percent(found.host)} of a step, whatever the images in it"))
     if found.attained is not None:
         screen.print(
             Text(f"the step attains {found.attained:.1%} of a large matrix product's operations a second")

@@ -27,7 +27,7 @@ class Kind(Enum):
     """What was found.
 
     EQUIVALENT: a layer whose equivalent makes the step shorter. HOST: most of a step has nothing to do with
-    the network's size. PAGE_FAULTS: the kernel hands out memory anew in each step. ONE_THREAD: of several
+    the images in it. PAGE_FAULTS: the kernel hands out memory anew in each step. ONE_THREAD: of several
     processors one is used. INPUT: an epoch waits for TensorFlow's input pipeline. CONVOLUTION: this library
     convolves by plain loops. DOUBLE_PRECISION: everything is computed in float64. NO_EFFECT: a setting was
     asked for, and something else runs.
@@ -82,8 +82,8 @@ def _of_layers(by_layer: Layers) -> Iterator[Finding]:
     for one in by_layer.layers:
         if one.saved is not None and one.saved.low > 0 and one.saved.value >= _MIN_SAVED:
             yield Finding(Kind.EQUIVALENT, one.saved.value, layer=one)
-    if by_layer.rest.low >= _MIN_HOST:
-        yield Finding(Kind.HOST, by_layer.rest.value)
+    if by_layer.host is not None and by_layer.host.low >= _MIN_HOST:
+        yield Finding(Kind.HOST, by_layer.host.value)
 
 
 def _of_memory(profiled: Profiled, spent: Budget) -> Iterator[Finding]:

@@ -67,7 +67,8 @@ class LayerTime:
 class Layers:
     """All layers of a network but the last; what is left is the last one, the loss, calls and the host.
 
-    step_s: a step of the whole network, the median over turns. rest: shares of the step, as of a layer.
+    step_s: a step of the whole network, the median over turns. rest: shares of the step, as of a layer. host:
+    what of a step doesn't hang on how many images there are in it; None: a batch is one image.
     profiler: its name, empty if there is none; why_not_profiled: then, why. overhead: of a step under the
     profiler, as a fraction of one without it. attained: operations a second of the whole step, as a fraction
     of a large matrix product's; None: unknown.
@@ -76,6 +77,7 @@ class Layers:
     step_s: float
     layers: tuple[LayerTime, ...]
     rest: Share
+    host: Share | None
     profiler: str
     why_not_profiled: str
     overhead: float | None
@@ -85,17 +87,22 @@ class Layers:
 def layers(answer: Answer) -> Layers | None:
     """What a job's records show; None if the network is no chain (`NotShown` says why)."""
     described: list[LayerDescribed] = answer.of(LayerDescribed)
-    turns: dict[int, dict[tuple[int, str], VariantTimed]] = defaultdict(dict)
-    for timed in answer.of(VariantTimed):
-        turns[timed.turn][timed.depth, timed.twin] = timed
-    if not described or not turns:
+    timings: list[VariantTimed] = answer.of(VariantTimed)
+    if not described or not timings:
         return None
+    num_images = max(timed.num_images for timed in timings)
+    turns: dict[int, dict[tuple[int, str], VariantTimed]] = defaultdict(dict)
+    halves: dict[int, VariantTimed] = {}
+    for timed in timings:
+        if timed.num_images == num_images:
+            turns[timed.turn][timed.depth, timed.twin] = timed
+        else:
+            halves[timed.turn] = timed
     whole = (len(described) - 1, "")
     rounds = [turn for turn in turns.values() if whole in turn]
     all_of = of_network(described)
     step_s = statistics.median(turn[whole].step_s for turn in rounds)
     profiled, overhead, profiler = _by_profiler(answer.of(ProfiledSteps), step_s)
-    num_images = rounds[0][whole].num_images
     ceiling = next(iter(answer.of(Ceilings)), None)
     found = []
     for depth, layer in enumerate(described[:-1], start=1):
@@ -123,6 +130,7 @@ def layers(answer: Answer) -> Layers | None:
         step_s=step_s,
         layers=tuple(found),
         rest=_share([turn[0, ""].step_s / turn[whole].step_s for turn in rounds]),
+        host=_share([_host(turns[turn][whole], half) for turn, half in halves.items()]) if halves else None,
         profiler=profiler,
         why_not_profiled=next((one.reason for one in answer.of(NotShown) if one.what == "profiler"), ""),
         overhead=overhead,
@@ -159,22 +167,50 @@ def spans(steps: ProfiledSteps) -> list[ProfiledSpan]:
 def _by_profiler(
     records: Sequence[ProfiledSteps], step_s: float
 ) -> tuple[Mapping[str, float], float | None, str]:
-    """Share of a step by layer; the profiler's overhead and name.
-
-    Where operations overlap, their seconds add up to more than the step's: then shares are of that sum.
-    """
+    """Share of a step by layer; the profiler's overhead and name."""
     if not records:
         return {}, None, ""
     (steps,) = records
-    seconds: dict[str, float] = defaultdict(float)
-    for span in spans(steps):
-        seconds[span.layer] += span.own_s
+    seconds = _wall_s(spans(steps))
     whole = max(steps.wall_s, sum(seconds.values()))
     return (
         {name: one / whole for name, one in seconds.items()},
         steps.wall_s / steps.num_steps / step_s - 1,
         steps.profiler,
     )
+
+
+def _wall_s(seen: Sequence[ProfiledSpan]) -> dict[str, float]:
+    """Wall seconds by layer. Of operations that run at the same time, each counts for its part of that time.
+
+    Where one operation holds another, on the same thread, the inner one runs.
+    """
+    borders = []
+    for number, span in enumerate(seen):
+        if span.wall_s <= 0:
+            continue
+        end_s = span.start_s + span.wall_s
+        borders += [(span.start_s, 1, -span.wall_s, number), (end_s, 0, span.wall_s, number)]
+    running: dict[str, list[int]] = defaultdict(list)  # by thread, operations within each other
+    found: dict[str, float] = defaultdict(float)
+    before_s = 0.0
+    for now_s, begins, _, number in sorted(borders):
+        at_work = [one[-1] for one in running.values() if one]
+        for one in at_work:
+            found[seen[one].layer] += (now_s - before_s) / len(at_work)
+        within = running[seen[number].thread]
+        if begins:
+            within.append(number)
+        else:
+            within.remove(number)
+        before_s = now_s
+    return found
+
+
+def _host(whole: VariantTimed, half: VariantTimed) -> float:
+    """The share of a step that images don't take: where a line through both comes to with none."""
+    image_s = (whole.step_s - half.step_s) / (whole.num_images - half.num_images)
+    return min(max(0.0, 1 - whole.num_images * image_s / whole.step_s), 1.0)
 
 
 def _share(values: Sequence[float]) -> Share:

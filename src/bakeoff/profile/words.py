@@ -16,7 +16,7 @@ def evidence(finding: Finding) -> str:
                 f"{percent(finding.layer.saved)} shorter"
             )
         case Kind.HOST:
-            return f"{_share(finding)} of a step is not the network's: an output layer alone takes as long"
+            return f"{_share(finding)} of a step is the host's: half the images take nearly as long"
         case Kind.PAGE_FAULTS:
             assert finding.budget is not None
             return (

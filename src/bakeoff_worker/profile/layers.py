@@ -1,8 +1,9 @@
 """What each layer takes, by substitution: the network with and without it, in turn, in one process.
 
 Variants are the network's first layers, one more in each, before an output layer; the last variant is the
-network itself. What one more layer adds to a step is what the layer takes. All live in one process, so that
-whatever makes processes of the same program differ (memory's layout, above all) is the same for all of them.
+network itself, on a whole batch and on half of one. What one more layer adds to a step is what the layer
+takes; what half a batch does not save is the host's. All live in one process, so that whatever makes
+processes of the same program differ (memory's layout, above all) is the same for all of them.
 """
 
 import importlib
@@ -40,20 +41,21 @@ def show(job: Job, backend: BackendBase, arrays: data.Arrays, channel: Channel) 
         channel.emit(network.describe(layer))
     channel.emit(_profiled(job, backend, [layer.name for layer in layers], x, y))
     channel.emit(ceilings.measure(backend))
-    variants = _variants(backend, len(layers))
-    for _, _, model in variants:
-        _step_s(backend, model.train_on_batch, x, y, 1)
-        _step_s(backend, model.test_on_batch, x, y, 1)
+    variants = _variants(backend, len(layers), len(x))
+    for _, _, model, num_images in variants:
+        _step_s(backend, model.train_on_batch, x[:num_images], y[:num_images], 1)
+        _step_s(backend, model.test_on_batch, x[:num_images], y[:num_images], 1)
     num_steps = max(1, math.ceil(_TURN_S / _step_s(backend, backend.model.train_on_batch, x, y, 2)))
     for turn in range(_NUM_TURNS):
         # As contestants alternate: at random, and every second round the other way round.
         order = list(range(len(variants)))
         random.Random(job.spec.seed + turn // 2).shuffle(order)
         for index in reversed(order) if turn % 2 else order:
-            depth, twin, model = variants[index]
-            step_s = _step_s(backend, model.train_on_batch, x, y, num_steps)
-            forward_s = _step_s(backend, model.test_on_batch, x, y, num_steps)
-            channel.emit(VariantTimed(depth, twin, turn, len(x), step_s, forward_s))
+            depth, twin, model, num_images = variants[index]
+            some_x, some_y = x[:num_images], y[:num_images]
+            step_s = _step_s(backend, model.train_on_batch, some_x, some_y, num_steps)
+            forward_s = _step_s(backend, model.test_on_batch, some_x, some_y, num_steps)
+            channel.emit(VariantTimed(depth, twin, turn, num_images, step_s, forward_s))
 
 
 def _profiled(job: Job, backend: Any, layers: List[str], x: Any, y: Any) -> Any:
@@ -75,8 +77,8 @@ def _profiled(job: Job, backend: Any, layers: List[str], x: Any, y: Any) -> Any:
     return ProfiledSteps(profiler.NAME, profiler.NUM_STEPS, profiler.NUM_STEPS * step_s, spans)
 
 
-def _variants(backend: Any, num_layers: int) -> List[Tuple[int, str, Any]]:
-    """Depth, name of the layer that has a twin, model; all compiled alike."""
+def _variants(backend: Any, num_layers: int, num_images: int) -> List[Tuple[int, str, Any, int]]:
+    """Depth, name of the layer that has a twin, model, images of a step; all compiled alike."""
     found = [
         (depth, "", network.first(backend.keras, backend.model, depth)) for depth in range(num_layers - 1)
     ]
@@ -86,7 +88,9 @@ def _variants(backend: Any, num_layers: int) -> List[Tuple[int, str, Any]]:
     ]
     for _, _, model in found:
         backend.compile(model)
-    return found + [(num_layers - 1, "", backend.model)]
+    variants = [(depth, twin, model, num_images) for depth, twin, model in found]
+    sizes = dict.fromkeys((num_images, num_images // 2 or num_images))
+    return variants + [(num_layers - 1, "", backend.model, size) for size in sizes]
 
 
 def _step_s(backend: BackendBase, call: Any, x: Any, y: Any, num_steps: int) -> float:

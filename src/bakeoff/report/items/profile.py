@@ -13,7 +13,7 @@ from bakeoff.metrics import METRICS, NO_VALUE
 from bakeoff.profile import words as profile_words
 from bakeoff.profile.budget import Part, budget
 from bakeoff.profile.findings import findings
-from bakeoff.profile.layers import layers
+from bakeoff.profile.layers import Layers, layers
 from bakeoff.profile.profiled import VERSION, Profiled, from_document
 from bakeoff.profile.roofline import Roofline, roofline
 from bakeoff.races.compose import command_of
@@ -122,6 +122,9 @@ def _budget(shown: Sequence[_Shown]) -> Item:
             (one.name, "Cores busy while stepping", _number(spent.cores, ".2f"), NO_VALUE),
             (one.name, "Page faults a step", _number(spent.page_faults, ",.0f"), NO_VALUE),
         ]
+        if (found := _layers_of(one)) and found.host:
+            share = profile_words.percent(found.host)
+            rows.append((one.name, "The host's part of a step, whatever the images", share, NO_VALUE))
     names = list(dict.fromkeys(row[0] for row in rows))
     return Item(
         "budget",
@@ -248,7 +251,7 @@ def _chart(limits: Sequence[tuple[_Shown, Roofline]]) -> vega.Chart:
 def _layers(shown: Sequence[_Shown]) -> Table:
     rows = []
     for one in shown:
-        found = layers(one.profiled.answers["layers"]) if one.profiled.has("layers") else None
+        found = _layers_of(one)
         if found is None:
             continue
         rows += [
@@ -283,6 +286,10 @@ def _layers(shown: Sequence[_Shown]) -> Table:
         grouped=True,
         remark="By substitution: what a layer adds to a network of those before it, medians over rounds.",
     )
+
+
+def _layers_of(one: _Shown) -> Layers | None:
+    return layers(one.profiled.answers["layers"]) if one.profiled.has("layers") else None
 
 
 def _why_not(shown: Sequence[_Shown]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import tempfile
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from bakeoff_worker.backends.jax.backend import MODULE
 from bakeoff_worker.records import ProfiledSpan
@@ -67,7 +67,7 @@ def _places(program: str, layers: List[str]) -> Dict[str, Optional[Place]]:
     """By name of an operation, where it belongs; None: to no layer.
 
     By its own metadata; what XLA made itself has none, and belongs where its result is used, or else to what
-    it takes.
+    it takes: a kernel's gradient, which the update uses, to the backward pass of its layer.
     """
     own: Dict[str, Optional[Place]] = {}
     takes: Dict[str, List[str]] = {}
@@ -86,20 +86,31 @@ def _places(program: str, layers: List[str]) -> Dict[str, Optional[Place]]:
         takes[name] = _OPERAND.findall(rest.split("), ")[0])
         for operand in takes[name]:
             used_by.setdefault(operand, []).append(name)
-    return {name: _nearest(name, own, used_by) or _nearest(name, own, takes) for name in takes}
+    found: Dict[str, Optional[Place]] = {}
+    for name in takes:
+        users = list(_nearest(name, own, used_by))
+        if users and users[0]:
+            found[name] = users[0]
+            continue
+        taken = [place for place in _nearest(name, own, takes) if place]
+        backward = [place for place in taken if place[1] == "backward"]
+        found[name] = next(iter(backward + taken), None)
+    return found
 
 
-def _nearest(name: str, own: Dict[str, Optional[Place]], towards: Dict[str, List[str]]) -> Optional[Place]:
-    """The first operation's place on the way from this one; None: of the first that says so, to no layer."""
+def _nearest(
+    name: str, own: Dict[str, Optional[Place]], towards: Dict[str, List[str]]
+) -> Iterator[Optional[Place]]:
+    """Places of the first operations that say one on each way from this one, the nearest first."""
     queue, seen = [name], {name}
     while queue:
         one = queue.pop(0)
         if one in own:
-            return own[one]
+            yield own[one]
+            continue
         fresh = [other for other in towards.get(one, []) if other not in seen]
         seen.update(fresh)
         queue += fresh
-    return None
 
 
 def _place(op_name: str, layers: List[str]) -> Optional[Place]:

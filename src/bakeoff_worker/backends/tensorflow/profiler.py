@@ -16,6 +16,7 @@ _SCOPE = "bakeoff.layer.{}."
 _LAYER = re.compile(r"bakeoff\.layer\.(\d+)\.")
 # Operations that run others; these are seen themselves.
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile", "If", "StatelessIf")
+_HOLDS_ALL = "EagerLocalExecute"
 
 
 class Profiler:
@@ -59,7 +60,7 @@ class Profiler:
                     for event in line.events:
                         # ``scope/name:Type``; whatever else the tracer notes has no type.
                         name, colon, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
-                        if not colon or name.endswith(":") or kind in _CALLS:
+                        if not colon or name.endswith(":") or kind in _CALLS or name == _HOLDS_ALL:
                             continue
                         layer, direction = self._place(name)
                         start_s = line.timestamp_ns * 1e-9 + event.offset_ps * 1e-12
