@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bakeoff import profiling, study
 from bakeoff.events import messages
+from bakeoff.profile import words
 from bakeoff.profile.budget import budget
 from bakeoff.profile.findings import Kind, findings
 from bakeoff.profile.layers import layers
@@ -87,7 +88,8 @@ def _judge(one: Profiled) -> list[Figure]:
     if by_layer is not None and by_layer.profiler:
         large = [one for one in by_layer.layers if max(one.both.value, one.profiled or 0.0) > LARGE]
         for layer in large:
-            print(f"{backend}: {layer.layer.name} {layer.both} {layer.profiled}", flush=True)
+            by_profiler = f"{100 * (layer.profiled or 0.0):.0f} % by profiler"
+            print(f"{backend}: {layer.layer.name} {words.percent(layer.both)}, {by_profiler}", flush=True)
         disagree = sum(layer.disagrees for layer in large)
         agree = f"methods agree on {len(large) - disagree} of {len(large)} layers"
         text = f"{agree}, a step under the profiler {by_layer.overhead:+.0%}"
