@@ -117,6 +117,9 @@ def refine(
     winner = result.winner = race.frozen or result.winner
     if race.failure or winner is None:
         return Refinement(label, trial.settings, result, failure=race.failure)
+    for option in winner.options:  # of an earlier call, with another budget and so another first wave
+        if result.fates.get(option.name) is Fate.NO_TIME:
+            result.fates[option.name] = Fate.HELPS
     confirmation = race.confirmation(winner, budget_s)
     tell(listener, f"{label}: {winner.name} seems best; fresh blocks are to confirm it")
     session.run(
