@@ -38,7 +38,10 @@ BESIDES = (
     "README",
     "CHANGELOG",
     "CONTRIBUTING",
-    *(f"results/{name}README" for name in ("", "cluster/", "gpu/", "memory/", "verdicts/")),
+    *(
+        f"results/{name}README"
+        for name in ("", "cluster/", "gpu/", "memory/", "refine/", "sweep/", "verdicts/")
+    ),
 )
 
 

@@ -150,7 +150,8 @@ def _run(file: Path, provision: Provision) -> float | str:
         return f"still running after {_TIME_LIMIT_S:g} s"
     if done.returncode:
         return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-    seconds = [json.loads(line)["seconds"] for line in done.stdout.splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    seconds = [float(line["seconds"]) for line in lines]
     return sum(seconds) / len(seconds)
 
 

@@ -86,16 +86,16 @@ def _places(program: str, layers: List[str]) -> Dict[str, Optional[Place]]:
         takes[name] = _OPERAND.findall(rest.split("), ")[0])
         for operand in takes[name]:
             used_by.setdefault(operand, []).append(name)
-    found: Dict[str, Optional[Place]] = {}
+    places: Dict[str, Optional[Place]] = {}
     for name in takes:
         users = list(_nearest(name, own, used_by))
         if users and users[0]:
-            found[name] = users[0]
+            places[name] = users[0]
             continue
         taken = [place for place in _nearest(name, own, takes) if place]
         backward = [place for place in taken if place[1] == "backward"]
-        found[name] = next(iter(backward + taken), None)
-    return found
+        places[name] = next(iter(backward + taken), None)
+    return places
 
 
 def _nearest(
