@@ -21,7 +21,8 @@ from bakeoff.refine.space import Machine, Option, changed, options
 from bakeoff_worker.models.catalogue import MODELS, OPTIMIZERS
 from bakeoff_worker.records import TrialSettings
 
-NETWORK = """
+NETWORK = """from __future__ import annotations
+
 def build(input_shape, num_classes):
     from keras import layers, models
 
@@ -106,7 +107,10 @@ def test_each_change_gives_another_program_that_parses_and_knows_nothing_of_us(
         (of("plain_torch"), "Bakeoff writes none for plain_torch"),
         (of("jax", schedule="cosine"), "schedule = cosine"),
         (of("jax", clip_norm=1.0, class_weights="balanced"), "class_weights = balanced, clip_norm = 1.0"),
-        (of("torch", device="gpu"), "optimizer adam on device gpu"),
+        (of("torch", device="gpu"), "device = gpu"),
+        (of("jax", precision="float64"), "precision = float64"),
+        (of("jax", loss="own"), "loss = own"),
+        (of("torch", loss="binary_crossentropy"), "loss = binary_crossentropy"),
         (of("torch", preprocessing="standardize"), "preprocessing = standardize"),
     ],
 )

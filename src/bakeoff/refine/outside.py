@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -16,6 +16,7 @@ from bakeoff.errors import BakeoffError
 from bakeoff.execute import Provision
 from bakeoff.launchers.local import INHERITED
 from bakeoff.refine.space import Option, changed
+from bakeoff_worker.models.catalogue import LOSSES
 from bakeoff_worker.records import TrialSettings
 
 # By backend, Keras's own name of it. Theano is not among them: what today's Python lacks, Bakeoff puts back.
@@ -25,7 +26,15 @@ _OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "adamax": "Adamax", "rmsprop": 
 _TOLD = frozenset(
     (
         *("backend", "environment", "model", "model_options", "dataset", "train_images", "epochs", "content"),
-        *("global_batch_size", "optimizer", "optimizer_options", "learning_rate", "loss", "threads"),
+        *(
+            "global_batch_size",
+            "optimizer",
+            "optimizer_options",
+            "learning_rate",
+            "loss",
+            "threads",
+            "device",
+        ),
         *("pin_cpus", "jit", "precision", "data_layout", "keep_memory", "steps_per_execution"),
         *("equivalent_layers", "variables", "autotune_input"),
     )
@@ -36,6 +45,13 @@ _NO_MATTER = frozenset(
         *("turn_steps", "image_size", "data_scale", "distribution_options", "schedule_options", "gpu"),
     )
 )
+# Labels of one sigmoid have another form, and double precision other switches on each backend.
+_KNOWN: Mapping[str, Collection[str]] = {
+    "optimizer": _OPTIMIZERS,
+    "loss": set(LOSSES) - {"binary_crossentropy"},
+    "device": {"cpu"},
+    "precision": {"float32", "mixed_bfloat16", "mixed_float16"},
+}
 _TIME_LIMIT_S = 3600.0
 
 
@@ -89,8 +105,9 @@ def why_none(settings: TrialSettings) -> str:
     """Why Bakeoff writes no program of plain Keras for such a contestant; empty where it does."""
     if settings.backend not in _KERAS:
         return f"Bakeoff writes none for {settings.backend}"
-    if settings.optimizer not in _OPTIMIZERS or settings.device != "cpu":
-        return f"optimizer {settings.optimizer} on device {settings.device}"
+    for name, known in _KNOWN.items():
+        if getattr(settings, name) not in known:
+            return f"{name} = {getattr(settings, name)}"
     plain = TrialSettings(settings.backend, settings.environment)
     others = {one.name for one in dataclasses.fields(settings)} - _TOLD - _NO_MATTER
     asked = [name for name in sorted(others) if getattr(settings, name) != getattr(plain, name)]
@@ -116,10 +133,15 @@ def program(settings: TrialSettings, provision: Provision, name: str) -> str:
         "keras_backend": _KERAS[settings.backend],
         "optimizer": _OPTIMIZERS[settings.optimizer],
         "variables": {**_threads(settings), **(settings.variables or {})},
-        "model": model.read_text().strip(),
-        "array_type": "float64" if settings.precision == "float64" else "float32",
+        "model": _without_future(model.read_text()),
     }
     return templates.get_template("program.py.j2").render(values)
+
+
+def _without_future(source: str) -> str:
+    """A model's file as it may stand in the middle of another."""
+    lines = (line for line in source.splitlines() if not line.startswith("from __future__"))
+    return "\n".join(lines).strip()
 
 
 def _threads(settings: TrialSettings) -> Mapping[str, str]:
