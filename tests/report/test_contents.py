@@ -146,10 +146,10 @@ def test_a_sweep_races_within_equal_settings_and_the_commonest_come_first(
         "model_options.filters": (None, [8, 8]),
     }
     assert [race.setting for race in section.races] == [
-        "global batch size 200, filters default",
-        "global batch size 100, filters default",
-        "global batch size 200, filters 8-8",
-        "global batch size 400, filters default",
+        "baseline",
+        "batch 100",
+        "filters 8-8",
+        "batch 400",
     ]
     assert [one.short for one in section.races[1].contestants] == ["jax", "torch"]
     assert all(len(race.comparisons) == 1 for race in section.races)

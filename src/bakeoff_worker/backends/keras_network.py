@@ -98,7 +98,11 @@ def with_twins(keras: Any, model: Any, names: List[str]) -> Tuple[Any, List[Twin
             twins.append(Twin(layer, [step._keras_history[0] for step in steps]))
             tensor = steps[-1]
         else:
-            tensor = type(layer).from_config(layer.get_config())(tensor)
+            copied = type(layer).from_config(layer.get_config())
+            for name, value in vars(layer).items():
+                if name.startswith("_bakeoff"):  # what we have noted of it
+                    object.__setattr__(copied, name, value)
+            tensor = copied(tensor)
     return keras.models.Model(inputs, tensor), twins
 
 

@@ -25,6 +25,7 @@ import numpy as np
 
 from bakeoff_worker.backends.keras_weights import inner_layers
 from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.verification import silence
 from bakeoff_worker.verification.batches import NUM_STEPS
 from bakeoff_worker.verification.weights import Weights
 
@@ -133,7 +134,7 @@ def _declared(value: Any) -> Optional[Dict[str, Any]]:
 def _config(layer: Any) -> Dict[str, Any]:
     """As far as JSON holds it; empty where a layer of the user's doesn't say."""
     try:
-        config = layer.get_config()
+        config = dict(layer.get_config(), **silence.asked(layer))
     except Exception:
         return {}
     return {str(key): value for key, value in ((k, _plain(v)) for k, v in config.items()) if value != ""}

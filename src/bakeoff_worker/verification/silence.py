@@ -118,18 +118,20 @@ def _middles(keras: Any) -> Dict[str, Callable[..., Any]]:
     return dict({draw.__name__: draw for draw in found}, truncated_normal=normal)
 
 
+def asked(layer: Any) -> Dict[str, Any]:
+    """The rates that a layer was made with, where they were set to zero since."""
+    return dict(vars(layer).get(_ASKED, {}))
+
+
 def _silence(layer: Any) -> None:
-    """Rates of zero; of its configuration the layer still says what it was made with."""
     if _ASKED in vars(layer):
         return
     rates = {rate: vars(layer)[rate] for rate in _RATES if rate in vars(layer)}
     for cell in [getattr(layer, "cell", None)] + list(getattr(layer, "cells", None) or ()):
         if cell is not None:
             _silence(cell)
-            rates.update(vars(cell)[_ASKED])
+            rates.update(asked(cell))
     object.__setattr__(layer, _ASKED, rates)
-    configured = layer.get_config
-    object.__setattr__(layer, "get_config", lambda: dict(configured(), **rates))
     for rate in rates:
         if rate in vars(layer):  # of a recurrent layer it is only what its cell says
             setattr(layer, rate, 0.0)
