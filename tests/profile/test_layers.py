@@ -125,6 +125,7 @@ def test_operations_at_the_same_time_share_it_and_the_inner_one_runs() -> None:
         ProfiledSpan("op", "inner", "forward", 1.0, 1.0, 1.0, "1"),
         ProfiledSpan("op", "other", "forward", 3.0, 3.0, 3.0, "2"),
         ProfiledSpan("op", "nothing", "forward", 3.0, 0.0, 0.0, "2"),
+        ProfiledSpan("op", "too little", "forward", 1.8e9, 1e-9, 1e-9, "2"),
     ]
     assert dict(_wall_s(spans)) == pytest.approx({"outer": 2.5, "inner": 1.0, "other": 2.5})
 

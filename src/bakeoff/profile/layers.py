@@ -187,9 +187,9 @@ def _wall_s(seen: Sequence[ProfiledSpan]) -> dict[str, float]:
     """
     borders = []
     for number, span in enumerate(seen):
-        if span.wall_s <= 0:
-            continue
         end_s = span.start_s + span.wall_s
+        if end_s <= span.start_s:  # nothing, or too little for a clock that counts from 1970
+            continue
         borders += [(span.start_s, 1, -span.wall_s, number), (end_s, 0, span.wall_s, number)]
     running: dict[str, list[int]] = defaultdict(list)  # by thread, operations within each other
     found: dict[str, float] = defaultdict(float)
