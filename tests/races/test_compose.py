@@ -120,6 +120,19 @@ def test_rules_are_the_studys_unless_others_are_given(invented: Callable[..., Fr
     assert only(frames, rules=stats.Rules(margin=0.0)).verdict.kind == stats.FASTER
 
 
+def test_data_sets_stand_in_the_studys_order_whichever_ran_first(
+    invented: Callable[..., Frames], entry: Any
+) -> None:
+    ran = [
+        entry(backend, times, changes={"dataset": dataset})
+        for dataset in ("cifar10", "fashion_mnist", "mnist")
+        for backend, times in (("tensorflow", (10.0,) * 6), ("jax", SLOW))
+    ]
+    trials = [{"settings": dataclasses.asdict(one.settings)} for one in reversed(ran[2:])]
+    titles = [one.title for one in races.compose(invented(*ran, document={"trials": trials}))]
+    assert titles == ["mnist", "fashion_mnist", "cifar10"], "one that the study does not name comes last"
+
+
 @pytest.mark.parametrize("is_sequential", [False, True])
 def test_a_verdict_needs_six_blocks(invented: Callable[..., Frames], entry: Any, is_sequential: bool) -> None:
     document = {"rules": {"is_sequential": is_sequential}}

@@ -6,7 +6,7 @@ import itertools
 import json
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def compose(
     rules: stats.Rules | None = None,
     target_error: float | None = None,
 ) -> tuple[Section, ...]:
-    """A study's frames as sections: one for each data set and model, in the order in which they ran.
+    """A study's frames as sections: one for each data set and model, in the study's order.
 
     selection: the runs that may share a mean, if that is known already. rules: None takes those that the
     study was stored with. target_error: a fraction; None takes the study's, else the built-in target.
@@ -57,10 +57,19 @@ def compose(
     )
     sections = [
         _rows(titles[str(dataset), str(model)], (str(dataset), str(model)), attempts, shared)
-        for (dataset, model), attempts in selection.chosen.group_by(["dataset", "model"], maintain_order=True)
+        for (dataset, model), attempts in sorted(
+            selection.chosen.group_by(["dataset", "model"], maintain_order=True), key=_as_declared(document)
+        )
     ]
     lent = _lent(sections)
     return tuple(_section(rows, lent) for rows in sections)
+
+
+def _as_declared(document: Mapping[str, Any]) -> Callable[[tuple[tuple[object, ...], pl.DataFrame]], int]:
+    """Key of a section's runs: where its study names data set and model. Order of runs is by lot."""
+    settings = [trial["settings"] for trial in document.get("trials") or ()]
+    places = list(dict.fromkeys((one["dataset"], one["model"]) for one in settings))
+    return lambda group: places.index(group[0]) if group[0] in places else len(places)
 
 
 @dataclass(frozen=True)
