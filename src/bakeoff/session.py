@@ -30,7 +30,7 @@ from bakeoff.races.learning import nothing_learnt
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import StudyRow, Writer
 from bakeoff.study import Errors, FollowUp, Study, Trial, comparisons
-from bakeoff.study.naming import key_name, text
+from bakeoff.study.words import key_name, text
 from bakeoff.verification import Beforehand
 from bakeoff_worker.records import RunSpec
 

@@ -10,7 +10,8 @@ import pytest
 
 from bakeoff import plan
 from bakeoff.study import builtin_names, load
-from bakeoff.study.schema import OPTION_TABLES, SETTINGS, UNSET_WORDS
+from bakeoff.study.schema import SETTINGS
+from bakeoff.study.words import OPTION_TABLES, UNSET_WORDS
 from bakeoff_worker.distribution.catalogue import CHOICES, DISTRIBUTIONS
 from bakeoff_worker.models.catalogue import LOSSES, MODELS, OPTIMIZERS
 from bakeoff_worker.records import TrialSettings

@@ -20,7 +20,7 @@ from bakeoff.calibration.noise import Noise, NoiseSource, noise, sources
 from bakeoff.calibration.words import percent
 from bakeoff.stats import MIN_BLOCKS, Rules
 from bakeoff.study import racing
-from bakeoff.study.naming import text
+from bakeoff.study.words import text
 
 # Name of the built-in study whose runs are a calibration.
 STUDY = "calibration"

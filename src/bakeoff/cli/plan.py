@@ -27,7 +27,7 @@ from bakeoff.events import messages
 from bakeoff.identity import known
 from bakeoff.prepare import download, obstacles
 from bakeoff.store.reader import PastRun, Reader
-from bakeoff.study.naming import key_name, text
+from bakeoff.study.words import key_name, text
 from bakeoff_worker.records import RunSpec
 
 _SHOWN = 12  # runs listed unless --all

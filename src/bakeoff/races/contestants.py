@@ -15,8 +15,7 @@ from bakeoff.races.frames import commonest, plain, short_of_samples
 from bakeoff.races.learning import Learning
 from bakeoff.registry import backend_rank
 from bakeoff.study import racing
-from bakeoff.study.naming import key_name, text
-from bakeoff.study.schema import OPTION_TABLES
+from bakeoff.study.words import OPTION_TABLES, key_name, text
 
 _SEPARATOR = " · "
 

@@ -13,11 +13,16 @@
     racing.py       who races whom, and who may be compared
     comparisons.py  which pairs of trials are compared
     content.py      the user's own model and data files
+    words.py        keys and values, as labels and messages call them
     naming.py       labels: what tells trials apart
     loading.py      all of it, in order
     draft.py        the text of a first study file
     identification.py   a study whose own models and data are known by what they are
+
+What reads study files is imported when first asked for: results are shown without it.
 """
+
+from typing import TYPE_CHECKING
 
 from bakeoff.study.definitions import (
     DATASETS,
@@ -34,8 +39,10 @@ from bakeoff.study.definitions import (
     Trial,
     contestant,
 )
-from bakeoff.study.loading import builtin_names, load, stored, user_farm
 from bakeoff_worker.models.catalogue import MODELS
+
+if TYPE_CHECKING:
+    from bakeoff.study.loading import builtin_names, load, stored, user_farm
 
 __all__ = [
     "DATASETS",
@@ -57,3 +64,12 @@ __all__ = [
     "stored",
     "user_farm",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """What reads study files (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from bakeoff.study import loading
+
+    return getattr(loading, name)

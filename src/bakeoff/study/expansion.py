@@ -11,7 +11,8 @@ from typing import Any
 from bakeoff.study.definitions import default_environment
 from bakeoff.study.document import Problems, path_of
 from bakeoff.study.rows import Axis, Row, Value, read_axes, read_row, without_forced
-from bakeoff.study.schema import OPTION_TABLES, SETTINGS, StudyTable, names
+from bakeoff.study.schema import SETTINGS, StudyTable, names
+from bakeoff.study.words import OPTION_TABLES
 from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
 from bakeoff_worker.models.catalogue import MODELS, OPTIMIZERS, SCHEDULES
 from bakeoff_worker.records import TrialSettings

@@ -9,41 +9,15 @@ from typing import Any
 from bakeoff.study import content
 from bakeoff.study.definitions import contestant
 from bakeoff.study.expansion import DraftTrial
-from bakeoff.study.schema import SETTINGS, UNSET_WORDS
+from bakeoff.study.schema import SETTINGS
+from bakeoff.study.words import key_name, text
 from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
 
-# Short names of keys, for values that need a name beside them.
-_SHORT: Mapping[str, str] = {
-    "global_batch_size": "batch",
-    "train_images": "train",
-    "evaluation_images": "evaluate",
-    "image_size": "size",
-    "learning_rate": "rate",
-    "kernel_sizes": "kernels",
-    "pin_cpus": "pinned",
-    "keep_memory": "memory kept",
-    "steps_per_execution": "steps a call",
-    "autotune_input": "input tuned",
-    "batch_size_per_task": "batch per task",
-    "frequency": "every",
-    "parameter_server": "server",
-    "data_source": "data from",
-    "data_url": "data at",
-    "task_cpus": "CPUs per task",
-    "python_memory_mib": "Python memory MiB",
-    "executor_memory_mib": "executor memory MiB",
-    "driver_memory_mib": "driver memory MiB",
-    "reuse_python_workers": "Python workers reused",
-}
 # Words speak for themselves but for these, which say what only beside their key's name.
 _NAMED = frozenset(
     {"frequency", "parameter_server", "merge", "data_source", "data_url", "executors", "compile_directory"}
     | {"master", "archive"}
 )
-_WORDS: Mapping[tuple[str, Any], str] = {
-    ("distribution", "single"): "one machine",
-    ("distribution_options.merge", "as_released"): "as released",
-}
 _FIRST = ("dataset", "model", "contestant")
 _LAYOUT = "distribution_options.layout"
 _OPTIONS = list(dict.fromkeys(option for options in DISTRIBUTIONS.values() for option in options))
@@ -115,25 +89,6 @@ def labels(drafts: Sequence[DraftTrial], keys: Sequence[str]) -> list[str]:
         if len(set(found)) == len(found):
             return found
     return [f"{label} · {number}" for number, label in enumerate(found, 1)]
-
-
-def text(key: str, value: Any) -> str:
-    """A value as labels and messages show it."""
-    if value is None:
-        return UNSET_WORDS.get(key, "default")
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, dict):
-        return " ".join(f"{name}={text}" for name, text in value.items())
-    if isinstance(value, list):
-        return "-".join(str(item) for item in value) or "none"
-    return _WORDS.get((key, value), str(value))
-
-
-def key_name(key: str) -> str:
-    """A key as labels and messages call it."""
-    name = key.rpartition(".")[2]
-    return _SHORT.get(name, name.replace("_", " "))
 
 
 def _label(draft: DraftTrial, keys: Sequence[str], values: Mapping[str, Any], whole_paths: bool) -> str:

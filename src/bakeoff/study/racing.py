@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from bakeoff import registry
-from bakeoff.study.naming import key_name, text
-from bakeoff.study.schema import OPTION_TABLES
+from bakeoff.study.words import OPTION_TABLES, key_name, text
 from bakeoff_worker.distribution.catalogue import merging
 
 # Name a contestant or its problem, or change nothing that is measured.

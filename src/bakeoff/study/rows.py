@@ -11,13 +11,13 @@ from bakeoff import registry
 from bakeoff.study import content
 from bakeoff.study.document import Place, Problems, path_of
 from bakeoff.study.schema import (
-    OPTION_TABLES,
     SETTINGS,
     SettingsTable,
     read,
     shown,
     unknown_key,
 )
+from bakeoff.study.words import OPTION_TABLES
 
 
 @dataclass(frozen=True)

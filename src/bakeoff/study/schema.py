@@ -26,6 +26,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from bakeoff import registry
 from bakeoff.study.document import Place, Problems
+from bakeoff.study.words import UNSET_WORDS
 from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
 from bakeoff_worker.models.catalogue import LOSSES, OPTIMIZERS, OWN, SCHEDULES
 from bakeoff_worker.records import ORDERS
@@ -117,23 +118,6 @@ _SOMETHING_ELSE = frozenset(
 )
 # Values that decide how a network trains: a suggestion must be as good as certain.
 _TRAINING = frozenset({*OPTIMIZERS, *LOSSES, *SCHEDULES, *_PRECISIONS})
-
-# TOML has no null: the word that means None, for each key that can be left to itself.
-UNSET_WORDS: Mapping[str, str] = {
-    "train_images": "all",
-    "evaluation_images": "all",
-    "image_size": "original",
-    "threads": "default",
-    "jit": "default",
-    "time_limit_s": "none",
-    "tf32": "default",
-    "turn_steps": "epoch",
-    "clip_value": "none",
-    "clip_norm": "none",
-    "clip_global_norm": "none",
-    "class_weights": "none",
-    "early_stopping": "never",
-}
 
 
 def suggestion(got: object, known: Iterable[str]) -> str:
@@ -300,7 +284,6 @@ class SettingsTable(BaseModel):
 
 
 SETTINGS = tuple(SettingsTable.model_fields)
-OPTION_TABLES = ("model_options", "optimizer_options", "distribution_options", "schedule_options")
 
 
 class EnvironmentTable(BaseModel):
