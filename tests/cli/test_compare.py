@@ -14,6 +14,7 @@ import pytest
 from bakeoff.store.writer import Condition, StudyRow, Writer
 from bakeoff_worker.records import EpochRecord, Facts, RunEnded, RunSpec, TrialSettings, to_line
 
+RESULTS = Path(__file__).parents[2] / "results"
 FAST, SLOW = (TrialSettings(name, name, epochs=1) for name in ("tensorflow", "jax"))
 
 
@@ -23,12 +24,13 @@ def store(
     document: dict[str, Any] | None = None,
     error: float = 0.01,
     datasets: Sequence[str] = ("mnist",),
+    num_blocks: int = 6,
 ) -> Path:
-    """Six blocks of two contestants on each data set, of which the second takes `slow_s` instead of 1 s."""
+    """Two contestants on each data set, of which the second takes `slow_s` instead of 1 s."""
     settings = [replace(one, dataset=name) for name in datasets for one in (FAST, SLOW)]
     specs = tuple(
         RunSpec(one, one.backend, block, block, place, 7 + block)
-        for block in range(6)
+        for block in range(num_blocks)
         for place, one in enumerate(settings)
     )
     noise = np.random.default_rng(1).normal(0, 0.005, len(specs))
@@ -62,7 +64,7 @@ def test_a_clear_pair(program: Any) -> None:
     for part in (
         "track: out-of-the-box",
         "not certified",
-        "repeat it with: bakeoff run pair",
+        "Repeat it with: bakeoff run pair",
         "CPU time 0.5",
     ):
         assert part in told, part
@@ -86,6 +88,22 @@ def test_what_is_alike_stands_together(program: Any) -> None:
     assert any(line.startswith("  cifar10: target: ") for line in lines), "each has a target of its own"
     assert lines.count("  track: out-of-the-box") == 2, "once for the pair, once for the undecided"
     assert lines[lines.index("Undecided, 1 of 3:") + 1].startswith("fashion_mnist: tensorflow against jax")
+
+
+def test_why_two_train_differently_is_told_once_and_pointed_at(program: Any) -> None:
+    program("import", RESULTS / "sweep" / "sweep.bundle.zip")
+    told = program("compare", "sweep", code=9).stdout
+    above, _, below = told.partition("\n\n[1] theano · baseline: gradients, conv2d_1/bias")
+    assert above.count("they do not train the same thing [1]") > 1
+    assert "max-pooling window tie" in below and "max-pooling window tie" not in above
+    assert told.count("Repeat it with:") == 1
+
+
+def test_a_few_blocks_give_ratios_without_intervals(program: Any) -> None:
+    store(program.store, num_blocks=4, datasets=("mnist", "fashion_mnist", "cifar10"))
+    told = program("compare", code=9).stdout
+    assert "tensorflow to jax: without intervals, from 4 paired blocks: time per epoch" in told
+    assert "; CPU time 0.50" in told
 
 
 def test_margins_given_now_are_said_to_be_chosen_after_the_runs(program: Any) -> None:

@@ -64,6 +64,7 @@ def _lines(sections: tuple[Section, ...], stored: stats.Rules, rules: stats.Rule
     every = [_Place(section, race) for section in sections for race in section.races if race.comparisons]
     groups: dict[tuple[object, ...], list[_Placed]] = {}
     undecided: list[_Placed] = []
+    reasons = _Reasons()
     for place in every:
         for one in place.race.comparisons:
             if one.is_asked and not one.verdict.is_decided_on_time:
@@ -73,20 +74,27 @@ def _lines(sections: tuple[Section, ...], stored: stats.Rules, rules: stats.Rule
     for group in groups.values():
         yield ""
         yield from (f"{place.name}: {races.sentence(one)}" for place, one in group)
-        yield from _folded([(place.name, list(_below(one, place.section))) for place, one in group])
+        yield from _folded([(place.name, list(_below(one, place.section, reasons))) for place, one in group])
     if undecided:
         yield ""
         yield f"Undecided, {len(undecided)} of {sum(len(place.race.comparisons) for place in every)}:"
         yield from (f"{place.name}: {races.sentence(one)}" for place, one in undecided)
         yield from _folded(
             [
-                (f"{one.first.short} against {one.second.short} on {place.name}", [*sentences.remarks(one)])
+                (
+                    f"{one.first.short} against {one.second.short} on {place.name}",
+                    [*sentences.remarks(one, reasons)],
+                )
                 for place, one in undecided
             ]
         )
     if ranked := [(place.name, list(_ranking(place.race, rules))) for place in every]:
         folded = list(_folded(ranked))
         yield from ["", *(line.strip() for line in folded)] if folded else []
+    if told := list(reasons.lines()):
+        yield from ["", *told]
+    commands = {one.command: None for place in every for one in place.race.comparisons if one.command}
+    yield from ["", *(f"Repeat it with: {command}" for command in commands)] if commands else []
 
 
 @dataclass(frozen=True)
@@ -147,19 +155,35 @@ def _margins(rules: stats.Rules) -> str:
     return f"±{100 * rules.margin:g} % in time and {error} pp in error"
 
 
-def _below(comparison: Comparison, section: Section) -> Iterator[str]:
+class _Reasons:
+    """Why contestants do not train the same thing: told once, at the end, and pointed at from above."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def __call__(self, reason: str) -> str:
+        """What stands in place of the reason."""
+        return f" [{self._numbers.setdefault(reason, len(self._numbers) + 1)}]" if reason else ""
+
+    def lines(self) -> Iterator[str]:
+        """All of them."""
+        yield from (f"[{number}] {reason}" for reason, number in self._numbers.items())
+
+
+def _below(comparison: Comparison, section: Section, reasons: _Reasons) -> Iterator[str]:
     """What belongs to a sentence."""
-    yield from sentences.remarks(comparison)
+    yield from sentences.remarks(comparison, reasons)
     if comparison.refusal:
         return
     if target := sentences.target_words(comparison):
         yield f"target: {target}" + (f" ({section.target.why})" if section.target else "")
     if even := sentences.break_even_words(comparison):
         yield f"break-even: {even}"
-    if measures := [f"{words} {ratio}" for words, ratio in sentences.measure_words(comparison)]:
-        yield f"{comparison.first.short} to {comparison.second.short}: {'; '.join(measures)}"
-    if comparison.command:
-        yield f"repeat it with: {comparison.command}"
+    measures = sentences.bare_measures(comparison) or "; ".join(
+        f"{words} {ratio}" for words, ratio in sentences.measure_words(comparison)
+    )
+    if measures:
+        yield f"{comparison.first.short} to {comparison.second.short}: {measures}"
 
 
 def _ranking(race: Race, rules: stats.Rules) -> Iterator[str]:

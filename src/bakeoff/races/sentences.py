@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, RATIO
@@ -148,11 +148,19 @@ def _more(number: int) -> str:
     return f"{number} more block{'' if number == 1 else 's'}"
 
 
-def remarks(comparison: Comparison) -> Iterator[str]:
-    """What else a reader should know of a comparison, one sentence each, without full stops."""
+def in_full(reason: str) -> str:
+    """A certificate's reason behind what it is the reason of."""
+    return f": {reason}" if reason else ""
+
+
+def remarks(comparison: Comparison, why: Callable[[str], str] = in_full) -> Iterator[str]:
+    """What else a reader should know of a comparison, one sentence each, without full stops.
+
+    why: how a certificate's reason stands behind it.
+    """
     differing = f"; they differ in {', '.join(comparison.differing)}" if comparison.differing else ""
     yield f"track: {comparison.track}{differing}"
-    yield certified(comparison)
+    yield certified(comparison, why)
     yield from warnings(comparison)
     if comparison.excluded:
         reasons: dict[tuple[str, str], int] = {}
@@ -219,10 +227,9 @@ def _doubt(comparison: Comparison, doubt: stats.Doubt) -> str:
             return f"{whose} has outliers, in {number}: the verdict is on the mean, which they move"
 
 
-def certified(comparison: Comparison) -> str:
+def certified(comparison: Comparison, why: Callable[[str], str] = in_full) -> str:
     """Whether the two were shown to train the same thing, in words."""
     certificate = comparison.certificate
-    why = f": {certificate.words}" if certificate.words else ""
     if certificate.verdict is SAME:
         answers = comparison.verdict.on_error is stats.OnError.CERTIFIED
         limits = (
@@ -231,9 +238,9 @@ def certified(comparison: Comparison) -> str:
         )
         return f"certified: both train the same thing{limits if answers else ''}"
     if certificate.verdict is DIFFERENT:
-        return f"they do not train the same thing{why}"
+        return f"they do not train the same thing{why(certificate.words)}"
     if certificate.verdict is NOT_COMPARED:
-        return f"not certified{why}"
+        return f"not certified{why(certificate.words)}"
     return "not certified: it was never verified that they train the same thing"
 
 
@@ -308,6 +315,16 @@ def measure_words(comparison: Comparison) -> Iterator[tuple[str, str]]:
         ratio = comparison.measures.get(name)
         if ratio is not None and ratio.ratio is not None:
             yield metric.compared, f"{_times(ratio)} ({interval(ratio, comparison.verdict.rules)})"
+
+
+def bare_measures(comparison: Comparison) -> str:
+    """The same in one line, where none has an interval; empty where one has."""
+    known = {name: one for name, one in comparison.measures.items() if one.ratio is not None}
+    if not known or any(one.low is not None for one in known.values()):
+        return ""
+    ratios = "; ".join(f"{METRICS[name].compared} {_times(one)}" for name, one in known.items())
+    most = max(one.num_blocks for one in known.values())
+    return f"without intervals, from {blocks(most)}: {ratios}"
 
 
 def interval(ratio: stats.TimeRatio, rules: stats.Rules) -> str:
