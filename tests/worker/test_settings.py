@@ -1,6 +1,7 @@
 """What a study may ask of a backend: done and seen to be done, or declined with a reason; never a crash."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,6 +92,36 @@ def test_a_gpu_that_is_not_there_is_declined(run, backend, home):
     found = run(backend, home=home, device="gpu", variables={"CUDA_VISIBLE_DEVICES": ""})
     assert found.ended.status == "skipped"
     assert re.search("device is gpu, but .* sees none", found.ended.reason)
+
+
+FEW_CHANNELS = """
+def build(shape, num_classes):
+    from keras import layers, models
+
+    inputs = layers.Input(shape=shape)
+    x = layers.Conv2D(4, 3, activation="tanh")(inputs)
+    x = layers.Flatten()(layers.Conv2D(8, 1, strides=2, name="shortcut")(x))
+    return models.Model(inputs, layers.Dense(num_classes, activation="softmax")(x))
+"""
+
+
+@pytest.mark.slow
+def test_what_pytorch_computes_wrongly_is_declined_and_right_in_another_layout(run, tmp_path):
+    """oneDNN's kernel gradient of strided 1x1 convolutions over few channels, on AVX2 and AVX-512."""
+    file = tmp_path / "few.py"
+    file.write_text(FEW_CHANNELS)
+    few = {"model": file.name, "model_file": file, "train_images": 256, "evaluation_images": 100}
+    declined = run("torch", **few)
+    has_blocks = "avx2" in Path("/proc/cpuinfo").read_text()
+    assert declined.ended.status == ("skipped" if has_blocks else "ok"), declined.ended
+    if has_blocks:
+        assert declined.ended.reason.startswith("shortcut: PyTorch's oneDNN computes wrong gradients")
+        assert 'data_layout = "channels_first"' in declined.ended.reason
+    losses = [
+        run(name, data_layout=layout, **few).epochs[0].train_loss
+        for name, layout in (("torch", "channels_first"), ("jax", "channels_first"))
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 # ---- what is asked for runs, and is read back ---------------------------------------------------

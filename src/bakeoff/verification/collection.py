@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +17,9 @@ from bakeoff.verification.contestants import Contestant
 from bakeoff.verification.evidence import Evidence
 from bakeoff_worker.records import Job, RunEnded, RunPaths, RunSpec
 
-_TIME_LIMIT_S = (
-    3600.0  # Theano's first compilation of a deep network takes a quarter of that on a busy machine
-)
+# Theano's first compilation of a deep network takes a quarter of that on a busy machine.
+_TIME_LIMIT_S = 3600.0
+_REMINDER_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,33 @@ def collect(
     tell(listener, f"{contestant.label}: computing in {settings.precision}")
     spec = RunSpec(settings, contestant.label, 0, 0, 0, seed)
     stem = folder / f"{contestant.verified_id}-{settings.precision}"
-    shown = show(spec, needs, stem, launcher, stop)
+    with _reminders(contestant.label, listener):
+        shown = show(spec, needs, stem, launcher, stop)
     if shown.path is None:
         tell(listener, f"{contestant.label}: {shown.reason}")
         return Collected(contestant, needs.environment.digest, None, shown.reason, shown.declined)
     return Collected(contestant, needs.environment.digest, Evidence(shown.path))
+
+
+@contextmanager
+def _reminders(label: str, listener: Listener) -> Iterator[None]:
+    """Say every few minutes who is still computing: a kernel may hang, and nobody would know whose."""
+    over = threading.Event()
+
+    def remind() -> None:
+        for number in itertools.count(1):
+            if over.wait(_REMINDER_S):
+                return
+            minutes, limit = number * _REMINDER_S / 60, _TIME_LIMIT_S / 60
+            tell(listener, f"{label}: still computing after {minutes:.0f} min; stopped after {limit:.0f}")
+
+    thread = threading.Thread(target=remind, name="bakeoff-reminders", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 @dataclass(frozen=True)

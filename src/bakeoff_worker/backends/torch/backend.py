@@ -2,9 +2,14 @@
 
 import os
 import shutil
-from typing import Any, Mapping, Optional
+from typing import Any, List, Mapping, Optional, Tuple
 
+from bakeoff_worker.backends.base import Skip
 from bakeoff_worker.backends.keras_model import Keras3, require_gpu
+from bakeoff_worker.backends.keras_weights import inner_layers, leaves
+
+# Numbers that a vector of the processor holds, as oneDNN takes channels together.
+_BLOCKS = {"AVX2": 8, "AVX512": 16}
 
 
 class Backend(Keras3):
@@ -19,6 +24,47 @@ class Backend(Keras3):
         if self.settings.jit and self.settings.device == "cpu" and not shutil.which("g++"):
             return "PyTorch compiles through C++, but there is no g++"
         return super().skip_reason()
+
+    def build(self, build_model: Any, input_shape: Tuple[int, ...], num_classes: int, seed: int) -> None:
+        """As ever, but for what PyTorch gets wrong.
+
+        Raises:
+            Skip: PyTorch's oneDNN writes past its memory in training this network.
+        """
+        super().build(build_model, input_shape, num_classes, seed)
+        layers = self._miscomputed()
+        if layers:
+            raise Skip(
+                "{}: PyTorch's oneDNN computes wrong gradients of a 1x1 convolution with strides over few "
+                "channels, or hangs, on this processor (oneDNN issue 6035); take data_layout = "
+                '"channels_first", {} channels or more before it, or pool first and convolve without '
+                "strides".format(", ".join(layers), self._block())
+            )
+
+    def _block(self) -> int:
+        """How many channels oneDNN takes together here; 0 where it takes another way."""
+        return _BLOCKS.get(self.torch.backends.cpu.get_cpu_capability(), 0)
+
+    def _miscomputed(self) -> List[str]:
+        """Layers whose kernel gradients oneDNN computes into memory that isn't theirs.
+
+        With one channel, or with as many as it takes together or more, it is right. Seen with PyTorch 2.13
+        (oneDNN 3.12) on AVX2; the code for AVX-512 has the same fault (oneDNN issue 6035).
+        """
+        settings = self.settings
+        if settings.device != "cpu" or settings.precision != "float32":
+            return []
+        kinds = self.keras.layers
+        return [
+            "/".join(filter(None, (outer.name, path)))
+            for outer in leaves(self.model)
+            for path, layer in inner_layers(outer)
+            if isinstance(layer, (kinds.Conv1D, kinds.Conv2D, kinds.Conv3D))
+            and layer.data_format == "channels_last"
+            and set(layer.kernel_size) == {1}
+            and max(layer.strides) > 1
+            and 1 < layer.kernel.shape[-2] < self._block()
+        ]
 
     def _before_import(self) -> None:
         if self.settings.jit:
