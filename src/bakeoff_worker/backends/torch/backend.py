@@ -48,19 +48,19 @@ class Backend(Keras3):
     def _miscomputed(self) -> List[str]:
         """Layers whose kernel gradients oneDNN computes into memory that isn't theirs.
 
-        With one channel, or with as many as it takes together or more, it is right. Seen with PyTorch 2.13
-        (oneDNN 3.12) on AVX2; the code for AVX-512 has the same fault (oneDNN issue 6035).
+        With one channel, as many as it takes together or more, groups, or in one or three dimensions it is
+        right. Seen with PyTorch 2.13 (oneDNN 3.12) on AVX2; the code for AVX-512 has the same fault (oneDNN
+        issue 6035).
         """
         settings = self.settings
         if settings.device != "cpu" or settings.precision != "float32":
             return []
-        kinds = self.keras.layers
         return [
             "/".join(filter(None, (outer.name, path)))
             for outer in leaves(self.model)
             for path, layer in inner_layers(outer)
-            if isinstance(layer, (kinds.Conv1D, kinds.Conv2D, kinds.Conv3D))
-            and layer.data_format == "channels_last"
+            if isinstance(layer, self.keras.layers.Conv2D)
+            and (layer.data_format, layer.groups) == ("channels_last", 1)
             and set(layer.kernel_size) == {1}
             and max(layer.strides) > 1
             and 1 < layer.kernel.shape[-2] < self._block()
