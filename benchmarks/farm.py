@@ -69,6 +69,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bakeoff-bench-farm-") as name, slurm():
         folder, chance = Path(name), random.Random(asked.seed)
         overheads, ratios, apart = pairs(folder, asked.blocks, asked.backend, chance)
+        print("overheads", [f"{one:.1f} s" for one in overheads], "ratios", [f"{one:.3f}" for one in ratios])
         losses = Losses()
         for number in range(asked.kills):
             strike(folder / str(number), STRUCK[number % len(STRUCK)], chance, losses)
@@ -151,6 +152,7 @@ def strike(folder: Path, whom: str, chance: random.Random, losses: Losses) -> No
     environ = {**os.environ, "TMPDIR": str(scratch)}
     with subprocess.Popen(command, env=environ) as parent:
         until(lambda: any(jobs.glob("*/*/*.jsonl")))
+        node = node_of_job()  # known now: the blow may come when the job has just ended
         time.sleep(chance.uniform(0, 3))
         on_disk = epochs_on_disk(jobs)
         if whom == "parent":
@@ -159,7 +161,7 @@ def strike(folder: Path, whom: str, chance: random.Random, losses: Losses) -> No
             for process in of_job(jobs):
                 process.kill()
         else:
-            restart_daemon()
+            restart_daemon(node)
     for _ in range(3):
         if subprocess.run(command, env=environ).returncode == 0:
             break
@@ -198,9 +200,13 @@ def of_job(jobs: Path) -> list[psutil.Process]:
     return found
 
 
-def restart_daemon() -> None:
-    """Kill the daemon of the node that has a job, and start another in its place, which ends with us."""
-    node = subprocess.run(["squeue", "-h", "-o", "%N"], capture_output=True, text=True).stdout.split()[0]
+def node_of_job() -> str:
+    """The node that has a job."""
+    return subprocess.run(["squeue", "-h", "-o", "%N"], capture_output=True, text=True).stdout.split()[0]
+
+
+def restart_daemon(node: str) -> None:
+    """Kill a node's daemon, and start another in its place, which ends with us."""
     command = ["slurmd", "-D", "-N", node]
     for process in psutil.process_iter(["cmdline"]):
         if process.info["cmdline"] == command:
