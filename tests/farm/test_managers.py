@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +62,23 @@ def test_an_unknown_account_is_an_error_that_says_what_to_do() -> None:
     said = "sbatch: error: Batch job submission failed: Invalid account or account/partition combination"
     error = _refusal(said.replace("/partition", ""))
     assert "Invalid account" in error.message and "farm.account" in error.hint
+
+
+def test_commands_without_a_cluster_are_said_to_find_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slurm's packages are there, and no configuration: what scontrol of Debian 12 prints then."""
+    program = tmp_path / "scontrol"
+    program.write_text(
+        "#!/bin/sh\necho 'scontrol: error: fetch_config: DNS SRV lookup failed' >&2\n"
+        "echo 'scontrol: fatal: Could not establish a configuration source' >&2\nexit 1\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    with pytest.raises(MachineError) as caught:
+        Manager().cluster()
+    assert caught.value.message == "scontrol finds no cluster: Could not establish a configuration source"
+    assert "SLURM_CONF" in caught.value.hint
 
 
 def test_a_time_too_short_for_the_estimate_is_said_before_anything_is_submitted() -> None:

@@ -237,6 +237,11 @@ def _ask(program: str, *arguments: str) -> str:
     said = done.stderr.strip() or f"{program} left with exit code {done.returncode}"
     if re.search(r"contact slurm controller|Unable to establish|Connection refused|Socket timed out", said):
         raise _silent(said.splitlines()[-1])
+    if re.search(r"configuration source|slurm\.conf|fetch_config", said):
+        raise MachineError(
+            f"{program} finds no cluster: {said.splitlines()[-1].split('fatal:')[-1].strip()}",
+            "Run it on a login node of the cluster, or name the cluster's slurm.conf in SLURM_CONF.",
+        )
     raise _Refused(said)
 
 
