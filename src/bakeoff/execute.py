@@ -84,6 +84,11 @@ class Recorder(Protocol):
     ) -> None: ...
 
 
+def own_command() -> tuple[str, ...]:
+    """How this program was called: what repeats its runs."""
+    return (Path(sys.argv[0]).name, *sys.argv[1:])
+
+
 @dataclass(frozen=True)
 class Tally:
     """How the runs of one execution ended: status to count.
@@ -228,7 +233,7 @@ class _Run:
             study_digest=study_digest,
             condition=condition_of(provision),
             environment=_describe(provision),
-            command=(Path(sys.argv[0]).name, *sys.argv[1:]),
+            command=own_command(),
         )
 
     def __enter__(self) -> _Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -53,6 +54,8 @@ def test_blocks_run_as_jobs_and_are_stored_once(tiny: Callable[..., Study], tmp_
         (block, f"rate {rate}") for block in range(3) for rate in ("0.001", "0.01")
     )
     assert runs["num_epochs"].to_list() == [2] * 6
+    (command,) = set(runs["command"])
+    assert json.loads(command) == [Path(sys.argv[0]).name, *sys.argv[1:]], "the submitter's, not the job's"
     assert (
         jobs.group_by("block")
         .agg(pl.col("node").n_unique(), pl.col("job_id").n_unique())

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bakeoff.errors import BakeoffError, MachineError, UsageError
 from bakeoff.events import Listener, Recorded, RunBegan, tell
-from bakeoff.execute import Provision, Tally, condition_of
+from bakeoff.execute import Provision, Tally, condition_of, own_command
 from bakeoff.farm import journal, ledger, staging
 from bakeoff.farm.job import run as run_here
 from bakeoff.farm.ledger import Job, Work, folder_of
@@ -261,6 +261,7 @@ class _Collection:
             self.farm.machine_id,
             self.launcher,
             self.archives,
+            own_command(),
         )
         home = self.farm.home(self.study, self.writer.path)
         job = ledger.add(home, work)
@@ -412,7 +413,7 @@ class _Collection:
             study_digest=self.study.digest,
             condition=dataclasses.replace(self.farm.condition_of(provision), machine={"node": state.node}),
             environment={},
-            command=(),
+            command=job.work.command,
             started_unix_s=job.submitted_unix_s or time.time(),
             records=(),
             ended=ended,

@@ -56,7 +56,7 @@ def run(
     work: Work = pickle.loads((folder / "work.pkl").read_bytes())
     specs = _left(work, folder, here.node)
     with Journal(folder, here.num_restarts, work.machine_id, is_exclusive) as journal:
-        journal.node = here.node
+        journal.node, journal.command = here.node, work.command
         began = os.environ.get("BAKEOFF_JOB_BEGAN", "")
         journal.write(
             job={

@@ -39,6 +39,7 @@ class Journal:
         self.folder = folder
         self._number, self._machine_id, self._is_exclusive = number, machine_id, is_exclusive
         self.node = ""
+        self.command: tuple[str, ...] = ()  # the submitter's, if it isn't that of this process
         self._file = path_of(folder, number).open("ab")
 
     def __enter__(self) -> Journal:
@@ -68,7 +69,7 @@ class Journal:
                 "machine": {**condition.machine, "node": self.node},
             },
             "environment": environment,
-            "command": command,
+            "command": self.command or command,
             "started_unix_s": time.time(),
         }
         self.write(run=run_id, begun=begun)

@@ -27,6 +27,7 @@ class Work:
     """What one job has to do: a block of a study, or what is left of one.
 
     machine_id: the farm's. archives: by environment's name, what is unpacked on the node (staging "packed").
+    command: how the submitting program was called.
     """
 
     study: str
@@ -37,6 +38,7 @@ class Work:
     machine_id: str
     launcher: Launcher
     archives: Mapping[str, Path] | None = None
+    command: tuple[str, ...] = ()
 
     @property
     def trials(self) -> frozenset[str]:
