@@ -74,6 +74,7 @@ class Recorder(Protocol):
     ) -> str: ...
     def spool_path(self, run_id: str) -> Path: ...
     def append(self, run_id: str, seq: int | None, record: Record) -> None: ...
+    def ingest(self, run_id: str) -> object: ...
     def end_run(
         self,
         run_id: str,
@@ -338,6 +339,8 @@ class _Run:
             if changed and ended.status == "ok":
                 ended = _ended_by_change(changed)
             if not isinstance(error, StoreError):
+                if ended.status == "interrupted":  # perhaps between two of its records
+                    self._writer.ingest(self._run_id)
                 if self._num_turns:
                     taken = TurnsTaken(self._num_contestants, self._num_turns)
                     self._writer.append(self._run_id, None, taken)

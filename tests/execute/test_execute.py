@@ -30,6 +30,7 @@ from bakeoff_worker.records import (
     RunSpec,
     RunStarted,
     TrialSettings,
+    to_line,
 )
 
 ALTERNATING = {"order": "alternating", "epochs": 4}
@@ -176,6 +177,22 @@ def test_values_that_no_record_can_have_are_garbage(
         runs = reader.runs()
     assert set(runs["num_epochs"]) == {1}
     assert "train_s" in runs["reason"][0] and "'fast'" in runs["reason"][0]
+
+
+def test_ctrl_c_loses_no_record_that_the_child_has_written(
+    store: Path, provisions: dict[str, Provision | BakeoffError]
+) -> None:
+    """It comes when the second epoch is on the disk, and nobody has read it yet; a third is half written."""
+
+    def launcher(request: Launch) -> Generator[Record, None, None]:
+        lines = "".join(f"{to_line(epoch(number))}\n" for number in (1, 2))
+        Path(request.job.paths.records).write_text(lines + to_line(epoch(3))[:20])
+        yield epoch(1)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(store, provisions, launcher)
+    assert statuses(store) == [("alpha", 0, "interrupted", 2)]
 
 
 def test_ctrl_c_ends_the_child_and_the_run_is_interrupted(

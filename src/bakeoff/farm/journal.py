@@ -13,6 +13,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +39,7 @@ class Journal:
     def __init__(self, folder: Path, number: int, machine_id: str, is_exclusive: bool | None) -> None:
         self.folder = folder
         self._number, self._machine_id, self._is_exclusive = number, machine_id, is_exclusive
+        self._kept: set[tuple[str, int | None]] = set()
         self.node = ""
         self.command: tuple[str, ...] = ()  # the submitter's, if it isn't that of this process
         self._file = path_of(folder, number).open("ab")
@@ -80,6 +82,17 @@ class Journal:
 
     def append(self, run_id: str, seq: int | None, record: Record) -> None:
         self.write(run=run_id, seq=seq, record=to_line(record))
+        self._kept.add((run_id, seq))
+
+    def ingest(self, run_id: str) -> None:
+        """Keep the complete records of the run's worker that nobody has taken yet."""
+        with suppress(FileNotFoundError):
+            *lines, _ = self.spool_path(run_id).read_bytes().split(b"\n")
+            for seq, line in enumerate(lines):
+                with suppress(ValueError):
+                    record = from_line(line.decode())
+                    if (run_id, seq) not in self._kept and not isinstance(record, RunEnded):
+                        self.append(run_id, seq, record)
 
     def end_run(
         self,
