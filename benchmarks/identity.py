@@ -19,8 +19,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import polars as pl
@@ -28,6 +30,7 @@ import uv
 from PIL import Image
 
 import bakeoff
+from bakeoff import execute, machine
 from bakeoff.errors import BakeoffError
 from bakeoff.events import Event, Recorded
 from bakeoff.store.reader import Reader
@@ -114,8 +117,9 @@ def load():
 class Kind:
     """One kind of change. data: the study's data set. change: made to the study's folder between two runs.
 
-    options: overrides of the second run. variables: of its environment. is_change: whether anything that the
-    run depends on is other then. before: made before the first run.
+    options: overrides of the second run. variables: of its environment. processor: what Linux tells of the
+    processor then, from what it tells. is_change: whether anything that the run depends on is other then.
+    before: made before the first run.
     """
 
     name: str
@@ -123,6 +127,7 @@ class Kind:
     change: Callable[[Path], object] = lambda folder: None
     options: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
+    processor: Callable[[str], str] = str
     is_change: bool = True
     before: Callable[[Path], object] = lambda folder: None
 
@@ -538,6 +543,9 @@ CHANGES = (
     Kind("where libraries are looked for", variables={"LD_LIBRARY_PATH": "/opt/other"}),
     Kind("which GPUs are seen", variables={"CUDA_VISIBLE_DEVICES": "1"}),
     Kind("a cluster's settings", before=spark_settings, variables={"SPARK_CONF_DIR": "spark"}),
+    # The first of several lines counts.
+    Kind("another processor of the same name", processor=lambda told: f"model\t\t: 4711\n{told}"),
+    Kind("a processor without its vector instructions", processor=lambda told: f"flags\t\t: fpu\n{told}"),
     # What is asked.
     Kind("the seed", options=("seed=7",)),
     Kind("epochs", options=("epochs=2",)),
@@ -595,6 +603,11 @@ NO_CHANGES = (
     Kind("compiled modules removed", change=without_compiled, is_change=False),
     Kind("the study's title", options=("title=Another title",), is_change=False),
     Kind("the time limit", options=("time_limit_s=99",), is_change=False),
+    Kind(
+        "what a later kernel tells of the processor",
+        processor=lambda told: told.replace("\t: fpu ", "\t: fpu told_later ") + "later\t\t: yes\n",
+        is_change=False,
+    ),
     Kind("the same interpreter elsewhere", before=interpreter, change=same_interpreter, is_change=False),
     *(
         Kind(f"{name}, which reaches no worker", variables={name: value}, is_change=False)
@@ -633,7 +646,7 @@ def outcome(kind: Kind, folder: Path) -> Outcome:
         return Outcome(False, f"the first run: {first}")
     kind.change(home)
     home = home if home.exists() else home.with_name("moved")
-    with _variables(kind.variables, home):
+    with _variables(kind.variables, home), _processor(kind.processor, folder / "proc"):
         second = _run(home, kind.options)
     if isinstance(second, str):
         return Outcome(kind.is_change, f"refused: {second}")
@@ -686,6 +699,20 @@ def _variables_of_runs(home: Path) -> set[str]:
     with Reader(home / "store.sqlite") as reader:
         resolved = [json.loads(text) for text in reader.facts()["resolved"]]
     return {name for one in resolved for name in one["variables"]}
+
+
+@contextmanager
+def _processor(told: Callable[[str], str], proc: Path) -> Iterator[None]:
+    """This machine with a processor of which Linux tells something else. proc: a folder to be made."""
+    proc.mkdir()
+    (proc / "self").symlink_to("/proc/self")
+    (proc / "cpuinfo").write_text(told(Path("/proc/cpuinfo").read_text()))
+    execute._identity.cache_clear()
+    try:
+        with mock.patch.object(machine, "identity", partial(machine.identity, proc)):
+            yield
+    finally:
+        execute._identity.cache_clear()
 
 
 @contextmanager

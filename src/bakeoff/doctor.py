@@ -246,7 +246,7 @@ def _disk() -> Check:
 
 def _hardware() -> Iterator[Check]:
     found = machine.identity()
-    detail = f"{found['cpu_model']}, {found['usable_cores']} of {found['logical_cores']} cores usable"
+    detail = f"{machine.processor(found)}, {found['usable_cores']} of {found['logical_cores']} cores usable"
     quota = found["cpu_quota"]
     if quota is not None and quota < found["usable_cores"]:
         yield Check(

@@ -14,7 +14,7 @@ import platform
 import re
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,11 +38,24 @@ _MIN_TOTAL_CPU_S = 2.0
 
 _COMMAND_S = 15.0
 
+# A processor's numbers: a hypervisor may give several kinds one name, such as "AMD EPYC".
+_NUMBERS = (
+    *("cpu family", "model", "stepping"),
+    *("CPU implementer", "CPU variant", "CPU part", "CPU revision"),
+)
+# Vector instructions by which libraries choose their kernels, as far as the kernel lets programs use them.
+_INSTRUCTIONS = (
+    *("avx", "fma", "avx2", "avx512f", "avx512vl", "avx512_bf16", "avx512_fp16", "amx_bf16"),
+    *("asimd", "sve", "sve2", "bf16", "i8mm"),
+)
+# The widest of them, in words, the widest first.
+_WIDEST = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "sve": "SVE", "asimd": "NEON"}
+
 # What decides how fast the same program runs; the rest of `identity` is for people. Memory is left
 # out: kernels keep more or less of it for themselves, so that a rounded size can change at a reboot.
 _IDENTIFYING = (
-    *("system", "architecture", "cpu_model", "hypervisor"),
-    *("logical_cores", "physical_cores", "usable_cores", "cpu_quota"),
+    *("system", "architecture", "cpu_model", "cpu_numbers", "instructions", "hypervisor"),
+    *("logical_cores", "physical_cores", "usable_cores", "usable_physical_cores", "cpu_quota"),
 )
 
 
@@ -53,21 +66,27 @@ def identity(
 ) -> Mapping[str, Any]:
     """What this machine is, JSON-plain; ``machine_id`` names it, ``description`` is one line for people.
 
-    usable_cores: those that this process may run on. cpu_quota: cores' worth of time that its control
-    group may use; None without a limit. memory_gib: rounded. governor: who sets the clock of the first core.
+    usable_cores: those that this process may run on. usable_physical_cores: without counting those twice that
+    share a physical one. cpu_quota: cores' worth of time that its control
+    group may use; None without a limit. cpu_numbers: family, model and stepping, or ARM's. instructions: for
+    vectors, as Linux names them. memory_gib: rounded. transparent_hugepages: whether the kernel gives
+    large pages unasked, in its own word. governor: who sets the clock of the first core.
     gpus: NVIDIA's in the order of their names, one mapping each.
     Values that can't be had are None.
     """
     cpuinfo = _text(proc / "cpuinfo")
+    number = psutil.cpu_count() or 1
+    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(number))
     found: dict[str, Any] = {
         "system": platform.system(),
         "architecture": platform.machine(),
         "cpu_model": _cpu_model(cpuinfo),
-        "logical_cores": psutil.cpu_count(),
+        "cpu_numbers": _cpu_numbers(cpuinfo),
+        "instructions": _instructions(cpuinfo),
+        "logical_cores": number,
         "physical_cores": psutil.cpu_count(logical=False),
-        "usable_cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else psutil.cpu_count(),
+        "usable_cores": len(usable),
+        "usable_physical_cores": _num_physical(usable, sysfs),
         "cpu_quota": _cpu_quota(proc, sysfs),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "hypervisor": "hypervisor" in cpuinfo.split() if "flags" in cpuinfo else None,
@@ -75,6 +94,7 @@ def identity(
             {"name": one.name, "memory_mib": one.memory_mib, "driver": one.driver}
             for one in sorted(gpus(), key=lambda card: (card.name, card.memory_mib or 0))
         ],
+        "transparent_hugepages": _chosen(_text(sysfs / "kernel/mm/transparent_hugepage/enabled")),
         "governor": _text(sysfs / "devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or None,
         "kernel": platform.release(),
         "os": _os_name(),
@@ -86,8 +106,7 @@ def identity(
 
 def has_bfloat16(proc: Path = Path("/proc")) -> bool:
     """Whether the processor multiplies numbers of bfloat16 itself, as far as Linux says."""
-    words = set(_text(proc / "cpuinfo").split())
-    return bool(words & {"amx_bf16", "avx512_bf16", "bf16"})
+    return bool({"amx_bf16", "avx512_bf16", "bf16"} & set(_instructions(_text(proc / "cpuinfo")) or ()))
 
 
 @dataclass(frozen=True)
@@ -229,10 +248,17 @@ def _machine_id(found: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identifying, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def processor(found: Mapping[str, Any]) -> str:
+    """An identity's processor for people: ``AMD EPYC with AVX2``."""
+    name = str(found["cpu_model"] or found["architecture"])
+    widest = next((words for key, words in _WIDEST.items() if key in (found["instructions"] or ())), "")
+    return f"{name} with {widest}" if widest else name
+
+
 def _describe(found: Mapping[str, Any]) -> str:
-    """``AMD EPYC, 2 cores, 24 GiB, virtual machine, Linux``"""
+    """``AMD EPYC with AVX2, 2 cores, 24 GiB, virtual machine, Linux``"""
     cores = found["usable_cores"]
-    parts = [found["cpu_model"] or found["architecture"], f"{cores} core{'s' * (cores != 1)}"]
+    parts = [processor(found), f"{cores} core{'s' * (cores != 1)}"]
     if found["cpu_quota"] is not None:
         parts.append(f"limited to {found['cpu_quota']:g}")
     parts.append(f"{found['memory_gib']} GiB")
@@ -252,6 +278,30 @@ def _cpu_model(cpuinfo: str) -> str | None:
     if platform.system() == "Darwin":
         return _output(["sysctl", "-n", "machdep.cpu.brand_string"]) or None
     return platform.processor() or None
+
+
+def _chosen(words: str) -> str | None:
+    """Of the kernel's choices, the one in brackets: ``always [madvise] never``."""
+    found = re.search(r"\[(\w+)\]", words)
+    return found[1] if found else None
+
+
+def _num_physical(usable: Collection[int], sysfs: Path) -> int | None:
+    """How many physical cores these logical ones are on."""
+    cpus = sysfs / "devices/system/cpu"
+    siblings = {_text(cpus / f"cpu{each}/topology/thread_siblings_list").strip() for each in usable}
+    return None if "" in siblings else len(siblings)
+
+
+def _cpu_numbers(cpuinfo: str) -> str | None:
+    """``family 25, model 1, stepping 1``, of the first core."""
+    found = [(key, re.search(rf"^{key}\s*: (\S+)$", cpuinfo, re.MULTILINE)) for key in _NUMBERS]
+    return ", ".join(f"{key.split()[-1]} {number[1]}" for key, number in found if number) or None
+
+
+def _instructions(cpuinfo: str) -> list[str] | None:
+    flags = re.search(r"^(?:flags|Features)\s*: (.+)$", cpuinfo, re.MULTILINE)
+    return [name for name in _INSTRUCTIONS if name in flags[1].split()] if flags else None
 
 
 def _cpu_quota(proc: Path, sysfs: Path) -> float | None:

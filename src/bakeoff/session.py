@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -26,9 +27,10 @@ from bakeoff.races import evaluations, learnings, verdicts
 from bakeoff.races.choice import Choice, choose_fastest
 from bakeoff.races.compose import answered
 from bakeoff.races.evidence import Evidence
+from bakeoff.races.frames import apart
 from bakeoff.races.learning import nothing_learnt
 from bakeoff.store.reader import Reader
-from bakeoff.store.writer import StudyRow, Writer
+from bakeoff.store.writer import Condition, StudyRow, Writer
 from bakeoff.study import Errors, FollowUp, Study, Trial, comparisons
 from bakeoff.study.words import key_name, text
 from bakeoff.verification import Beforehand
@@ -68,6 +70,7 @@ def run(
         specs, branches = plan.expand(study), plan.expand_follow_up(study)
         _tell_of_other_rules(study, store, listener)
         _tell_of_unknown_contents(specs, store, listener)
+        _tell_of_other_conditions(specs, execution.here, store, listener)
         planned = writer.begin_study(study_row(study, specs))
         tally = execution.run(study.trials, specs, study.title, listener)
         if study.follow_up is None:
@@ -137,13 +140,11 @@ def _begin(
         named = identify(study, provisions, launcher=launcher, listener=listener)
         study, provisions = named.study, named.provisions
         of = cluster.condition_of if cluster else condition_of
-        conditions = {trial_id: of(one).condition_id for trial_id, one in provisions.items()}
+        here = {trial_id: of(one) for trial_id, one in provisions.items()}
         beforehand = Beforehand(
             study, writer, provisions, launcher=launcher, listener=listener, data_directory=data_directory
         )
-        yield _Execution(
-            study, writer, provisions, conditions, launcher, beforehand if verify else None, cluster
-        )
+        yield _Execution(study, writer, provisions, here, launcher, beforehand if verify else None, cluster)
 
 
 def study_row(study: Study, specs: tuple[RunSpec, ...]) -> StudyRow:
@@ -194,6 +195,32 @@ def _tell_of_unknown_contents(specs: Sequence[RunSpec], store: Path, listener: L
         )
 
 
+def _tell_of_other_conditions(
+    specs: Sequence[RunSpec], here: Mapping[str, Condition], store: Path, listener: Listener
+) -> None:
+    """Nothing measured is measured again, but for what was measured elsewhere or otherwise: that is said."""
+    asked = {(one.trial_id, one.repeat, one.seed): here[one.trial_id] for one in specs}
+    with Reader(store) as reader:
+        runs = reader.runs().filter(status="ok").unique("run_id", maintain_order=True)
+    rows = [row for row in runs.iter_rows(named=True) if _asks(row) in asked]
+    present = {_asks(row) for row in rows if row["condition_id"] == asked[_asks(row)].condition_id}
+    why: Counter[str] = Counter()
+    for row in rows:
+        condition = asked[_asks(row)]
+        if _asks(row) not in present and condition.environment_digest:  # else it can't run here
+            why[apart(row, condition.machine_id, condition.measurement_version)] += 1
+    for words, number in why.items():
+        tell(
+            listener,
+            f"{number} run{'s' * (number > 1)} of these in the store ended well under other conditions: "
+            f"{words}. They stay there and share no mean with new ones; these runs are made again",
+        )
+
+
+def _asks(run: Mapping[str, Any]) -> tuple[str, int, int]:
+    return run["trial_id"], run["repeat"], run["seed"]
+
+
 # ---- a number of blocks, or until all is decided ----------------------------------------------------
 
 
@@ -204,10 +231,15 @@ class _Execution:
     study: Study
     writer: Writer
     provisions: Mapping[str, Provision | BakeoffError]
-    conditions: Mapping[str, str]
+    here: Mapping[str, Condition]
     launcher: Launcher
     beforehand: Beforehand | None
     farm: Farm | None
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """Their names, by trial_id."""
+        return {trial_id: one.condition_id for trial_id, one in self.here.items()}
 
     def run(self, trials: Sequence[Trial], specs: Sequence[RunSpec], title: str, listener: Listener) -> Tally:
         """Run what is missing of these specs; where the study asks for it, of more blocks of these trials."""

@@ -492,7 +492,7 @@ class ProfiledSpan(NamedTuple):
 
     layer: that it belongs to; empty: to none (loss, update, host). direction: ``forward`` or ``backward``;
     empty without a layer. start_s: by the profiler's clock. own_s: of wall_s, what no operation within
-    it took. thread: that it ran on.
+    it took. thread: that it ran on. moves: it computes nothing: copies values, or gives them another layout.
     """
 
     name: str
@@ -502,6 +502,7 @@ class ProfiledSpan(NamedTuple):
     wall_s: float
     own_s: float
     thread: str
+    moves: bool = False
 
 
 @dataclass(frozen=True)

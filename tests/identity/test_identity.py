@@ -118,6 +118,31 @@ def test_runs_that_an_older_version_named_are_not_counted_and_it_is_said(home: P
     assert not any("older Bakeoff" in line for line in run(home, "epochs=2"))
 
 
+@pytest.mark.parametrize(
+    ("details", "words"),
+    [
+        ({"cpu_model": "AMD EPYC"}, "an older Bakeoff did not note the processor's family and instructions"),
+        ({"cpu_model": "AMD EPYC", "cpu_numbers": "family 25, model 1, stepping 1"}, "another machine"),
+    ],
+)
+def test_runs_on_another_machine_are_made_again_and_it_is_said(
+    home: Path, details: dict[str, str], words: str
+) -> None:
+    run(home)
+    with sqlite3.connect(home / "store.sqlite") as store:
+        store.execute("PRAGMA foreign_keys = OFF")
+        store.execute("UPDATE conditions SET machine_id = 'other', condition_id = 'other'")
+        store.execute("UPDATE runs SET condition_id = 'other', machine = ?", (json.dumps(details),))
+    told = run(home)
+    (line,) = (line for line in told if "under other conditions" in line)
+    assert line.startswith("1 run of these in the store ended well under other conditions: ")
+    assert f"{words}. They stay there" in line
+    assert any("1 of 1 runs to do" in line for line in told)
+    with Reader(home / "store.sqlite") as reader:
+        assert reader.runs()["condition_id"].n_unique() == 2
+    assert not any("under other conditions" in line for line in run(home)), "they are there now"
+
+
 def test_a_plan_knows_what_is_known_already(home: Path) -> None:
     study = load(home / "study.toml")
     assert identity.known(study) == study

@@ -14,6 +14,8 @@ from bakeoff_worker.records import (
     Facts,
     LayerDescribed,
     ProfiledEpoch,
+    ProfiledSpan,
+    ProfiledSteps,
     RunEnded,
     TrialSettings,
     VariantTimed,
@@ -31,9 +33,13 @@ def profiled(
     convolution_flops: float = 5e10,
     backend: str = "torch",
     steps_s: float = 1.0,
+    moving_s: float = 0.0,
     **settings: Any,
 ) -> Profiled:
-    """A contestant whose step takes a second, 40 % of which is max-pooling. steps_s: one of `fit`."""
+    """A contestant whose step takes a second, 40 % of which is max-pooling. steps_s: one of `fit`.
+
+    moving_s: what its profiler sees copied in it.
+    """
     seen = {"threads": 2, "cpus": [0, 1], "precision": "float32", "jit": False} | (observed or {})
     wall_s = 10 * steps_s
     epoch = ProfiledEpoch(1, 100, 10, 10, 0.1, wall_s, 10.0, system_s, 10 * page_faults)
@@ -49,7 +55,12 @@ def profiled(
     ]
     turns += [VariantTimed(2, "", turn, 100, half_s, 0.01) for turn in range(12)]
     ceilings = Ceilings(1e11, convolution_flops, 1e10, 4)
-    layers = Answer((*network, *turns, ceilings), 1.0, RunEnded("ok"))
+    spans = [
+        ProfiledSpan("copy", "conv", "forward", 0.0, moving_s, moving_s, "1", True),
+        ProfiledSpan("convolve", "conv", "forward", moving_s, 1 - moving_s, 1 - moving_s, "1"),
+    ]
+    seen = ProfiledSteps("tracer", 1, 1.0, [list(span) for span in spans])
+    layers = Answer((*network, *turns, ceilings, seen), 1.0, RunEnded("ok"))
     return Profiled("one", TrialSettings(backend, backend, **settings), {"budget": budget, "layers": layers})
 
 
@@ -75,6 +86,18 @@ def test_a_sound_contestant_has_no_findings() -> None:
             Kind.INPUT,
             "38 % of an epoch is not its steps",
             "autotune_input=false",
+        ),
+        (
+            {"moving_s": 0.3},
+            Kind.MOVING,
+            "copies and changes of layout take 30 % of the step",
+            'data_layout="channels_first"',
+        ),
+        (
+            {"moving_s": 0.3, "data_layout": "channels_first"},
+            Kind.MOVING,
+            "take 30 % of the step",
+            'data_layout="channels_last"',
         ),
         (
             {"convolution_flops": 2e9},

@@ -323,6 +323,31 @@ def certificate(frames: Frames, verdict: str, **other: str) -> pl.DataFrame:
     return pl.DataFrame([{**row, **digests, **other}])
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"global_batch_size": 100}, "batch 200 and 100"),
+        ({"early_stopping": 3}, "early stopping never and 3"),
+        (
+            {"distribution": "elephas", "distribution_options": {"layout": "4x4", "task_cpus": 2}},
+            "20 and 8 partitions",
+        ),
+        ({"distribution": "elephas", "distribution_options": {"layout": "4x5", "task_cpus": 1}}, ""),
+        ({"threads": 1}, ""),
+    ],
+)
+def test_a_certificate_of_single_steps_is_none_of_what_it_does_not_look_at(
+    invented: Callable[..., Frames], entry: Any, settings: dict[str, Any], words: str
+) -> None:
+    """Where batches, epochs or partitions differ, the same steps do not train the same thing."""
+    plain = {key: value for key, value in settings.items() if key == "distribution"}
+    if plain:
+        plain["distribution_options"] = {"layout": "5x4", "task_cpus": 1}
+    frames = invented(entry(changes=plain), entry("jax", SLOW, changes=settings))
+    found = only(dataclasses.replace(frames, certificates=certificate(frames, "same"))).certificate
+    assert (found.verdict, found.words) == (races.DIFFERENT if words else races.SAME, words)
+
+
 def test_a_certificate_answers_for_the_error_that_runs_leave_open(
     invented: Callable[..., Frames], entry: Any
 ) -> None:

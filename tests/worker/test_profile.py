@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from bakeoff_worker.backends.jax.profiler import _places
+from bakeoff_worker.backends.jax.profiler import _MOVES, _places
+from bakeoff_worker.backends.places import places
+from bakeoff_worker.backends.theano.profiler import Profiler
 from bakeoff_worker.records import (
     Ceilings,
     FirstCall,
@@ -61,6 +64,7 @@ def test_what_has_no_network_has_no_layers(run: Any) -> None:
         "tensorflow",
         pytest.param("jax", marks=pytest.mark.exhaustive),
         pytest.param("tensorflow1", marks=pytest.mark.exhaustive),
+        pytest.param("theano", marks=pytest.mark.exhaustive),
     ],
 )
 def test_layers_by_substitution_and_by_the_frameworks_profiler(
@@ -118,6 +122,75 @@ ENTRY %main (data: f32[4]) -> f32[4] {
     assert places["kernel"] == places["turned"] == ("conv2d", "backward")
     assert places["next"] == ("next", "backward"), "of the layer whose gradient it takes, not of its input's"
     assert places["update"] is None and "inner" not in places
+
+
+@pytest.mark.parametrize(
+    ("name", "moves"),
+    [
+        *(("copy.12", True), ("transpose_copy_fusion.3", True), ("wrapped_transpose", True)),
+        *(("copy_bitcast_fusion", True), ("transpose_add_fusion", False), ("convolution.4", False)),
+    ],
+)
+def test_a_fusion_of_xla_moves_values_if_it_does_nothing_else(name: str, moves: bool) -> None:
+    assert bool(_MOVES.fullmatch(name)) is moves
+
+
+class Variable:
+    """As Theano's: the operation that gives it, or its name."""
+
+    def __init__(self, owner: Apply | None = None, name: str | None = None) -> None:
+        self.owner, self.name = owner, name
+
+
+class Apply:
+    """An operation of this kind in a graph of Theano's."""
+
+    def __init__(self, kind: str, inputs: tuple[Variable, ...]) -> None:
+        self.op = type(kind, (), {})()
+        self.inputs, self.outputs = inputs, (Variable(self),)
+
+
+def apply(kind: str, *inputs: Variable) -> Variable:
+    """What an operation of this kind gives."""
+    return Apply(kind, inputs).outputs[0]
+
+
+def test_theanos_operations_belong_to_the_layer_whose_weights_or_input_they_take() -> None:
+    """A convolution, a pooling and a dense layer, forward and backward, as Theano's optimizer leaves them."""
+    image, kernel, bias, dense = (Variable(name=name) for name in (None, "c/kernel", "c/bias", "d/kernel"))
+    turned = apply("Subtensor", apply("DimShuffle", kernel))
+    convolved = apply("CorrMM", image, turned)
+    active = apply("Elemwise", convolved, apply("DimShuffle", bias))
+    pooled = apply("Pool", active)
+    flat = apply("Reshape", pooled)
+    classes = apply("Dot22", flat, dense)
+    loss = apply("Elemwise", classes)
+    error = apply("Elemwise", classes)
+    of_dense = apply("Dot22", apply("DimShuffle", flat), error)
+    of_pooled = apply("Dot22", error, apply("DimShuffle", dense))
+    of_active = apply("MaxPoolGrad", active, pooled, of_pooled)
+    of_convolved = apply("Elemwise", of_active, active)
+    of_kernel = apply("CorrMM_gradWeights", image, of_convolved)
+    updates = [apply("Elemwise", kernel, of_kernel), apply("Elemwise", dense, of_dense)]
+    forward = {convolved: "c", active: "c", pooled: "p", classes: "d"}
+    backward = {of_dense: "d", of_pooled: "d", of_active: "p", of_convolved: "c", of_kernel: "c"}
+    made = (*forward, loss, error, *backward, *updates)
+    nodes = [one.owner for one in made if one.owner]
+    layers = [
+        SimpleNamespace(name="c", weights=[kernel, bias]),
+        SimpleNamespace(name="p", weights=[], pool_size=(2, 2)),
+        SimpleNamespace(name="d", weights=[dense]),
+    ]
+    backend = SimpleNamespace(model=SimpleNamespace(layers=layers))
+    graph = SimpleNamespace(outputs=[loss, *updates])
+    own = dict(Profiler(backend, ["c", "p", "d"])._own(graph, nodes))
+    takes = {node: [one.owner for one in node.inputs if one.owner] for node in nodes}
+    found = places(own, takes)
+    for expected, way in ((forward, "forward"), (backward, "backward")):
+        assert {one: found[one.owner] for one in expected} == {
+            one: (layer, way) for one, layer in expected.items()
+        }
+    assert [found[one.owner] for one in updates] == [None, None]
 
 
 @pytest.mark.parametrize("path", IMPORTERS, ids=lambda path: path.parent.name)

@@ -13,7 +13,7 @@ from bakeoff.profile.profiled import Profiled
 from bakeoff_worker.records import Ceilings, Facts
 
 # From here on something is worth saying: shares of a training step.
-_MIN_SAVED, _MIN_HOST, _MIN_SYSTEM = 0.05, 0.5, 0.15
+_MIN_SAVED, _MIN_HOST, _MIN_SYSTEM, _MIN_MOVING = 0.05, 0.5, 0.15, 0.1
 _MIN_PAGE_FAULTS = 1000
 # Of an epoch of `fit`, what its steps do not take that are called one by one. Processes differ by a tenth.
 _MIN_WAITING = 0.25
@@ -28,7 +28,8 @@ class Kind(Enum):
 
     EQUIVALENT: a layer whose equivalent makes the step shorter. HOST: most of a step has nothing to do with
     the images in it. PAGE_FAULTS: the kernel hands out memory anew in each step. ONE_THREAD: of several
-    processors one is used. INPUT: an epoch waits for TensorFlow's input pipeline. CONVOLUTION: this library
+    processors one is used. INPUT: an epoch waits for TensorFlow's input pipeline. MOVING: values are copied
+    and their layouts turned, and nothing computed meanwhile. CONVOLUTION: this library
     convolves by plain loops. DOUBLE_PRECISION: everything is computed in float64. NO_EFFECT: a setting was
     asked for, and something else runs.
     """
@@ -38,6 +39,7 @@ class Kind(Enum):
     PAGE_FAULTS = auto()
     ONE_THREAD = auto()
     INPUT = auto()
+    MOVING = auto()
     CONVOLUTION = auto()
     DOUBLE_PRECISION = auto()
     NO_EFFECT = auto()
@@ -48,8 +50,8 @@ class Finding:
     """One finding. share: of a step that it concerns, None where that isn't known.
 
     Beside EQUIVALENT stands the layer; beside HOST, PAGE_FAULTS and INPUT the budget; beside CONVOLUTION as
-    observed the fraction of a matrix product's operations a second; beside the others the setting, what was
-    asked of it and what was observed.
+    observed the fraction of a matrix product's operations a second, beside MOVING the data layout; beside the
+    others the setting, what was asked of it and what was observed.
     """
 
     kind: Kind
@@ -67,6 +69,7 @@ def findings(profiled: Profiled) -> tuple[Finding, ...]:
     by_layer = layers(profiled.answers["layers"]) if profiled.has("layers") else None
     if by_layer is not None:
         found += _of_layers(by_layer)
+        found += _of_moving(profiled, by_layer)
         found += _of_convolutions(by_layer, profiled.answers["layers"].of(Ceilings))
     if profiled.has("budget"):
         answer = profiled.answers["budget"]
@@ -84,6 +87,11 @@ def _of_layers(by_layer: Layers) -> Iterator[Finding]:
             yield Finding(Kind.EQUIVALENT, one.saved.value, layer=one)
     if by_layer.host is not None and by_layer.host.low >= _MIN_HOST:
         yield Finding(Kind.HOST, by_layer.host.value)
+
+
+def _of_moving(profiled: Profiled, by_layer: Layers) -> Iterator[Finding]:
+    if by_layer.moving is not None and by_layer.moving >= _MIN_MOVING:
+        yield Finding(Kind.MOVING, by_layer.moving, observed=profiled.settings.data_layout)
 
 
 def _of_memory(profiled: Profiled, spent: Budget) -> Iterator[Finding]:

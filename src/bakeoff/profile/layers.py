@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bakeoff import stats
 from bakeoff.profile.arithmetic import arithmetic, of_network
@@ -70,7 +71,8 @@ class Layers:
     step_s: a step of the whole network, the median over turns. rest: shares of the step, as of a layer. host:
     what of a step doesn't hang on how many images there are in it; None: a batch is one image.
     profiler: its name, empty if there is none; why_not_profiled: then, why. overhead: of a step under the
-    profiler, as a fraction of one without it. attained: operations a second of the whole step, as a fraction
+    profiler, as a fraction of one without it. moving: the share of a step that the profiler saw spent on
+    copies and other layouts; None without one. attained: operations a second of the whole step, as a fraction
     of a large matrix product's; None: unknown.
     """
 
@@ -81,6 +83,7 @@ class Layers:
     profiler: str
     why_not_profiled: str
     overhead: float | None
+    moving: float | None
     attained: float | None
 
 
@@ -102,7 +105,7 @@ def layers(answer: Answer) -> Layers | None:
     rounds = [turn for turn in turns.values() if whole in turn]
     all_of = of_network(described)
     step_s = statistics.median(turn[whole].step_s for turn in rounds)
-    profiled, overhead, profiler = _by_profiler(answer.of(ProfiledSteps), step_s)
+    seen = _by_profiler(next(iter(answer.of(ProfiledSteps)), None), step_s)
     ceiling = next(iter(answer.of(Ceilings)), None)
     found = []
     for depth, layer in enumerate(described[:-1], start=1):
@@ -121,7 +124,7 @@ def layers(answer: Answer) -> Layers | None:
                 forward=_share(forward),
                 backward=_share([all_ - part for all_, part in zip(both, forward, strict=True)]),
                 both=shared,
-                profiled=profiled.get(layer.name, 0.0) if profiler else None,
+                profiled=seen.shares.get(layer.name, 0.0) if seen else None,
                 saved=_share(twins) if twins else None,
                 attained=_attained(layer, depth == 1, num_images, shared.low * step_s, ceiling),
             )
@@ -131,9 +134,10 @@ def layers(answer: Answer) -> Layers | None:
         layers=tuple(found),
         rest=_share([turn[0, ""].step_s / turn[whole].step_s for turn in rounds]),
         host=_share([_host(turns[turn][whole], half) for turn, half in halves.items()]) if halves else None,
-        profiler=profiler,
+        profiler=seen.profiler if seen else "",
         why_not_profiled=next((one.reason for one in answer.of(NotShown) if one.what == "profiler"), ""),
-        overhead=overhead,
+        overhead=seen.overhead if seen else None,
+        moving=seen.moving if seen else None,
         attained=None
         if ceiling is None or all_of is None
         else num_images * all_of.training / step_s / ceiling.product_flops,
@@ -164,24 +168,36 @@ def spans(steps: ProfiledSteps) -> list[ProfiledSpan]:
     return [ProfiledSpan(*one) for one in steps.spans]
 
 
-def _by_profiler(
-    records: Sequence[ProfiledSteps], step_s: float
-) -> tuple[Mapping[str, float], float | None, str]:
-    """Share of a step by layer; the profiler's overhead and name."""
-    if not records:
-        return {}, None, ""
-    (steps,) = records
-    seconds = _wall_s(spans(steps))
+@dataclass(frozen=True)
+class _Seen:
+    """What a profiler saw: shares of a step by layer, and what moving values takes of it."""
+
+    profiler: str
+    shares: Mapping[str, float]
+    moving: float
+    overhead: float
+
+
+def _by_profiler(steps: ProfiledSteps | None, step_s: float) -> _Seen | None:
+    if steps is None:
+        return None
+    seen = spans(steps)
+    seconds = _wall_s(seen, lambda span: span.layer)
+    moving_s = _wall_s(seen, lambda span: span.moves).get(True, 0.0)
     whole = max(steps.wall_s, sum(seconds.values()))
-    return (
-        {name: one / whole for name, one in seconds.items()},
-        steps.wall_s / steps.num_steps / step_s - 1,
+    return _Seen(
         steps.profiler,
+        {name: one / whole for name, one in seconds.items()},
+        moving_s / whole,
+        steps.wall_s / steps.num_steps / step_s - 1,
     )
 
 
-def _wall_s(seen: Sequence[ProfiledSpan]) -> dict[str, float]:
-    """Wall seconds by layer. Of operations that run at the same time, each counts for its part of that time.
+_Key = TypeVar("_Key")
+
+
+def _wall_s(seen: Sequence[ProfiledSpan], key: Callable[[ProfiledSpan], _Key]) -> dict[_Key, float]:
+    """Wall seconds by this key. Of operations at the same time, each counts for its part of that time.
 
     Where one operation holds another, on the same thread, the inner one runs.
     """
@@ -192,12 +208,12 @@ def _wall_s(seen: Sequence[ProfiledSpan]) -> dict[str, float]:
             continue
         borders += [(span.start_s, 1, -span.wall_s, number), (end_s, 0, span.wall_s, number)]
     running: dict[str, list[int]] = defaultdict(list)  # by thread, operations within each other
-    found: dict[str, float] = defaultdict(float)
+    found: dict[_Key, float] = defaultdict(float)
     before_s = 0.0
     for now_s, begins, _, number in sorted(borders):
         at_work = [one[-1] for one in running.values() if one]
         for one in at_work:
-            found[seen[one].layer] += (now_s - before_s) / len(at_work)
+            found[key(seen[one])] += (now_s - before_s) / len(at_work)
         within = running[seen[number].thread]
         if begins:
             within.append(number)

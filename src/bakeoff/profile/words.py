@@ -30,6 +30,8 @@ def evidence(finding: Finding) -> str:
                 f"{_share(finding)} of an epoch is not its steps: called one by one, without TensorFlow's "
                 "input pipeline and its tuner, they take that much less"
             )
+        case Kind.MOVING:
+            return f"copies and changes of layout take {_share(finding)} of the step by the profiler"
         case Kind.CONVOLUTION:
             return (
                 f"convolutions take {_share(finding)} of the step; a large one attains "
@@ -60,6 +62,9 @@ def remedy(finding: Finding, command: str) -> str:
             return f"{command} --set defaults.threads=N"
         case Kind.INPUT:
             return f"{command} --set defaults.autotune_input=false"
+        case Kind.MOVING:
+            other = "channels_first" if finding.observed == "channels_last" else "channels_last"
+            return f'{command} --set defaults.data_layout="{other}", where the backend has it'
         case Kind.CONVOLUTION:
             return "another build, release or layout of the framework, which is a contestant of its own"
         case Kind.DOUBLE_PRECISION:

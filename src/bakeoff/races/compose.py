@@ -288,7 +288,7 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows, lent: _Lent) -> Comparis
         target=reached,
         target_error=target.error if target and reached else None,
         break_even=timed.break_even(of_a, of_b, alike, rules) if not (refused or growth) else None,
-        certificate=shared.certificates.get(frozenset((a.trial_id, b.trial_id)), Certified()),
+        certificate=_certified(a, b, shared.certificates),
         track=track,
         differing=differing,
         refusal=refused,
@@ -298,6 +298,13 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows, lent: _Lent) -> Comparis
         run_ids=tuple(counted.sort("block", "trial_id")["run_id"]),
         command=command_of(counted),
     )
+
+
+def _certified(a: Contestant, b: Contestant, known: Mapping[frozenset[str], Certified]) -> Certified:
+    """What their certificate says of them, and their settings of what it doesn't look at."""
+    certificate = known.get(frozenset((a.trial_id, b.trial_id)), Certified())
+    otherwise = racing.trained_otherwise(a, b)
+    return Certified(Agreement.DIFFERENT, otherwise) if certificate.is_same and otherwise else certificate
 
 
 def _is_finished(pair: tuple[Contestant, Contestant], attempts: pl.DataFrame) -> bool:

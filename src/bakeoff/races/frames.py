@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -162,6 +162,24 @@ def select(runs: pl.DataFrame) -> Selection:
         ["trial_id", "repeat"], keep="last", maintain_order=True
     )
     return Selection(*(frame.drop("_order", "_java") for frame in (ok, chosen, left_out)))
+
+
+def apart(run: Mapping[str, Any], machine_id: str | None, measurement_version: int | None) -> str:
+    """In what the conditions of a run, a row of `runs`, differ from others; else its environment does."""
+    why = []
+    if run["machine_id"] != machine_id:
+        details = parsed(run.get("machine_details"))
+        older = "cpu_model" in details and "cpu_numbers" not in details
+        why.append(
+            "a machine of which an older Bakeoff did not note the processor's family and instructions"
+            if older
+            else "another machine"
+        )
+    if run["measurement_version"] != measurement_version:
+        why.append(f"measurement version {run['measurement_version']}")
+    form = f"another form of environment {run['environment']}"
+    form += ", or another Java" if run.get("settings.distribution", "single") != "single" else ""
+    return ", ".join(why) or form
 
 
 def _most(runs: pl.DataFrame, keys: list[str], within: list[str]) -> pl.DataFrame:

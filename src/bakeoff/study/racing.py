@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from bakeoff import registry
 from bakeoff.study.words import OPTION_TABLES, key_name, text
-from bakeoff_worker.distribution.catalogue import merging
+from bakeoff_worker.distribution.catalogue import merging, slots
 
 # Name a contestant or its problem, or change nothing that is measured.
 _NO_AXES = frozenset(
@@ -41,6 +41,14 @@ _WORK: Mapping[str, str] = {
     "data_scale": "data scale",
     "image_size": "image size",
 }
+# Settings of what is trained that a certificate doesn't look at: it follows a few steps on a few images.
+_BEYOND_A_STEP = (
+    *("global_batch_size", "train_images", "validation_fraction", "epochs", "data_scale", "early_stopping"),
+    *(
+        f"distribution_options.{key}"
+        for key in ("mode", "frequency", "merge", "rounds", "batch_size_per_task")
+    ),
+)
 _NAMES: Mapping[str, str] = {
     "pin_cpus": "pinning of CPUs",
     "keep_memory": "keeping of memory",
@@ -170,6 +178,15 @@ def growth(first: Contestant, second: Contestant) -> str:
     return _different(_WORK, first, second) if _is_one_backend(first, second) else ""
 
 
+def trained_otherwise(first: Contestant, second: Contestant) -> str:
+    """In what two train otherwise that take the same steps: ``batch 50 and 100``; empty if in nothing."""
+    partitions = [_partitions(each) for each in (first, second)]
+    words = [_different(_BEYOND_A_STEP, first, second)]
+    if partitions[0] != partitions[1]:
+        words.append(f"{partitions[0]} and {partitions[1]} partitions")
+    return ", ".join(filter(None, words))
+
+
 def is_asked(first: Contestant, second: Contestant) -> bool:
     """Whether it is a question who of two contestants of a race is faster."""
     return not refusal(first, second) and not growth(first, second)
@@ -182,6 +199,14 @@ def how(key: str) -> str:
 
 def _is_one_backend(first: Contestant, second: Contestant) -> bool:
     return (first.backend, first.environment) == (second.backend, second.environment)
+
+
+def _partitions(contestant: Contestant) -> int:
+    """Parts that its training images are dealt into; 1 on one machine."""
+    if contestant.settings.get("distribution", "single") == "single":
+        return 1
+    layout, cpus = (contestant.settings.get(f"distribution_options.{key}") for key in ("layout", "task_cpus"))
+    return slots({"layout": layout, "task_cpus": cpus or 1})
 
 
 def _different(keys: Iterable[str], first: Contestant, second: Contestant) -> str:

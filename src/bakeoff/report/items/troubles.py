@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from bakeoff.metrics import METRICS, NO_VALUE
-from bakeoff.races.frames import parsed, short_of_samples
+from bakeoff.races.frames import apart, parsed, short_of_samples
 from bakeoff.races.marks import Label, Mark
 from bakeoff.races.sections import Section
 from bakeoff.report.contents import Contents
@@ -138,15 +138,10 @@ def left_out(contents: Contents) -> Table:
         version = here["measurement_version"][0] if len(here) else None
         for (condition,), group in runs.group_by(["condition_id"], maintain_order=True):
             row = group.row(0, named=True)
-            why = ["another machine"] * (row["machine_id"] != machine)
-            if row["measurement_version"] != version:
-                why.append(f"measurement version {row['measurement_version']}")
-            form = f"another form of environment {row['environment']}"
-            form += ", or another Java" if row.get("settings.distribution", "single") != "single" else ""
             rows.append(
                 (
                     str(condition),
-                    ", ".join(why) or form,
+                    apart(row, machine, version),
                     str(row["machine"] or NO_VALUE),
                     ", ".join(sorted(set(group["label"]))),
                     str(len(group)),

@@ -16,6 +16,7 @@ _SCOPE = "bakeoff.layer.{}."
 _LAYER = re.compile(r"bakeoff\.layer\.(\d+)\.")
 # Operations that run others; these are seen themselves.
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile", "If", "StatelessIf")
+_MOVES = ("Transpose", "Copy", "_MklToTf")
 _HOLDS_ALL = "EagerLocalExecute"
 
 
@@ -66,7 +67,11 @@ class Profiler:
                         start_s = line.timestamp_ns * 1e-9 + event.offset_ps * 1e-12
                         seconds = event.duration_ps * 1e-12
                         thread = line.name or str(line.id)
-                        spans.append(ProfiledSpan(name, layer, direction, start_s, seconds, seconds, thread))
+                        spans.append(
+                            ProfiledSpan(
+                                name, layer, direction, start_s, seconds, seconds, thread, kind in _MOVES
+                            )
+                        )
         return spans
 
     def _scoped(self, call: Any, scope: str) -> Any:

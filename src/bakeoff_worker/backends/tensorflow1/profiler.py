@@ -38,8 +38,9 @@ class Profiler:
                 seconds = (node.op_end_rel_micros - node.op_start_rel_micros) * 1e-6
                 start_s = (node.all_start_micros + node.op_start_rel_micros) * 1e-6
                 thread = "{} {}".format(device.device, node.thread_id)
+                moves = " = Transpose(" in node.timeline_label
                 spans.append(
-                    ProfiledSpan(node.node_name, layer, direction, start_s, seconds, seconds, thread)
+                    ProfiledSpan(node.node_name, layer, direction, start_s, seconds, seconds, thread, moves)
                 )
         return spans
 

@@ -7,6 +7,7 @@ from bakeoff_worker.records import ProfiledSpan
 NAME = "torch.profiler"
 NUM_STEPS = 3
 _LAYER = "layer:"
+_MOVES = "aten::copy_"  # what contiguous, clone and to come to
 
 
 class Profiler:
@@ -73,4 +74,5 @@ def _span(event: Any, layer_of: Dict[int, str]) -> ProfiledSpan:
         wall_s=event.time_range.elapsed_us() * 1e-6,
         own_s=event.self_cpu_time_total * 1e-6,
         thread=str(event.thread),
+        moves=event.name == _MOVES,
     )
