@@ -446,6 +446,14 @@ def other_lock(folder: Path) -> None:
     file.write_text(file.read_text() + "# read and approved\n")
 
 
+def one_more_package_here(folder: Path) -> None:
+    """Another package in an environment that Bakeoff made, as pip would leave it."""
+    for packages in Path(os.environ["BAKEOFF_CACHE"]).glob(
+        "environments/mine-*/venv/lib/python*/site-packages"
+    ):
+        (packages / "later-1.0.dist-info").mkdir()
+
+
 def spark_settings(folder: Path) -> None:
     """Settings of a cluster, named by a variable."""
     (folder / "spark").mkdir()
@@ -540,6 +548,7 @@ CHANGES = (
     Kind("one more package", before=interpreter, change=one_more_package),
     Kind("another interpreter", before=interpreter, options=("environment=fake",)),
     Kind("the lock", before=lock, change=other_lock),
+    Kind("one more package in an environment made here", before=lock, change=one_more_package_here),
     Kind("where libraries are looked for", variables={"LD_LIBRARY_PATH": "/opt/other"}),
     Kind("which GPUs are seen", variables={"CUDA_VISIBLE_DEVICES": "1"}),
     Kind("a cluster's settings", before=spark_settings, variables={"SPARK_CONF_DIR": "spark"}),

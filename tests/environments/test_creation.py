@@ -57,6 +57,22 @@ def test_another_lock_is_another_environment(make_wheel, request_for) -> None:
     assert python_says(new, "import tinypkg; print(tinypkg.VERSION)") == "2.0"
 
 
+def test_what_is_changed_in_it_later_makes_it_another(make_wheel, request_for) -> None:
+    request = request_for(f"tinypkg==1.0 --hash=sha256:{make_wheel('tinypkg', '1.0')}")
+    made = environments.ensure("tiny", request=request)
+    home = made.scratch.parent
+    (packages,) = home.glob("venv/lib/python*/site-packages")
+    (packages / "tinypkg-1.0.dist-info").rename(packages / "tinypkg-1.1.dist-info")
+    upgraded = environments.ensure("tiny", request=request)
+    (packages / "tinypkg-1.1.dist-info").rename(packages / "tinypkg-1.0.dist-info")
+    assert upgraded.digest != made.digest
+    real = made.python.resolve()
+    made.python.unlink()
+    made.python.write_text(f'#!/bin/sh\n[ "$2" = -S ] && echo another build || exec {real} "$@"\n')
+    made.python.chmod(0o755)
+    assert environments.ensure("tiny", request=request).digest != made.digest
+
+
 def test_listed_with_size_and_removed_with_everything(make_wheel, request_for) -> None:
     request = request_for(f"tinypkg==1.0 --hash=sha256:{make_wheel('tinypkg', '1.0')}")
     made = environments.ensure("tiny", request=request)

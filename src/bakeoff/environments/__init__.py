@@ -352,11 +352,12 @@ def _with_code(environment: Environment, backend: str | None) -> Environment:
 
 def _managed(spec: EnvironmentSpec, home: Path) -> Environment:
     library = blas.bundled_openblas(creation.site_packages_of(home)) if spec.needs_compiler else None
+    compiler = blas.compiler() if spec.needs_compiler else {}
     return Environment(
         name=spec.name,
         python=creation.python_of(home),
         variables=blas.variables(library),
-        digest=digest_with(creation.digest(spec), blas.compiler() if spec.needs_compiler else {}),
+        digest=digest_with(creation.digest(spec), {**compiler, **creation.holds(home)}),
         kind="managed",
         scratch=_existing(home / "scratch"),
         blas_library=library,

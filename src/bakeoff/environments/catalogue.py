@@ -36,7 +36,7 @@ class Environment:
     """An interpreter that is ready to run a worker.
 
     python: its path. variables: what its processes need on top of the inherited ones.
-    digest: 64 hex digits over its lock and Python's minor version, or over what was found in it.
+    digest: 64 hex digits over its lock and what was found in it: Python's build, packages.
     kind: ``managed`` (made from a lock), ``external`` (the user's) or ``own`` (Bakeoff's).
     scratch: existing folder that outlives runs and is private to this environment (compile caches).
     blas_library: the OpenBLAS that Theano is to link, also in ``variables["BAKEOFF_BLAS_LIBRARY"]``.

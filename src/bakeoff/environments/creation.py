@@ -88,6 +88,22 @@ def site_packages_of(home: Path) -> Path:
     return next((home / "venv" / "lib").glob("python*/site-packages"))
 
 
+def holds(home: Path) -> dict[str, str]:
+    """What is in a finished environment by now: the build of its Python, and packages by name and version.
+
+    An upgrade of the system changes its Python under it, and pip its packages, where somebody calls it there.
+    """
+    command = [python_of(home), "-I", "-S", "-c", "import sys; print(sys.version)"]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError):
+        build = ""  # its first run says why
+    else:
+        build = asked.stdout.strip()
+    packages = sorted(path.name for path in site_packages_of(home).glob("*.dist-info"))
+    return {"python": build, "packages": " ".join(packages)}
+
+
 def read_marker(home: Path) -> Marker | None:
     """What a finished environment says of itself; None where it is half-built, damaged or not there."""
     try:
