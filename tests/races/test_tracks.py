@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import polars as pl
 import pytest
 
 from bakeoff import races
 from bakeoff.races import Comparison, Frames
 from bakeoff.races.definitions import Unfit
+from bakeoff.races.sentences import certified
 
 SLOW = (20.0, 22.0, 24.0, 21.0)
 
@@ -103,13 +106,19 @@ def test_one_backends_different_work_says_how_cost_grows(invented: Callable[...,
         entry("jax", SLOW, label="much", changes={"data_scale": 4}),
         entry("jax", label="little"),
     )
-    (race,) = races.compose(invented(*entries))[0].races
+    frames = invented(*entries)
+    ids = frames.runs["trial_id"].unique().to_list()
+    row = {"one_trial": ids[0], "other_trial": ids[1], "verdict": "same", "words": ""}
+    digests = {f"{one}_environment_digest": None for one in ("one", "other")}
+    frames = dataclasses.replace(frames, certificates=pl.DataFrame([{**row, **digests}]))
+    (race,) = races.compose(frames)[0].races
     (found,) = race.comparisons
     assert (found.track, found.refusal, found.growth) == (races.SETTINGS, None, "data scale 1 and 4")
     said = races.sentence(found)
     assert said.startswith("much takes ")
     assert "× as long as little (growth of cost with data scale 1 and 4: " in said
     assert "faster" not in said
+    assert certified(found) == "certified: both take the same steps"
     assert not found.is_asked and race.ranking is None
     assert found.break_even is None and races.what_would_decide(found) == ""
 

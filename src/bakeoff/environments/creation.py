@@ -93,7 +93,7 @@ def holds(home: Path) -> dict[str, str]:
 
     An upgrade of the system changes its Python under it, and pip its packages, where somebody calls it there.
     """
-    command = [python_of(home), "-I", "-S", "-c", "import sys; print(sys.version)"]
+    command = [str(python_of(home)), "-I", "-S", "-c", "import sys; print(sys.version)"]
     try:
         asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -301,9 +301,12 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows, lent: _Lent) -> Comparis
 
 
 def _certified(a: Contestant, b: Contestant, known: Mapping[frozenset[str], Certified]) -> Certified:
-    """What their certificate says of them, and their settings of what it doesn't look at."""
+    """What their certificate says of them, and their settings of what it doesn't look at.
+
+    Where the question is how cost grows, it is about their steps alone.
+    """
     certificate = known.get(frozenset((a.trial_id, b.trial_id)), Certified())
-    otherwise = racing.trained_otherwise(a, b)
+    otherwise = "" if racing.growth(a, b) else racing.trained_otherwise(a, b)
     return Certified(Agreement.DIFFERENT, otherwise) if certificate.is_same and otherwise else certificate
 
 

@@ -236,7 +236,8 @@ def certified(comparison: Comparison, why: Callable[[str], str] = in_full) -> st
             ", which decides about the error where the runs leave it open (verdicts.errors); it covers a few "
             "steps on few images, up to rounding, without dropout and evaluation"
         )
-        return f"certified: both train the same thing{limits if answers else ''}"
+        what = "take the same steps" if comparison.growth else "train the same thing"
+        return f"certified: both {what}{limits if answers else ''}"
     if certificate.verdict is DIFFERENT:
         return f"they do not train the same thing{why(certificate.words)}"
     if certificate.verdict is NOT_COMPARED:

@@ -21,7 +21,8 @@ def badge(comparison: Comparison) -> Badge:
     """What was shown of the pair, in a word."""
     verdict = comparison.certificate.verdict
     if verdict == SAME:
-        return Badge("certified: same training", Tone.DECIDED)
+        what = "steps" if comparison.growth else "training"
+        return Badge(f"certified: same {what}", Tone.DECIDED)
     words = "train different things" if verdict == DIFFERENT else "not certified"
     return Badge(words, Tone.BAD, Mark.UNCERTIFIED)
 
