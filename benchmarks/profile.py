@@ -45,6 +45,7 @@ PLANTS = (
     Plant("torch", "global_batch_size = 2", Kind.HOST),
     Plant("tensorflow1", "global_batch_size = 2", Kind.HOST),
     Plant("jax", "", Kind.EQUIVALENT),
+    Plant("torch", "", Kind.MOVING),
     Plant("torch", "global_batch_size = 1000", Kind.PAGE_FAULTS),
     Plant("theano", 'variables = { THEANO_FLAGS = "optimizer_excluding=conv_gemm" }', Kind.CONVOLUTION),
 )
