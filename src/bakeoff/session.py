@@ -210,10 +210,11 @@ def _tell_of_other_conditions(
         if _asks(row) not in present and condition.environment_digest:  # else it can't run here
             why[apart(row, condition.machine_id, condition.measurement_version)] += 1
     for words, number in why.items():
+        said = "is in the store, but was" if number == 1 else "are in the store, but were"
         tell(
             listener,
-            f"{number} run{'s' * (number > 1)} of these in the store ended well under other conditions: "
-            f"{words}. They stay there and share no mean with new ones; these runs are made again",
+            f"{number} of these runs {said} made under other conditions: {words}. What is there stays, shares no "
+            "mean with new runs, and is made again",
         )
 
 

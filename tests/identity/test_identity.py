@@ -135,8 +135,8 @@ def test_runs_on_another_machine_are_made_again_and_it_is_said(
         store.execute("UPDATE runs SET condition_id = 'other', machine = ?", (json.dumps(details),))
     told = run(home)
     (line,) = (line for line in told if "under other conditions" in line)
-    assert line.startswith("1 run of these in the store ended well under other conditions: ")
-    assert f"{words}. They stay there" in line
+    assert line.startswith("1 of these runs is in the store, but was made under other conditions: ")
+    assert f"{words}. What is there stays" in line
     assert any("1 of 1 runs to do" in line for line in told)
     with Reader(home / "store.sqlite") as reader:
         assert reader.runs()["condition_id"].n_unique() == 2
