@@ -213,8 +213,8 @@ def _tell_of_other_conditions(
         said = "is in the store, but was" if number == 1 else "are in the store, but were"
         tell(
             listener,
-            f"{number} of these runs {said} made under other conditions: {words}. What is there stays, shares "
-            "no mean with new runs, and is made again",
+            f"{number} of these runs {said} made under other conditions: {words}. What is there stays, "
+            "shares no mean with new runs, and is made again",
         )
 
 
