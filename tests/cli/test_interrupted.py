@@ -85,8 +85,10 @@ def test_an_epoch_that_only_the_workers_file_has_is_recovered(program: Any, sess
     """The parent stands still while the worker writes on, and is then killed: the store never heard of it."""
     process = program.start("run", "tiny.toml", *QUIET, *SLOW)
     worker = program.wait_for_epoch()
-    process.send_signal(signal.SIGSTOP)
     (spool,) = program.folder.glob("*.spool/*.jsonl")
+    # Not in the middle of storing one, which another process may see only once this one is gone.
+    program.wait_for(lambda: len(program.epochs()) == spool.read_text().count('"kind":"epoch"'))
+    process.send_signal(signal.SIGSTOP)
     stored = len(program.epochs())
     program.wait_for(lambda: spool.read_text().count('"kind":"epoch"') > stored)
     process.kill()
