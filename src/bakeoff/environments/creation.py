@@ -100,7 +100,7 @@ def holds(home: Path) -> dict[str, str]:
         build = ""  # its first run says why
     else:
         build = asked.stdout.strip()
-    packages = sorted(path.name for path in site_packages_of(home).glob("*.dist-info"))
+    packages = sorted(path.name for path in home.glob("venv/lib/python*/site-packages/*.dist-info"))
     return {"python": build, "packages": " ".join(packages)}
 
 
