@@ -68,7 +68,7 @@ def identity(
 
     cpu_numbers: family, model and stepping, or ARM's. instructions: for vectors, as Linux names them.
     usable_cores: those that this process may run on. usable_physical_cores: without counting those twice that
-    share a physical one. cpu_quota: cores' worth of time that its control group may use; None without a limit.
+    share a physical one. cpu_quota: cores' worth of time of its control group; None without a limit.
     memory_gib: rounded. transparent_hugepages: whether the kernel gives large pages unasked, in its own word.
     governor: who sets the clock of the first core.
     gpus: NVIDIA's in the order of their names, one mapping each.
