@@ -91,7 +91,7 @@ flags		: fpu hypervisor avx avx2 fma {flags}
 
 
 def test_processors_of_one_name_are_told_apart(fake) -> None:
-    """A hypervisor calls all of them "AMD EPYC"; those with AVX-512 trained up to six times as fast."""
+    """A hypervisor calls all of them "AMD EPYC"; those with AVX-512 trained up to four times as fast."""
     machines = [
         fake(model=EPYC.format(family=family, model=model, flags=flags))
         for family, model, flags in ((25, 1, ""), (25, 17, ""), (26, 2, "avx512f avx512_bf16"), (26, 2, ""))
