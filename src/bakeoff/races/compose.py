@@ -94,7 +94,7 @@ _Lent = Mapping[frozenset[str], stats.Lent]
 
 @dataclass(frozen=True)
 class _Rows:
-    """A section before its races are judged. by_trial: good runs, by trial_id; ok: all of them."""
+    """A section before its races are judged. ok: good runs; by_trial: the same by trial_id, without settings."""
 
     title: str
     shared: _Shared
@@ -133,6 +133,7 @@ def _rows(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _Shar
     cache = [observed.get(run_id, {}).get("compile_cache") for run_id in ok["run_id"]]
     ok = ok.with_columns(cache=pl.Series(cache, dtype=pl.String))
     epochs = frames.epochs.join(ok.select("run_id", "contestant"), on="run_id", maintain_order="left")
+    figures = ok.select(pl.exclude("^settings[.].*$"))  # half as wide: cut and sorted for every pair
     return _Rows(
         title=title,
         shared=shared,
@@ -140,7 +141,7 @@ def _rows(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _Shar
         axes=axes,
         ok=ok,
         epochs=epochs,
-        by_trial={one.trial_id: ok.filter(trial_id=one.trial_id) for one in contestants},
+        by_trial={one.trial_id: figures.filter(trial_id=one.trial_id) for one in contestants},
         attempts=attempts.join(naming, on="trial_id", maintain_order="left"),
         courses=timed.courses(ok, epochs, frames.phases),
         evidence=Evidence(ok, frames.outcomes, evaluated, learnt, shared.certified),

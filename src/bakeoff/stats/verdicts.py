@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 
 from bakeoff.stats.comparison import Kind
 from bakeoff.stats.doubts import Doubt, Finding, doubts
@@ -55,9 +56,8 @@ class Verdict:
     on_time: faster, slower, practically equal (whether or not the interval excludes 1), undecided, or too few
     repeats. on_error: what is known of the faster one's error; `OnError.NOT_ASKED` where nobody is faster, or
     errors were not to be compared. time, error: the figures; `error` is None if it was not asked about.
-    rules: what it was judged by. more: how many more blocks would decide it; None if it is decided, or if
-    `obstacle` says why no number can be given. doubts: what the blocks show that the interval does not allow
-    for. schedule: how the number of blocks was settled.
+    rules: what it was judged by. doubts: what the blocks show that the interval does not allow for. schedule:
+    how the number of blocks was settled. is_certified: whether both were shown to train the same thing.
     """
 
     on_time: Kind
@@ -65,10 +65,25 @@ class Verdict:
     time: TimeRatio
     error: ErrorDifference | None
     rules: Rules
-    more: MoreBlocks | None = None
-    obstacle: Obstacle | None = None
     doubts: tuple[Doubt, ...] = ()
     schedule: Schedule = Schedule.FIXED
+    is_certified: bool = False
+
+    @property
+    def more(self) -> MoreBlocks | None:
+        """How many more blocks would decide it; None if it is decided, or where an `obstacle` stands."""
+        return self._projected[0]
+
+    @property
+    def obstacle(self) -> Obstacle | None:
+        """Why no number of blocks can be given that would decide it."""
+        return self._projected[1]
+
+    @cached_property
+    def _projected(self) -> tuple[MoreBlocks | None, Obstacle | None]:
+        if self.is_decided:
+            return None, None
+        return project(self.time, None if self.is_certified else self.error, self.rules)
 
     @property
     def kind(self) -> Kind:
@@ -149,7 +164,7 @@ def judge(
         on_error = _on_error(error if on_time is Kind.FASTER else error.inverse, rules)
         if is_certified and on_error is OnError.OPEN:
             on_error = OnError.CERTIFIED
-    known = Verdict(
+    return Verdict(
         on_time,
         on_error,
         ratio,
@@ -157,11 +172,8 @@ def judge(
         rules,
         doubts=doubts(*usable_logs(times_a, times_b)),
         schedule=Schedule.UNTIL_DECIDED if rules.is_sequential else Schedule.FIXED,
+        is_certified=is_certified,
     )
-    if known.is_decided:
-        return known
-    more, obstacle = project(ratio, None if is_certified else error, rules)
-    return replace(known, more=more, obstacle=obstacle)
 
 
 def _on_time(ratio: TimeRatio, rules: Rules) -> Kind:

@@ -146,6 +146,14 @@ def compose_page(contents: Contents) -> Page:
 # ---- how it is written --------------------------------------------------------------------------
 
 
+def _cache() -> Path | None:
+    """The folder for what is the same in every report; None where nothing can be kept."""
+    folder = cache.root() / "report"
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder if os.access(folder, os.W_OK) else None
+
+
 def _vega() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, which puts `vegaEmbed` into the window.
 
@@ -166,8 +174,10 @@ def _vega() -> str:
 def _html(page: Page, options: Options, vega: Future[str]) -> str:
     import jinja2
 
+    compiled = _cache()
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("bakeoff.report.formats"),
+        bytecode_cache=jinja2.FileSystemBytecodeCache(str(compiled)) if compiled else None,
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
