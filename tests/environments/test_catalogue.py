@@ -193,6 +193,7 @@ def test_theano_gets_a_blas_with_plain_symbols(
 IMPORTED = {
     "tensorflow": (("tensorflow", "keras"), "2.21.0 3.15.1"),
     "jax": (("jax", "keras"), "0.10.2 3.15.1"),
+    "jax_0_4": (("jax", "keras"), "0.4.31 3.15.1"),
     "torch": (("torch", "keras"), "2.13.0+cpu 3.15.1"),
     "theano": (("numpy",), "1.26.4"),
     "vintage": (("tensorflow", "keras"), "1.15.5 2.3.1"),
@@ -203,7 +204,15 @@ IMPORTED = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spec", [spec for spec in LOCKED if not spec.cuda], ids=lambda spec: spec.name)
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(spec, marks=pytest.mark.exhaustive if spec.name == "jax_0_4" else ())
+        for spec in LOCKED
+        if not spec.cuda
+    ],
+    ids=lambda spec: spec.name,
+)
 def test_each_lock_makes_an_environment_that_imports_its_framework(
     spec: environments.EnvironmentSpec,
 ) -> None:

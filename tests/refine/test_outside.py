@@ -118,19 +118,20 @@ def test_what_the_program_would_not_do_is_a_reason_for_none(
     settings: TrialSettings, reason: str, provision: Provision, tmp_path: Path
 ) -> None:
     assert outside.why_none(settings) == reason
-    found = outside.shown(settings, (), provision, tmp_path / "refined")
+    found = outside.shown((of("jax"), provision), (settings, provision), tmp_path / "refined")
     assert found == outside.Outside(failure=reason) and not list(tmp_path.iterdir())
 
 
 def test_a_contestant_that_cannot_run_and_a_program_that_fails_are_said(
     provision: Provision, tmp_path: Path
 ) -> None:
-    found = outside.shown(of("jax"), (), EnvironmentFailure("no room", ""), tmp_path / "refined")
+    none = of("jax"), EnvironmentFailure("no room", "")
+    found = outside.shown(none, none, tmp_path / "refined")
     assert found.failure == "no room" and found.files is None
     false = shutil.which("false")
     assert false
-    broken = Provision(_invented(tmp_path, Path(false)), tmp_path)
-    found = outside.shown(of("jax"), (), broken, tmp_path / "refined")
+    broken = of("jax"), Provision(_invented(tmp_path, Path(false)), tmp_path)
+    found = outside.shown(broken, broken, tmp_path / "refined")
     assert found.failure == "refined-default.py: exit code 1" and found.seconds is None
 
 
@@ -152,7 +153,8 @@ def test_both_programs_run_and_what_they_set_takes_effect(
         "torch": (),
     }[backend]
     chosen: list[Option] = [found[name] for name in (*wanted, *more)]
-    done = outside.shown(settings, chosen, provision, tmp_path / "refined")
+    tuned = changed(settings, *(one.changes for one in chosen))
+    done = outside.shown((settings, provision), (tuned, provision), tmp_path / "refined")
     assert done.failure == "" and done.files and done.seconds and min(done.seconds) > 0
 
     (tmp_path / "probe.py").write_text(done.files[1].read_text() + PROBE)

@@ -44,6 +44,16 @@ def test_what_the_contestant_is_set_to_is_no_change_and_bfloat16_is_for_processo
     assert any("bfloat16" in one.name for one in capable)
 
 
+def test_releases_are_the_environments_that_bakeoff_makes_for_a_backend() -> None:
+    def releases(backend: str, environment: str) -> list[object]:
+        found = options(TrialSettings(backend, environment), MACHINE)
+        return [one.changes["environment"] for one in found if one.knob.name == "release"]
+
+    assert releases("jax", "jax") == ["jax_0_4"] and releases("jax", "jax_0_4") == ["jax"]
+    assert releases("theano", "theano") == ["vintage"] and releases("torch", "torch") == []
+    assert releases("jax", "one-of-my-own") == []
+
+
 def test_the_learning_rate_goes_with_the_batch_by_the_optimizers_rule() -> None:
     rates = {
         optimizer: [

@@ -94,7 +94,7 @@ _Lent = Mapping[frozenset[str], stats.Lent]
 
 @dataclass(frozen=True)
 class _Rows:
-    """A section before its races are judged. ok: good runs; by_trial: the same by trial_id, without settings."""
+    """A section before its races are judged. ok: good runs; by_trial: these by trial_id, without settings."""
 
     title: str
     shared: _Shared

@@ -140,10 +140,9 @@ def refine(
             if not done.is_confirmed:
                 return done
             tell(listener, f"{label}: as it was and tuned, once each as a program of plain Keras")
-            settings = confirmation.trials[0].settings
             ready = prepare(confirmation, plan.expand(confirmation), data_directory=data_directory)
-            outside = shown(settings, winner.options, ready[settings.trial_id], place)
-            return replace(done, outside=outside)
+            before, after = ((one.settings, ready[one.settings.trial_id]) for one in confirmation.trials)
+            return replace(done, outside=shown(before, after, place))
     return Refinement(label, trial.settings, result, study=confirmation.name)
 
 

@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from bakeoff import registry
 from bakeoff.errors import BakeoffError
 from bakeoff.execute import Provision
 from bakeoff.launchers.local import INHERITED
@@ -54,6 +55,9 @@ _KNOWN: Mapping[str, Collection[str]] = {
 }
 _TIME_LIMIT_S = 3600.0
 
+# A contestant's settings and what it runs with, or why it can't.
+Ready = tuple[TrialSettings, Provision | BakeoffError]
+
 
 @dataclass(frozen=True)
 class Outside:
@@ -75,24 +79,18 @@ def toml(settings: TrialSettings, chosen: Sequence[Option]) -> str:
     return "\n".join(["[defaults]", *(f"{key} = {_value(getattr(tuned, key))}" for key in keys)])
 
 
-def shown(
-    settings: TrialSettings,
-    chosen: Sequence[Option],
-    provision: Provision | BakeoffError,
-    place: Path,
-) -> Outside:
+def shown(default: Ready, tuned: Ready, place: Path) -> Outside:
     """Write both programs, and run each once.
 
-    provision: of the contestant. place: the files are named ``place-default.py`` and ``place-tuned.py``.
+    place: the files are named ``place-default.py`` and ``place-tuned.py``.
     """
-    if isinstance(provision, BakeoffError):
-        return Outside(failure=provision.message)
-    tuned = changed(settings, *(one.changes for one in chosen))
-    if reason := why_none(tuned):
+    if reason := why_none(tuned[0]):
         return Outside(failure=reason)
     files = place.with_name(f"{place.name}-default.py"), place.with_name(f"{place.name}-tuned.py")
     seconds = []
-    for file, one in zip(files, (settings, tuned), strict=True):
+    for file, (one, provision) in zip(files, (default, tuned), strict=True):
+        if isinstance(provision, BakeoffError):
+            return Outside(failure=provision.message)
         file.write_text(program(one, provision, file.name))
         done = _run(file, provision)
         if isinstance(done, str):
@@ -127,7 +125,9 @@ def program(settings: TrialSettings, provision: Provision, name: str) -> str:
     )
     model = provision.model_file or resources.files("bakeoff_worker.models") / f"{settings.model}.py"
     values: dict[str, Any] = {one.name: getattr(settings, one.name) for one in dataclasses.fields(settings)}
+    known = registry.environments().get(settings.environment)
     values |= {
+        "stack": known.summary if known else f"environment {settings.environment}",
         "title": f"{Path(settings.model).stem} on {Path(settings.dataset).stem}",
         "name": name,
         "keras_backend": _KERAS[settings.backend],

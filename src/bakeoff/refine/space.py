@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+from bakeoff import registry
 from bakeoff_worker.records import TrialSettings
 
 Changes = Mapping[str, Any]
@@ -159,6 +160,12 @@ def _larger_batches(settings: TrialSettings, machine: Machine) -> Iterator[Chang
             yield {"global_batch_size": size, "learning_rate": settings.learning_rate * rule}
 
 
+def _releases(settings: TrialSettings, machine: Machine) -> list[Changes]:
+    """The other environments that Bakeoff makes for this backend: other releases of its framework."""
+    known = registry.environments_of(settings.backend, has_spark=False, device=settings.device)
+    return [{"environment": name} for name in known] if settings.environment in known else []
+
+
 def _bfloat16(settings: TrialSettings, machine: Machine) -> list[Changes]:
     """Where it is computed by the processor: emulated, it takes longer than float32."""
     has_it = machine.has_bfloat16 or settings.device == "gpu"
@@ -176,6 +183,7 @@ KNOBS: tuple[Knob, ...] = (
         _KERAS_3,
         seen=("jit", "execution"),
     ),
+    Knob("release", _releases, seen=("versions",)),
     Knob("threads", _threads, seen=("threads", "blas_threads")),
     Knob("pinning", _pinned, seen=("cpus",)),
     Knob(

@@ -14,6 +14,13 @@ JAX = Environment(
     lock="jax.txt",
     disk_bytes=800000000,
 )
+# The last release that runs on CPUs as XLA did before its "thunk" runtime: what does a release cost?
+JAX_0_4 = Environment(
+    name="jax_0_4",
+    summary="Keras 3.15.1 on JAX 0.4.31 (CPU), an earlier release",
+    lock="jax_0_4.txt",
+    disk_bytes=750000000,
+)
 TORCH = Environment(
     name="torch",
     summary="Keras 3.15.1 on PyTorch 2.13.0 (CPU build)",

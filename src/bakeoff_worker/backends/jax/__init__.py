@@ -1,6 +1,6 @@
 """Keras 3 on JAX."""
 
-from bakeoff_worker.backends.living import JAX, JAX_GPU
+from bakeoff_worker.backends.living import JAX, JAX_0_4, JAX_GPU
 from bakeoff_worker.backends.record import Record
 
 RECORD = Record(
@@ -10,5 +10,5 @@ RECORD = Record(
     symbol="triangle-up",
     modules=("numpy", "keras", "jax"),
     packages=("jax", "keras"),
-    environments=(JAX, JAX_GPU),
+    environments=(JAX, JAX_0_4, JAX_GPU),
 )
