@@ -49,6 +49,13 @@ def test_a_budget_is_kept_and_what_it_leaves_out_is_said() -> None:
         search((A, B), Simulated(0, EFFECTS), 6.0, 0.0025)
 
 
+def test_where_not_all_can_be_tried_what_helps_is_combined_all_the_same() -> None:
+    race = Simulated(0, EFFECTS)
+    found = search((A, C, B, D), race, 38.0, 0.0025)  # a run takes a second, and the search 23 at most
+    assert found.winner is not None and found.winner.name == "a = true + c = true" and race.num_runs <= 23
+    assert found.fates["b = true"] is found.fates["d = true"] is Fate.NO_TIME
+
+
 def test_a_pruned_candidate_is_worse_in_the_blocks_that_both_have() -> None:
     default = dict.fromkeys(range(9), 0.0)
     assert is_worse({0: 0.1, 1: 0.2, 2: 0.1}, default)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 DEFAULT, JOINT = "default", " + "
 # Of the budget, what the search may take at most; the rest is for the confirmation.
 SEARCH_SHARE = 0.6
+# Of the search, what single changes may take: what helps is to be combined, too.
+_SCREENING_SHARE = 2 / 3
 # Blocks of a wave: fewer show nothing, since three of three blocks on one side are one in eight by chance.
 SCREENING_BLOCKS, COMBINATION_BLOCKS, FEWEST_BLOCKS = 4, 4, 3
 # One-sided, of the Wilcoxon test of two candidates. No error rate rests on it: that is the confirmation's.
@@ -181,9 +183,9 @@ def search(options: Iterable[Option], race: Race, budget_s: float, error_margin:
     best = helping[0] if helping else None
     asked = _Combinations(helping, found.measured)
     for wave in range(2, 2 + _WAVES):
-        fresh = asked.next()
-        run_s = sum(alone.run_s.values()) * (len(fresh) + 2)
-        if best is None or not fresh or found.spent_s + FEWEST_BLOCKS * run_s > limit_s:
+        most = (limit_s - found.spent_s) / (FEWEST_BLOCKS * sum(alone.run_s.values())) - 2 if best else 0
+        fresh = asked.next(most)
+        if best is None or not fresh:
             break
         members = [best, *fresh]
 
@@ -207,12 +209,11 @@ def search(options: Iterable[Option], race: Race, budget_s: float, error_margin:
 
 
 def _num_fitting(alone: Standing, limit_s: float, budget_s: float) -> int:
-    """How many single changes the budget can screen in the fewest blocks that show anything."""
+    """How many single changes the budget can screen; one at least."""
     run_s = alone.run_s.get(DEFAULT)
     if run_s is None:
         return 0
-    number = (limit_s - alone.spent_s) / (run_s * FEWEST_BLOCKS) - 1
-    if number < 1:
+    if (limit_s - alone.spent_s) / (run_s * FEWEST_BLOCKS) < 2:
         needed_s = (2 * FEWEST_BLOCKS + 1) * run_s / SEARCH_SHARE
         raise MachineError(
             f"a budget of {budget_s:.0f} s is too small: one run of the default takes {run_s:.0f} s, and to "
@@ -220,7 +221,8 @@ def _num_fitting(alone: Standing, limit_s: float, budget_s: float) -> int:
             f"Give it more (--budget {math.ceil(needed_s / 60)}m), or fewer images or epochs "
             "(--set train_images=N).",
         )
-    return int(min(number, sys.maxsize))
+    fitting = (_SCREENING_SHARE * limit_s - alone.spent_s) / (run_s * SCREENING_BLOCKS) - 1
+    return int(min(max(1, fitting), sys.maxsize))
 
 
 def _fate(one: Measured, error_margin: float) -> Fate:
@@ -294,10 +296,10 @@ class _Combinations:
                 together.append(option)
         self._study.enqueue_trial({name: one in together for name, one in self._options.items()})
 
-    def next(self) -> list[Candidate]:
-        """A wave of them that nobody has tried; empty when there are no more."""
+    def next(self, most: float) -> list[Candidate]:
+        """A wave of them that nobody has tried, `most` at most; empty when there are no more."""
         fresh: list[Candidate] = []
-        for _ in range(_ATTEMPTS if len(self._options) > 1 else 0):
+        for _ in range(_ATTEMPTS if len(self._options) > 1 and most >= 1 else 0):
             trial = self._study.ask(self._distributions)
             candidate = Candidate(tuple(one for name, one in self._options.items() if trial.params[name]))
             if candidate.name in self._seen or not candidate.options or not fit_together(candidate.options):
@@ -306,7 +308,7 @@ class _Combinations:
             self._seen.add(candidate.name)
             self._waiting[candidate.name] = trial
             fresh.append(candidate)
-            if len(fresh) == _WAVE:
+            if len(fresh) == int(min(most, _WAVE)):
                 break
         return fresh
 

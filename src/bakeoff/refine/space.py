@@ -174,6 +174,7 @@ def _bfloat16(settings: TrialSettings, machine: Machine) -> list[Changes]:
 
 KNOBS: tuple[Knob, ...] = (
     Knob("equivalent layers", _always({"equivalent_layers": True}), _KERAS, seen=("equivalent_layers",)),
+    Knob("release", _releases, seen=("versions",)),
     Knob("memory", _always({"keep_memory": True}), seen=("keep_memory",)),
     Knob(
         "compilation",
@@ -183,7 +184,6 @@ KNOBS: tuple[Knob, ...] = (
         _KERAS_3,
         seen=("jit", "execution"),
     ),
-    Knob("release", _releases, seen=("versions",)),
     Knob("threads", _threads, seen=("threads", "blas_threads")),
     Knob("pinning", _pinned, seen=("cpus",)),
     Knob(
