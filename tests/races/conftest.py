@@ -42,7 +42,7 @@ class Entry:
 
     @property
     def settings(self) -> TrialSettings:
-        return TrialSettings(self.backend, self.backend, **{"epochs": 4, **self.changes})
+        return TrialSettings(self.backend, **{"environment": self.backend, "epochs": 4, **self.changes})
 
     @property
     def trial_id(self) -> str:
@@ -59,7 +59,7 @@ def invented(*entries: Entry, document: Mapping[str, Any] | None = None) -> Fram
                 "trial_id": entry.trial_id,
                 "run_id": f"{entry.trial_id[:8]}{block}",
                 "backend": entry.backend,
-                "environment": entry.backend,
+                "environment": settings.environment,
                 "dataset": settings.dataset,
                 "model": settings.model,
                 "label": entry.label or f"{settings.dataset} · {entry.backend}",
@@ -75,8 +75,8 @@ def invented(*entries: Entry, document: Mapping[str, Any] | None = None) -> Fram
             rest = {
                 "machine_id": "m",
                 "measurement_version": 1,
-                "environment_digest": f"d-{entry.backend}",
-                "condition_id": f"c-{entry.backend}",
+                "environment_digest": f"d-{settings.environment}",
+                "condition_id": f"c-{settings.environment}",
                 "disturbed": False,
                 "num_epochs": settings.epochs if train_s else 0,
                 "train_s": train_s,

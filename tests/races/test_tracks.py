@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from bakeoff import races
+from bakeoff import races, stats
 from bakeoff.races import Comparison, Frames
 from bakeoff.races.definitions import Unfit
 from bakeoff.races.sentences import certified
@@ -99,6 +99,16 @@ def test_one_backend_under_several_settings_is_what_is_compared(
     (comparison,) = races.compose(invented(*entries))[0].races[0].comparisons
     assert (comparison.track, comparison.refusal) == (races.SETTINGS, None)
     assert comparison.differing == ("threads 1 and 2",)
+
+
+def test_one_backend_in_two_releases_is_compared_however_each_was_set(
+    invented: Callable[..., Frames], entry: Any
+) -> None:
+    for asked, track in (({}, races.OUT_OF_THE_BOX), ({"threads": 1}, races.SETTINGS)):
+        entries = entry("jax", SLOW), entry("jax", changes={"environment": "jax_0_4", **asked})
+        (comparison,) = races.compose(invented(*entries))[0].races[0].comparisons
+        assert (comparison.track, comparison.refusal) == (track, None)
+        assert comparison.first.environment == "jax_0_4" and comparison.verdict.kind is stats.FASTER
 
 
 def test_one_backends_different_work_says_how_cost_grows(invented: Callable[..., Frames], entry: Any) -> None:

@@ -16,12 +16,11 @@ def track(first: Contestant, second: Contestant) -> tuple[str, tuple[str, ...]]:
 
     `OUT_OF_THE_BOX`: nothing was asked of either. `MATCHED`: something was asked, and what ran is the same
     as far as it governs speed. `TUNED`: something was asked, and what ran differs. `SETTINGS`: one backend
-    under several settings, which are what is compared.
+    under several settings, which are what is compared, in one release or in two.
     """
     differing = tuple(_differing(first, second))
     asked = first.asked, second.asked
-    is_one_backend = (first.backend, first.environment) == (second.backend, second.environment)
-    if is_one_backend and (asked[0] != asked[1] or first.axes != second.axes):
+    if first.backend == second.backend and (asked[0] != asked[1] or first.axes != second.axes):
         return SETTINGS, differing
     if not any(asked):
         return OUT_OF_THE_BOX, differing

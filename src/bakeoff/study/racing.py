@@ -154,11 +154,12 @@ def refusal(first: Contestant, second: Contestant) -> str:
     """Why two contestants of a race may not be compared, by what was asked of them; empty if they may.
 
     Nothing asked of one backend and something of the other is no comparison of backends, and neither
-    is different work. One backend under several settings is compared all the same, see `growth`.
+    is different work. One backend under several settings, its release among them, is compared all the same;
+    for different work in one environment, see `growth`.
     """
     if _is_one_backend(first, second):
         return ""
-    if bool(asked(first)) != bool(asked(second)):
+    if first.backend != second.backend and bool(asked(first)) != bool(asked(second)):
         tuned, plain = (first, second) if asked(first) else (second, first)
         words = ", ".join(f"{how(key)} {text(key, value)}" for key, value in asked(tuned).items())
         return f"mixed tracks: {tuned.short} was set ({words}), and {plain.short} runs as its users get it"
