@@ -174,7 +174,6 @@ def _bfloat16(settings: TrialSettings, machine: Machine) -> list[Changes]:
 
 KNOBS: tuple[Knob, ...] = (
     Knob("equivalent layers", _always({"equivalent_layers": True}), _KERAS, seen=("equivalent_layers",)),
-    Knob("release", _releases, seen=("versions",)),
     Knob("memory", _always({"keep_memory": True}), seen=("keep_memory",)),
     Knob(
         "compilation",
@@ -218,4 +217,5 @@ KNOBS: tuple[Knob, ...] = (
         ("theano",),
         seen=("theano",),
     ),
+    Knob("release", _releases, seen=("versions",)),
 )
