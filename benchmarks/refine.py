@@ -9,14 +9,14 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from bakeoff import profile, study
+from bakeoff import study
 from bakeoff.events import messages
+from bakeoff.profiling import profile
 from bakeoff.refine import Refinement, outside, refine
 from bakeoff.store.reader import Reader
 from bakeoff.study import Study
@@ -128,7 +128,7 @@ def _gain(one: Tuned) -> Figure:
 
 def _peak(chosen: Study, store: Path) -> float | None:
     """Operations a second of a large matrix product in that library; None where it could not be measured."""
-    profiles: Sequence[profile.Profiled] = list(profile.profile(chosen, store))
+    profiles = profile(chosen, store)
     found = [one for each in profiles if each.has("layers") for one in each.answers["layers"].of(Ceilings)]
     return found[0].product_flops if found else None
 
