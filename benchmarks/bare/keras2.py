@@ -3,6 +3,9 @@
 Python 3.7 upwards. From 3.10 on Theano 1.0.5 cannot be imported unless what it asks for is put back first.
 """
 
+import memory  # noqa: F401  # first of all
+
+# isort: split
 import collections
 import collections.abc
 import inspect

@@ -1,5 +1,8 @@
 """The study's network in plain Keras 3, backend by ``KERAS_BACKEND``: ``python keras3.py SETTINGS.json``."""
 
+import memory  # noqa: F401  # first of all
+
+# isort: split
 import keras
 from keras import layers
 
