@@ -1,4 +1,4 @@
-"""Imported first, before there is a second thread: keeps the memory that is freed, where the settings say so."""
+"""Imported first, before there is a second thread: keeps memory that is freed, where the settings say so."""
 
 import ctypes
 import json
