@@ -15,16 +15,27 @@ from pathlib import Path
 import numpy as np
 
 
-def serve(build):
-    """Answer requests until standard input ends. build: from an image's shape to a compiled model."""
+def serve(build, untuned=None):
+    """Answer requests until standard input ends. build: from an image's shape to a compiled model.
+
+    untuned: from arrays and a batch size to TensorFlow's batches without the tuner of its input pipeline.
+    """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # frameworks print what they like
     settings = json.loads(Path(sys.argv[1]).read_text())
     batch = settings["global_batch_size"]
+    options = {"epochs": 1, "shuffle": False, "verbose": 0}
+
+    def fit(x, y):
+        if settings["autotune_input"]:
+            model.fit(x, y, batch_size=batch, **options)
+        else:
+            model.fit(untuned(x, y, batch), **options)
+
     x_train, y_train = _load(settings, "train", settings["train_images"])
     x_test, y_test = _load(settings, "test", settings["evaluation_images"])
     model = build(x_train.shape[1:])
-    model.fit(x_train[:batch], y_train[:batch], batch_size=batch, epochs=1, shuffle=False, verbose=0)
+    fit(x_train[:batch], y_train[:batch])
     model.evaluate(x_test[:batch], y_test[:batch], batch_size=batch, verbose=0)
     generator = np.random.RandomState(0)
     print(json.dumps({"ready": True}), file=answers, flush=True)
@@ -33,7 +44,7 @@ def serve(build):
             order = generator.permutation(len(x_train))
             x, y = x_train[order], y_train[order]
             began = _clocks()
-            model.fit(x, y, batch_size=batch, epochs=1, shuffle=False, verbose=0)
+            fit(x, y)
             ended = _clocks()
             model.evaluate(x_test, y_test, batch_size=batch, verbose=0)
         else:
