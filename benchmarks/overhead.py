@@ -6,8 +6,8 @@ Both are warmed up, then train the same number of epochs in turn, as contestants
 does not train is stopped. So each epoch has a neighbour in time, and what the machine does meanwhile meets
 both. The turns go A BB AA BB A or B AA BB AA B, by lot.
 Pairs are interleaved over backends in blocks of random order. Both keep what they free, and TensorFlow
-does without the tuner of its input pipeline: else two processes that do the same differ by 7 % and more, and an
-epoch takes one of two times by chance, whoever starts them.
+does without the tuner of its input pipeline: else two processes that do the same differ by 7 % and more, and
+an epoch takes one of two times by chance, whoever starts them.
 """
 
 from __future__ import annotations

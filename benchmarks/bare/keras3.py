@@ -29,7 +29,7 @@ def build(image_shape):
 
 
 def untuned(x, y, size):
-    """Batches for TensorFlow, one ready ahead, without the tuner whose thread the end of an epoch may wait for."""
+    """Batches for TensorFlow, one ready ahead, without the tuner for whose thread an epoch's end may wait."""
     import tensorflow
 
     options = tensorflow.data.Options()
