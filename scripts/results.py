@@ -60,7 +60,7 @@ DRAWINGS = (
     Drawing("memory/memory.bundle.zip", "memory-jax", "jax", has_tables=False),
     Drawing("gpu/gpu.bundle.zip", "gpu", "gpu"),
     Drawing("sweep/sweep.bundle.zip", "sweep", "sweep"),
-    Drawing("refine/refine.bundle.zip", "refine-20c6f787-confirmation", "jax", has_tables=False),
+    Drawing("refine/refine.bundle.zip", "refine-458f9fac-confirmation", "jax", has_tables=False),
 )
 
 

@@ -1,10 +1,16 @@
 """study_cnn on mnist: plain Keras on jax, without Bakeoff.
 
-    python jax-tuned.py FOLDER
+    python refine-458f9fac-confirmation-tuned.py FOLDER
 
+Ran with Keras 3.15.1 on JAX 0.10.2 (CPU).
 FOLDER has x_train.npy, images (N, H, W, C), and y_train.npy, their class numbers (N,).
 Prints the seconds and the loss of each epoch, as lines of JSON.
 """
+
+import ctypes
+
+for option, value in ((-8, 1), (-4, 0), (-1, -1), (-2, 64 << 20)):
+    ctypes.CDLL(None).mallopt(option, value)  # first of all: what is freed is kept for the next step
 
 import json
 import os
@@ -79,7 +85,7 @@ def build(
         x = layers.Dense(num_units, activation=activation)(x)
     return models.Model(inputs, layers.Dense(num_classes, activation="softmax")(x))
 
-x = np.load(os.path.join(sys.argv[1], "x_train.npy"))[:12000]
+x = np.load(os.path.join(sys.argv[1], "x_train.npy"))[:6000]
 x = np.divide(x, 255 if x.dtype == np.uint8 else 1, dtype="float32")
 classes = np.load(os.path.join(sys.argv[1], "y_train.npy"))
 y = np.eye(classes.max() + 1, dtype="float32")[classes[: len(x)]]
