@@ -18,7 +18,7 @@ from pathlib import Path
 
 import polars as pl
 
-from bakeoff import calibration, machine, session, study
+from bakeoff import calibration, machine, session, stats, study
 from bakeoff.calibration import Calibration, FalsePositives, SlowedEntry, percent
 from bakeoff.events import Handler
 from bakeoff.identity import known
@@ -117,7 +117,7 @@ def _apart(one: FalsePositives) -> Figure:
 
 
 def _found(one: SlowedEntry, goals: dict[float, int]) -> Figure:
-    within = f"{one.projected} blocks" if one.projected else f"more than {calibration.MAX_PROJECTED} blocks"
+    within = f"{one.projected} blocks" if one.projected else f"more than {stats.MAX_PROJECTED} blocks"
     text = f"{percent(one.handicap)} slower found in {one.num_slower} of {one.num_comparisons}, "
     text += f"in nine of ten studies within {within}"
     goal = goals.get(one.handicap)

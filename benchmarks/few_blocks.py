@@ -195,7 +195,7 @@ def agree(random: np.random.Generator) -> None:
         for data, lent in enumerate(stats.lend(races)):
             for place, (a, b) in enumerate(PAIRS):
                 times = np.exp(logs[0, data, [a, b]])
-                found = stats.judge(*times, lent=lent[frozenset((str(a), str(b)))]).time
+                found = stats.judge(times[0], times[1], lent=lent[frozenset((str(a), str(b)))]).time
                 expected = math.exp(mean[0, data, place] - half[0, data, place])
                 if found.low is None or not math.isclose(found.low, expected, rel_tol=1e-9):
                     raise SystemExit(f"error: {expected} here, {found.low} by stats.judge")

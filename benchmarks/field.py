@@ -56,7 +56,7 @@ def npz(*, num_classes: int = 3, **changes: Any) -> Writer:
 
 
 def medmnist(folder: Path) -> None:
-    named = {}
+    named: dict[str, Any] = {}
     for part, num in {"train": 60, "val": 12, "test": 30}.items():
         named[f"{part}_images"], named[f"{part}_labels"] = images(num, 3)
     np.savez(folder / "data.npz", **named)

@@ -158,10 +158,10 @@ def main() -> int:
             ]
             apart += [max(found)] if found else []
             sys.stdout.flush()
-            for one in shown:
-                if one.evidence:
-                    one.evidence.close()
-    worst_pair, worst = max(apart), max(from_reference)
+            for each in shown:
+                if each.evidence:
+                    each.evidence.close()
+    worst_pair, farthest = max(apart), max(from_reference)
     figures = [
         Figure(
             f"worst weights after 10 steps between backends {worst_pair[0]:.1e} ({worst_pair[1]})",
@@ -169,7 +169,9 @@ def main() -> int:
             worst_pair[0] <= MAX_WEIGHTS,
         ),
         Figure(
-            f"from the reference {worst[0]:.1e} ({worst[1]})", f"≤ {MAX_WEIGHTS:g}", worst[0] <= MAX_WEIGHTS
+            f"from the reference {farthest[0]:.1e} ({farthest[1]})",
+            f"≤ {MAX_WEIGHTS:g}",
+            farthest[0] <= MAX_WEIGHTS,
         ),
         Figure(f"unexplained {unexplained}", "0", unexplained == 0),
         Figure(f"not verified {missing}", "0", missing == 0),

@@ -10,7 +10,7 @@ import argparse
 import math
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +83,7 @@ class Simulated:
                 measured[name].logs[1000 * wave + number] = logs[name] - logs[DEFAULT]
             number += 1
 
-    def block(self, labels: Sequence[str] | set[str]) -> dict[str, float]:
+    def block(self, labels: Collection[str]) -> dict[str, float]:
         """A log time for each; a combination has the sum of its changes' effects."""
         self.num_runs += len(labels)
         drift = self._random.normal(0, DRIFT)

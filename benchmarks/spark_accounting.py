@@ -107,7 +107,7 @@ def _accounts(folder: Path, executors: str, arguments: argparse.Namespace) -> li
             Accounts(
                 label=f"{row['label']}, {executors}",
                 spark_s=float(mine["run_s"].sum()),
-                python_s=float(mine["python_s"].sum() + mine["process_s"].sum()),
+                python_s=float(mine["python_s"].sum()) + float(mine["process_s"].sum()),
                 num_tasks=len(mine),
                 num_asked=row["num_asked"],
                 num_known=row["num_trained"] + row["num_skipped"],

@@ -21,6 +21,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from bakeoff import stats, stopping
+from bakeoff.races.evidence import Evidence
 from bakeoff.stats import doubts
 from benchmarks.few_blocks import few_blocks
 from benchmarks.goals import Figure, at_least, at_most, conclude, forgiven, percent, within
@@ -527,7 +528,7 @@ def until_decided(names: str, times: Array) -> tuple[set[tuple[str, str]], dict[
         ran = pl.concat([ran, every.filter(pl.col("block") == block, pl.col("trial_id").is_in(active))])
         if block + 1 < stats.MIN_BLOCKS:
             continue
-        look = stopping.look(pairs, block + 1, stopping.Evidence(ran, pl.DataFrame(), {}), SEQUENTIAL)
+        look = stopping.look(pairs, block + 1, Evidence(ran, pl.DataFrame(), {}), SEQUENTIAL)
         called |= {pair for pair, one in look.verdicts.items() if one.kind in (stats.FASTER, stats.SLOWER)}
         active = look.active
         if not active:

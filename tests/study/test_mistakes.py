@@ -120,11 +120,11 @@ def test_all_mistakes_of_a_file_at_once(mistakes: Mistakes) -> None:
         (
             '[defaults]\nenvironment = "vintage"\n[matrix]\nbackend = ["theano", "jax"]',
             "$.defaults.environment: environment `vintage` serves `theano`, `tensorflow1`, not `jax`, "
-            "which runs in `jax`, `jax_gpu`",
+            "which runs in `jax`, `jax_0_4`, `jax_gpu`",
         ),
         (
             '[defaults]\nbackend = "jax"\nenvironment = "jaxx"',
-            "$.defaults.environment: expected one of `theano`, `vintage`, `tensorflow`, `jax`, `torch`, "
+            "$.defaults.environment: expected one of `theano`, `vintage`, `tensorflow`, `jax`, `jax_0_4`, `torch`, "
             "`fake`, `tensorflow_gpu`, `jax_gpu`, `torch_gpu`, `theano_spark`, `vintage_spark`, "
             "`tensorflow_spark`; got `jaxx`; did you mean `jax`?",
         ),
