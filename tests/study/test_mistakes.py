@@ -124,8 +124,8 @@ def test_all_mistakes_of_a_file_at_once(mistakes: Mistakes) -> None:
         ),
         (
             '[defaults]\nbackend = "jax"\nenvironment = "jaxx"',
-            "$.defaults.environment: expected one of `theano`, `vintage`, `tensorflow`, `jax`, `jax_0_4`, `torch`, "
-            "`fake`, `tensorflow_gpu`, `jax_gpu`, `torch_gpu`, `theano_spark`, `vintage_spark`, "
+            "$.defaults.environment: expected one of `theano`, `vintage`, `tensorflow`, `jax`, `jax_0_4`, "
+            "`torch`, `fake`, `tensorflow_gpu`, `jax_gpu`, `torch_gpu`, `theano_spark`, `vintage_spark`, "
             "`tensorflow_spark`; got `jaxx`; did you mean `jax`?",
         ),
         (

@@ -12,7 +12,7 @@ def two_valued(times: NDArray[np.float64]) -> tuple[float, float] | None:
     """The two levels, in seconds, that epoch times jump between; None if they do not.
 
     times: seconds, shape (num_repeats, num_epochs). The rule, over all epochs after each run's warm-up, at
-    least 10: split the sorted times at their widest gap; they are two-valued if the gap is at least
+    least 9: split the sorted times at their widest gap; they are two-valued if the gap is at least
     15 % of the median and wider than either side's spread, and each side has a fifth of the epochs.
     """
     table = np.asarray(times, dtype=float)
@@ -21,7 +21,7 @@ def two_valued(times: NDArray[np.float64]) -> tuple[float, float] | None:
     leading = [found.num_epochs if (found := warm_up(run)) else 0 for run in table]
     steady = np.sort(np.concatenate([run[num:] for run, num in zip(table, leading, strict=True)] or [[]]))
     steady = steady[np.isfinite(steady)]
-    if len(steady) < 10:
+    if len(steady) < 9:
         return None
     gaps = np.diff(steady)
     split = int(np.argmax(gaps)) + 1
