@@ -76,6 +76,14 @@ def test_figures_and_tables_are_numbered_through(race: Callable[..., Frames], tm
         assert numbers == list(range(1, len(numbers) + 1))
 
 
+def test_a_cache_that_can_keep_nothing_costs_no_report(
+    race: Callable[..., Frames], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "report").write_text("a file where a folder should be")
+    monkeypatch.setenv("BAKEOFF_CACHE", str(tmp_path))
+    assert "</html>" in render(race(), tmp_path / "page.html").read_text()
+
+
 def test_the_script_of_vega_is_there_once(race: Callable[..., Frames], tmp_path: Path) -> None:
     scripts = page(render(race(), tmp_path)).scripts
     assert sum(len(script) > 500_000 for script in scripts) == 1

@@ -151,7 +151,7 @@ def _cache() -> Path | None:
     folder = cache.root() / "report"
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-    return folder if os.access(folder, os.W_OK) else None
+    return folder if folder.is_dir() and os.access(folder, os.W_OK) else None
 
 
 def _vega() -> str:
