@@ -1,17 +1,6 @@
-
-
-def test_nothing_is_left_to_compile_in_the_first_epoch(backend, home, run):
-    """What is compiled there costs every run, other programs' work only some: up to three runs."""
-    if backend == "fake":
-        pytest.skip("compiles nothing")
-    for _ in range(3):
-        found = run(backend, home=home, epochs=2, global_batch_size=100, model_options={"filters": [8, 4]})
-        of_first, of_second = (one.user_s + one.system_s for one in found.epochs)
-        if of_first < 3 * of_second + 2:
-            return
-    raise AssertionError(f"{of_first:.1f} CPU seconds in the first epoch, {of_second:.1f} in the second")
 """What every contestant promises to the loop, `fake` first."""
 
+import itertools
 import json
 import subprocess
 from pathlib import Path
@@ -84,3 +73,12 @@ def test_a_run_is_recorded_whole(backend, home, run):
         assert 0 <= epoch.validation_error <= 1
         assert epoch.num_images == 1000
         assert epoch.device_s is None
+    if backend != "fake":
+        # Threads that wait on busy processors spin. What compiles in the first epoch costs every run.
+        others = (run(backend, home=home, epochs=2, model_options=options) for _ in range(2))
+        assert any(map(_compiles_before_its_epochs, itertools.chain([found], others)))
+
+
+def _compiles_before_its_epochs(found):
+    of_first, of_second = (epoch.user_s + epoch.system_s for epoch in found.epochs[:2])
+    return of_first < 3 * of_second + 2
