@@ -104,26 +104,26 @@ def _rotated(cells: Sequence[Cell], by: int) -> list[Cell]:
     return [*cells[first:], *cells[:first]]
 
 
-def _apart(one: FalsePositives) -> Figure:
-    rule = "until decided" if one.is_sequential else f"after {one.num_blocks} blocks"
+def _apart(rate: FalsePositives) -> Figure:
+    rule = "until decided" if rate.is_sequential else f"after {rate.num_blocks} blocks"
     text = (
-        f"identical entries told apart {rule} in {one.num_false} of {one.num_comparisons} comparisons "
-        f"({percent(one.low, 1)} to {percent(one.high, 1)})"
+        f"identical entries told apart {rule} in {rate.num_false} of {rate.num_comparisons} comparisons "
+        f"({percent(rate.low, 1)} to {percent(rate.high, 1)})"
     )
-    if one.is_sequential:
-        return Figure(text, f"≤ {one.allowed}, what chance allows", one.is_allowed)
-    goal = f"≤ {one.allowed}, what chance allows, in {MIN_COMPARISONS}"
-    return Figure(text, goal, one.is_allowed and one.num_comparisons >= MIN_COMPARISONS)
+    if rate.is_sequential:
+        return Figure(text, f"≤ {rate.allowed}, what chance allows", rate.is_allowed)
+    goal = f"≤ {rate.allowed}, what chance allows, in {MIN_COMPARISONS}"
+    return Figure(text, goal, rate.is_allowed and rate.num_comparisons >= MIN_COMPARISONS)
 
 
-def _found(one: SlowedEntry, goals: dict[float, int]) -> Figure:
-    within = f"{one.projected} blocks" if one.projected else f"more than {stats.MAX_PROJECTED} blocks"
-    text = f"{percent(one.handicap)} slower found in {one.num_slower} of {one.num_comparisons}, "
+def _found(entry: SlowedEntry, goals: dict[float, int]) -> Figure:
+    within = f"{entry.projected} blocks" if entry.projected else f"more than {stats.MAX_PROJECTED} blocks"
+    text = f"{percent(entry.handicap)} slower found in {entry.num_slower} of {entry.num_comparisons}, "
     text += f"in nine of ten studies within {within}"
-    goal = goals.get(one.handicap)
+    goal = goals.get(entry.handicap)
     if goal is None:
         return Figure(text)
-    return Figure(text, f"≤ {goal}", one.projected is not None and one.projected <= goal)
+    return Figure(text, f"≤ {goal}", entry.projected is not None and entry.projected <= goal)
 
 
 def _arguments() -> argparse.Namespace:

@@ -27,7 +27,7 @@ from bakeoff.launchers import local
 from bakeoff.verification import Agreement, Verified, compare
 from bakeoff.verification.collection import Collected, Needs, collect
 from bakeoff.verification.contestants import Contestant, Group, groups
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 from benchmarks.goals import Figure, conclude
 
 MAX_FORWARD = 1e-5
@@ -76,10 +76,14 @@ def main() -> int:
         for model, group in found:
             folder = Path(name) / model
             folder.mkdir()
-            for one in sorted(group.contestants, key=_compiles_last):
-                jobs[one.verified_id] = pool.submit(_collected, one, made[one.label], folder)
+            for contestant in sorted(group.contestants, key=_compiles_last):
+                jobs[contestant.verified_id] = pool.submit(
+                    _collected, contestant, made[contestant.label], folder
+                )
         for model, group in found:
-            judged = _compared(group, [jobs[one.verified_id].result() for one in group.contestants])
+            judged = _compared(
+                group, [jobs[contestant.verified_id].result() for contestant in group.contestants]
+            )
             verified.append(judged)
             _show(model, judged, time.perf_counter() - began)
     built_in = [one for (model, _), one in zip(found, verified, strict=True) if model in DATA]
@@ -143,10 +147,10 @@ def _environments(names: list[str]) -> dict[str, Environment | EnvironmentFailur
 
 def _show(model: str, verified: Verified, took_s: float) -> None:
     print(f"\n{model} on {DATA.get(model, 'mnist')} (after {took_s:.0f} s)")
-    for one in verified.contestants:
-        judgement = one.judgement
+    for contestant in verified.contestants:
+        judgement = contestant.judgement
         if judgement is None:
-            print(f"  {one.label:17} not verified: {one.reason}")
+            print(f"  {contestant.label:17} not verified: {contestant.reason}")
             continue
         worst = judgement.worst
         figures = ", ".join(
@@ -154,14 +158,14 @@ def _show(model: str, verified: Verified, took_s: float) -> None:
             for kind, name in KINDS.items()
             if kind in worst
         )
-        print(f"  {one.label:17} {figures}; decisions within rounding: {judgement.num_tipped}")
+        print(f"  {contestant.label:17} {figures}; decisions within rounding: {judgement.num_tipped}")
         if judgement.not_examined:
             print(f"  {'':17} not looked into: {', '.join(judgement.not_examined)}")
         for finding in judgement.findings:
             print(f"  {'':17} {finding.sentence()}")
     for labels in verified.alike:
         print(f"  {'alike:' if len(labels) > 1 else 'alone:':17} {', '.join(labels)}")
-    apart = [one for one in verified.certificates if one.direct]
+    apart = [certificate for certificate in verified.certificates if certificate.direct]
     for kind, name in list(KINDS.items())[1:]:
         pairs = [(one, one.direct[kind]) for one in apart if one.direct and kind in one.direct]
         if pairs:
@@ -179,10 +183,16 @@ def _figures_of_published(verified: list[Verified]) -> list[Figure]:
         return []
     certified = blamed = 0
     for group in verified:
-        today = [one for one in group.certificates if one.one in TODAY and one.other in TODAY]
+        today = [
+            certificate
+            for certificate in group.certificates
+            if certificate.one in TODAY and certificate.other in TODAY
+        ]
         certified += bool(today) and all(one.verdict is Agreement.SAME for one in today)
         blamed += sum(
-            len(one.judgement.findings) for one in group.contestants if one.label in TODAY and one.judgement
+            len(contestant.judgement.findings)
+            for contestant in group.contestants
+            if contestant.label in TODAY and contestant.judgement
         )
     of = f"{certified} of {len(verified)} published kinds certified"
     return [
@@ -195,10 +205,10 @@ def _figures(verified: list[Verified]) -> list[Figure]:
     if not verified:
         return []
     judgements = [
-        (f"{one.label} on {group.title.partition(' ')[0]}", one.judgement)
+        (f"{contestant.label} on {group.title.partition(' ')[0]}", contestant.judgement)
         for group in verified
-        for one in group.contestants
-        if one.judgement is not None
+        for contestant in group.contestants
+        if contestant.judgement is not None
     ]
     figures = []
     for kind, goal in (
@@ -214,7 +224,7 @@ def _figures(verified: list[Verified]) -> list[Figure]:
         figures.append(Figure(text, f"≤ {goal:g}", worst <= goal) if goal else Figure(text))
     num_unexplained = sum(not judgement.is_explained for _, judgement in judgements)
     num_certified = sum(not judgement.findings for _, judgement in judgements)
-    missing = sum(one.judgement is None for group in verified for one in group.contestants)
+    missing = sum(contestant.judgement is None for group in verified for contestant in group.contestants)
     figures.append(Figure(f"{num_certified} of {len(judgements)} contestants without a difference"))
     figures.append(Figure(f"unexplained differences {num_unexplained}", "0", num_unexplained == 0))
     figures.append(Figure(f"not verified {missing}", "0", missing == 0))

@@ -38,12 +38,15 @@ def main() -> int:
         spent_s = float(frames.runs["wall_s"].sum())
         protocol_s = _protocol_s(frames.runs, frames.epochs)
         comparisons = [
-            one for section in races.compose(frames) for race in section.races for one in race.comparisons
+            comparison
+            for section in races.compose(frames)
+            for race in section.races
+            for comparison in race.comparisons
         ]
-        for one in comparisons:
-            print(races.sentence(one))
+        for comparison in comparisons:
+            print(races.sentence(comparison))
         num_blocks = frames.runs.filter(status="ok")["block"].n_unique()
-        is_decided = bool(comparisons) and all(one.verdict.is_decided for one in comparisons)
+        is_decided = bool(comparisons) and all(comparison.verdict.is_decided for comparison in comparisons)
         words = f"{name}: {'decided' if is_decided else 'undecided'} after {num_blocks} blocks,"
         share = spent_s / protocol_s
         figures.append(

@@ -176,10 +176,12 @@ def alternatives(random: np.random.Generator, num: int) -> None:
         "average, 4 df": averaged,
         "prior estimated": estimated,
     }
-    print(f"\n{'coverage of the worst pair, 2 blocks':<40}" + "".join(f"{one:>18}" for one in methods))
+    print(f"\n{'coverage of the worst pair, 2 blocks':<40}" + "".join(f"{method:>18}" for method in methods))
     for name, draw in {"equally noisy": EQUAL["equally noisy"], **TENFOLD}.items():
         logs = draw(random, (num, DATA_SETS, CONTESTANTS, 2))
-        covers = [(np.abs(one(logs)[0]) <= one(logs)[1]).mean(axis=0).min() for one in methods.values()]
+        covers = [
+            (np.abs(method(logs)[0]) <= method(logs)[1]).mean(axis=0).min() for method in methods.values()
+        ]
         print(f"  {name:<38}" + "".join(f"{100 * share:18.1f}" for share in covers))
 
 

@@ -25,7 +25,7 @@ from bakeoff.launchers import local
 from bakeoff.verification import Finding, Verified, compare
 from bakeoff.verification.collection import Collected, Needs, collect
 from bakeoff.verification.contestants import Contestant
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 from benchmarks.goals import Figure, conclude
 
 SEED = 1
@@ -559,7 +559,11 @@ def main() -> int:
             findings = judgement.findings if judgement else ()
             found = not verified.all_same
             named = bool(findings) and _is_named(case, findings)
-            blamed = sum(len(one.judgement.findings) for one in verified.contestants[:-1] if one.judgement)
+            blamed = sum(
+                len(contestant.judgement.findings)
+                for contestant in verified.contestants[:-1]
+                if contestant.judgement
+            )
             num_found, num_named, num_blamed = num_found + found, num_named + named, num_blamed + blamed
             print(f"{case.name}: {'named' if named else 'found' if found else 'MISSED'}")
             _show_findings(verified)
@@ -581,9 +585,9 @@ def main() -> int:
 
 
 def _show_findings(verified: Verified) -> None:
-    for one in verified.contestants:
-        for finding in one.judgement.findings if one.judgement else ():
-            print(f"    {one.label}: {finding.cause}: {finding.sentence()}")
+    for contestant in verified.contestants:
+        for finding in contestant.judgement.findings if contestant.judgement else ():
+            print(f"    {contestant.label}: {finding.cause}: {finding.sentence()}")
 
 
 def _is_named(case: Case, findings: tuple[Finding, ...]) -> bool:
@@ -591,7 +595,7 @@ def _is_named(case: Case, findings: tuple[Finding, ...]) -> bool:
     first = findings[0]
     right = first.cause == case.cause and case.where in ("", first.where) and case.words in first.text
     # The same again in another layer; or other draws, where weights are drawn after those that are not there.
-    return right and all(one.cause in (first.cause, "other_draws") for one in findings)
+    return right and all(finding.cause in (first.cause, "other_draws") for finding in findings)
 
 
 def _show(backend: str, case: Case, folder: Path) -> Collected:

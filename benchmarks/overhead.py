@@ -31,7 +31,8 @@ from bakeoff.environments import Environment
 from bakeoff.events import Handler, messages
 from bakeoff.launchers import local
 from bakeoff.launchers.base import Launch, TurnAwaited
-from bakeoff_worker.records import EpochRecord, PhaseEnded, Record, RunEnded, RunSpec
+from bakeoff_worker.job import RunSpec
+from bakeoff_worker.records import EpochRecord, PhaseEnded, Record, RunEnded
 from benchmarks.goals import Figure, conclude
 
 MAX_RATIO, MAX_HIGH = 1.01, 1.02

@@ -26,7 +26,8 @@ from pathlib import Path
 from bakeoff import plan, study
 from bakeoff.session import study_row
 from bakeoff.store.writer import Condition, Writer
-from bakeoff_worker.records import EpochRecord, PhaseEnded, Record, RunEnded, RunSpec, RunStarted, to_line
+from bakeoff_worker.job import RunSpec
+from bakeoff_worker.records import EpochRecord, PhaseEnded, Record, RunEnded, RunStarted, to_line
 from benchmarks.goals import Figure, conclude
 
 MAX_HELP_S = 0.15

@@ -80,12 +80,12 @@ def _profile(backend: str, lines: str) -> Profiled:
     return one
 
 
-def _judge(one: Profiled) -> list[Figure]:
+def _judge(profiled: Profiled) -> list[Figure]:
     """What of the wall time has a name; the layers on which the two methods disagree."""
-    backend = one.settings.backend
-    accounted = budget(one.answers["budget"]).accounted
+    backend = profiled.settings.backend
+    accounted = budget(profiled.answers["budget"]).accounted
     figures = [Figure(f"{backend} {percent(accounted)} accounted for", "≥ 97 %", accounted >= MIN_ACCOUNTED)]
-    by_layer = layers(one.answers["layers"])
+    by_layer = layers(profiled.answers["layers"])
     if by_layer is not None and by_layer.profiler:
         large = [one for one in by_layer.layers if max(one.both.value, one.profiled or 0.0) > LARGE]
         for layer in large:

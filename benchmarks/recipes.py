@@ -29,7 +29,7 @@ from bakeoff.verification import compare
 from bakeoff.verification.collection import Collected, Needs, collect
 from bakeoff.verification.contestants import Contestant, groups
 from bakeoff_worker import backends
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 from benchmarks.goals import Figure, conclude
 
 MAX_WEIGHTS = 1e-4
@@ -124,11 +124,13 @@ def main() -> int:
         for recipe in arguments.recipes:
             folder = Path(name) / recipe.replace(" ", "-")
             folder.mkdir()
-            trials = [(one, _settings(one, recipe, files)) for one in arguments.contestants]
+            trials = [
+                (contestant, _settings(contestant, recipe, files)) for contestant in arguments.contestants
+            ]
             (group,) = groups(trials)
 
-            def collected(one: Contestant, folder: Path = folder) -> Collected:
-                return _collected(one, made[one.label], folder)
+            def collected(contestant: Contestant, folder: Path = folder) -> Collected:
+                return _collected(contestant, made[contestant.label], folder)
 
             print(f"\n{recipe}")
             shown = [one for one in pool.map(collected, group.contestants) if _took_part(one)]
@@ -136,21 +138,25 @@ def main() -> int:
             if recipe in RATES:
                 rates += [_rates_apart(one, RATES[recipe]) for one in shown if one.evidence]
             verified = compare(group.title, shown)
-            for one in verified.contestants:
-                if one.judgement is None:
+            for contestant in verified.contestants:
+                if contestant.judgement is None:
                     continue
-                worst = one.judgement.worst.get("weights")
-                from_reference += [(worst.difference, one.label)] if worst else []
+                worst = contestant.judgement.worst.get("weights")
+                from_reference += [(worst.difference, contestant.label)] if worst else []
                 print(
-                    f"  {one.label:12} weights off the reference by "
+                    f"  {contestant.label:12} weights off the reference by "
                     f"{worst.difference if worst else math.nan:.1e}, decisions within rounding: "
-                    f"{one.judgement.num_tipped}"
+                    f"{contestant.judgement.num_tipped}"
                 )
-                for finding in one.judgement.findings:
+                for finding in contestant.judgement.findings:
                     print(f"  {'':12} {finding.sentence()}")
-                unexplained += not one.judgement.is_explained
+                unexplained += not contestant.judgement.is_explained
             print(f"  alike: {'; '.join(', '.join(labels) for labels in verified.alike)}")
-            same = [one for one in verified.certificates if one.verdict == "same" and one.direct]
+            same = [
+                certificate
+                for certificate in verified.certificates
+                if certificate.verdict == "same" and certificate.direct
+            ]
             found = [
                 (one.direct["weights"].difference, f"{one.one}, {one.other}, {recipe}")
                 for one in same
@@ -191,11 +197,11 @@ def _settings(name: str, recipe: str, files: Mapping[str, Path]) -> TrialSetting
     return TrialSettings(backend, environment, **keys)
 
 
-def _collected(one: Contestant, made: Environment | EnvironmentFailure, folder: Path) -> Collected:
+def _collected(contestant: Contestant, made: Environment | EnvironmentFailure, folder: Path) -> Collected:
     if isinstance(made, EnvironmentFailure):
-        return Collected(one, "", None, made.message)
-    needs = Needs(made, datasets.ensure(one.settings.dataset).path, Path(one.settings.model))
-    return collect(one, needs, seed=SEED, folder=folder, launcher=local.launch)
+        return Collected(contestant, "", None, made.message)
+    needs = Needs(made, datasets.ensure(contestant.settings.dataset).path, Path(contestant.settings.model))
+    return collect(contestant, needs, seed=SEED, folder=folder, launcher=local.launch)
 
 
 def _took_part(one: Collected) -> bool:

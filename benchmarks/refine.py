@@ -102,25 +102,27 @@ def _progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _tell(one: Tuned) -> None:
-    found = one.found
+def _tell(tuned: Tuned) -> None:
+    found = tuned.found
     for name, fate in found.search.fates.items():
-        print(f"{one.backend}, {one.network}: {name}: {fate.value}", flush=True)
-    print(f"{one.backend}, {one.network}: {found.sentence or found.failure or 'nothing helps'}", flush=True)
-    if one.seconds and found.search.winner:
+        print(f"{tuned.backend}, {tuned.network}: {name}: {fate.value}", flush=True)
+    print(
+        f"{tuned.backend}, {tuned.network}: {found.sentence or found.failure or 'nothing helps'}", flush=True
+    )
+    if tuned.seconds and found.search.winner:
         print(outside.toml(found.settings, found.search.winner.options), flush=True)
-        print(f"seconds an epoch: {one.seconds[0]:.2f}, tuned {one.seconds[1]:.2f}", flush=True)
+        print(f"seconds an epoch: {tuned.seconds[0]:.2f}, tuned {tuned.seconds[1]:.2f}", flush=True)
     if found.outside:
         seconds = " and ".join(f"{each:.2f}" for each in found.outside.seconds or ())
         print(f"as plain Keras, run once each: {seconds or found.outside.failure}", flush=True)
 
 
-def _gain(one: Tuned) -> Figure:
+def _gain(tuned: Tuned) -> Figure:
     """Tuned ÷ default, with its interval."""
-    name = f"{one.backend} on {one.network}"
-    goal = MAX_RATIO_OF_JAX if one.backend == "jax" else MAX_RATIO
-    time = one.found.verdict.time if one.found.verdict else None
-    if not one.found.is_confirmed or time is None or time.ratio is None:
+    name = f"{tuned.backend} on {tuned.network}"
+    goal = MAX_RATIO_OF_JAX if tuned.backend == "jax" else MAX_RATIO
+    time = tuned.found.verdict.time if tuned.found.verdict else None
+    if not tuned.found.is_confirmed or time is None or time.ratio is None:
         return Figure(f"{name} 1 (nothing confirmed)", f"≤ {goal:g}", False)
     interval = "" if time.low is None else f" ({time.low:.2f} to {time.high:.2f})"
     return Figure(f"{name} {time.ratio:.2f}{interval}", f"≤ {goal:g}", time.ratio <= goal)

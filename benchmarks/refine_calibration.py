@@ -71,7 +71,7 @@ class Simulated:
         self.num_runs = 0
 
     def __call__(self, wave: int, candidates: Sequence[Candidate], going_on: GoingOn) -> Standing:
-        measured = {one.name: Measured() for one in candidates}
+        measured = {candidate.name: Measured() for candidate in candidates}
         number = 0
         while True:
             standing = Standing(number, measured, {DEFAULT: 1.0}, float(self.num_runs))
@@ -115,7 +115,7 @@ def _simulated(num: int) -> list[Figure]:
         Option(Knob(f"knob {index}", lambda settings, machine: []), {f"setting_{index}": True})
         for index in range(CANDIDATES)
     ]
-    names = [one.name for one in options]
+    names = [option.name for option in options]
     false = sum(bool(_winner(options, Simulated(seed, {}))) for seed in range(num))
     print(f"{false} winners in {num} searches among {CANDIDATES} equals", flush=True)
     found, num_runs = 0, []

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from bakeoff import environments, session, study
 from bakeoff.events import Handler, messages
-from bakeoff_worker.records import PhaseEnded, Record, RunEnded, RunSpec
+from bakeoff_worker.job import RunSpec
+from bakeoff_worker.records import PhaseEnded, Record, RunEnded
 from benchmarks.goals import Figure, conclude
 from benchmarks.spark_overhead import own_cluster
 

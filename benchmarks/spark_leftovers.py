@@ -176,9 +176,9 @@ def _under(folder: Path) -> list[Path]:
 def _listening(by: set[int] | None = None) -> set[int]:
     """Ports that are listened on, by these processes or by any."""
     return {
-        one.laddr.port
-        for one in psutil.net_connections("tcp")
-        if one.status == psutil.CONN_LISTEN and (by is None or one.pid in by)
+        connection.laddr.port
+        for connection in psutil.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN and (by is None or connection.pid in by)
     }
 
 

@@ -26,7 +26,8 @@ import bakeoff_worker
 from bakeoff import datasets, environments, session, stats, study
 from bakeoff.environments import Environment
 from bakeoff.events import Handler, messages
-from bakeoff_worker.records import EpochRecord, Facts, Record, RunSpec
+from bakeoff_worker.job import RunSpec
+from bakeoff_worker.records import EpochRecord, Facts, Record
 from benchmarks.goals import Figure, conclude
 from benchmarks.overhead import due
 

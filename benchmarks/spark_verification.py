@@ -20,7 +20,7 @@ from unittest import mock
 from bakeoff import environments, plan, session, study
 from bakeoff.events import Handler, messages
 from bakeoff.prepare import prepare
-from bakeoff_worker.records import RunSpec
+from bakeoff_worker.job import RunSpec
 from benchmarks.goals import Figure, conclude
 
 MAX_SHARE = 0.1

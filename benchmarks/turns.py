@@ -22,7 +22,8 @@ from scipy import stats
 
 from bakeoff import session, study
 from bakeoff.events import Handler
-from bakeoff_worker.records import EpochRecord, Record, RunSpec
+from bakeoff_worker.job import RunSpec
+from bakeoff_worker.records import EpochRecord, Record
 from benchmarks.goals import Figure, conclude
 
 BATCH, CUT_STEPS = 200, 20

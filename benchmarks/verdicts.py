@@ -329,7 +329,7 @@ def alternatives(random: np.random.Generator, num: int) -> None:
         for interval in methods.values():
             low, high = interval(logs)
             shares.append(float(((low <= 0) & (high >= 0)).mean()))
-        print(f"  {name + f', {blocks} blocks':<32}" + "".join(f"{100 * one:14.1f}" for one in shares))
+        print(f"  {name + f', {blocks} blocks':<32}" + "".join(f"{100 * share:14.1f}" for share in shares))
 
 
 def student(logs: Array) -> tuple[Array, Array]:
@@ -619,7 +619,7 @@ def outcomes(random: np.random.Generator, blocks: int, images: int) -> tuple[Arr
         + random.normal(0, 0.5, (blocks, images))
         for _ in range(2)
     ]
-    a, b = (random.random(one.shape) < 1 / (1 + np.exp(-one)) for one in logits)
+    a, b = (random.random(logit.shape) < 1 / (1 + np.exp(-logit)) for logit in logits)
     return a.astype(float), b.astype(float)
 
 

@@ -40,7 +40,7 @@ BESIDES = (
     "CONTRIBUTING",
     *(
         f"results/{name}README"
-        for name in ("", "cluster/", "gpu/", "memory/", "refine/", "sweep/", "verdicts/")
+        for name in ("", "cluster/", "gpu/", "memory/", "quick/", "refine/", "sweep/", "verdicts/")
     ),
 )
 

@@ -50,9 +50,8 @@ class Backend(Inspectable):
             loss = functional.cross_entropy(logits, labels)
             self.adam.zero_grad()
             loss.backward()
-            self.step += (
-                1  # Keras adds its epsilon before Adam's correction of the second mean, PyTorch after
-            )
+            self.step += 1
+            # Keras adds its epsilon before Adam's correction of the second mean, PyTorch after.
             self.adam.param_groups[0]["eps"] = 1e-7 / (1 - 0.999**self.step) ** 0.5
             self.adam.step()
             loss_sum += loss.item() * len(images)

@@ -16,16 +16,16 @@ import tempfile
 import time
 from pathlib import Path
 
-import bakeoff_worker.records as records
 from bakeoff_worker import backends, data, models
 from bakeoff_worker.device import meter_for
+from bakeoff_worker.job import RunPaths, TrialSettings
 
 PAIRS = 4
 
 
 def main(backend_name, dataset, scratch, device="gpu"):
-    settings = records.TrialSettings(backend_name, "card", device=device, epochs=1)
-    paths = records.RunPaths(dataset=dataset, model_file=None, scratch=scratch, records=os.devnull)
+    settings = TrialSettings(backend_name, "card", device=device, epochs=1)
+    paths = RunPaths(dataset=dataset, model_file=None, scratch=scratch, records=os.devnull)
     backend = backends.load(settings)(settings, paths)
     backend.start()
     arrays = data.load(dataset, settings, 0)

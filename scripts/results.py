@@ -59,6 +59,7 @@ DRAWINGS = (
     Drawing("memory/memory.bundle.zip", "memory-torch", "torch", has_tables=False),
     Drawing("memory/memory.bundle.zip", "memory-jax", "jax", has_tables=False),
     Drawing("gpu/gpu.bundle.zip", "gpu", "gpu"),
+    Drawing("quick/quick.bundle.zip", "quick", "quick"),
     Drawing("sweep/sweep.bundle.zip", "sweep", "sweep"),
     Drawing("refine/refine.bundle.zip", "refine-458f9fac-confirmation", "jax", has_tables=False),
 )

@@ -13,7 +13,7 @@ import pytest
 from bakeoff import design, stats, study
 from bakeoff.errors import ReportError
 from bakeoff.store.reader import PastRun
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 START_S, EVALUATION_S = 6.0, 1.0
 Frames = tuple[list[PastRun], pl.DataFrame, pl.DataFrame]

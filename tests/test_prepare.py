@@ -15,7 +15,7 @@ from bakeoff.errors import BakeoffError, EnvironmentFailure, MachineError
 from bakeoff.execute import Provision
 from bakeoff.prepare import prepare
 from bakeoff.study import load
-from bakeoff_worker.records import RunSpec, TrialSettings
+from bakeoff_worker.job import RunSpec, TrialSettings
 
 
 @pytest.fixture

@@ -125,7 +125,7 @@ def state(card: Card) -> State:
 
 def use(card: Card, before: State, epochs: Sequence[State], after: State) -> Use:
     """What a run met on its card, from its states before it, at each epoch's end, and after it."""
-    clocks = [one.clock_mhz for one in epochs if one.clock_mhz]
+    clocks = [epoch.clock_mhz for epoch in epochs if epoch.clock_mhz]
     processes = [one.num_processes for one in (before, after) if one.num_processes is not None]
     known = before.slowed_s is not None and after.slowed_s is not None
     return Use(
@@ -133,8 +133,8 @@ def use(card: Card, before: State, epochs: Sequence[State], after: State) -> Use
         num_others=max(processes, default=None),
         clock_ratio=min(clocks) / clocks[0] if clocks else None,
         min_clock_mhz=min(clocks, default=None),
-        max_temperature_c=max((one.temperature_c for one in epochs if one.temperature_c), default=None),
-        max_power_w=max((one.power_w for one in epochs if one.power_w), default=None),
+        max_temperature_c=max((epoch.temperature_c for epoch in epochs if epoch.temperature_c), default=None),
+        max_power_w=max((epoch.power_w for epoch in epochs if epoch.power_w), default=None),
         slowed_s=after.slowed_s - before.slowed_s if known else None,  # type: ignore[operator]
     )
 

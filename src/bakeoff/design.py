@@ -17,7 +17,7 @@ import polars as pl
 from bakeoff import calibration, plan, stats
 from bakeoff.errors import ReportError
 from bakeoff.study import Study, Trial
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 # Differences that a plan always tells of.
 USUAL = (0.01, 0.03, 0.05, 0.1)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bakeoff_worker.records import Record, RunEnded, RunSpec
+from bakeoff_worker.job import RunSpec
+from bakeoff_worker.records import Record, RunEnded
 
 
 @dataclass(frozen=True)

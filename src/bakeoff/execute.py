@@ -27,17 +27,8 @@ from bakeoff.events import Listener, Recorded, RunBegan
 from bakeoff.inputs import Inputs, relative_names
 from bakeoff.launchers.base import Launch, Launcher, TurnAwaited
 from bakeoff.store.writer import Condition
-from bakeoff_worker.records import (
-    EpochRecord,
-    Job,
-    PhaseEnded,
-    Record,
-    RunEnded,
-    RunInputs,
-    RunPaths,
-    RunSpec,
-    TurnsTaken,
-)
+from bakeoff_worker.job import Job, RunPaths, RunSpec
+from bakeoff_worker.records import EpochRecord, PhaseEnded, Record, RunEnded, RunInputs, TurnsTaken
 
 
 @dataclass(frozen=True)

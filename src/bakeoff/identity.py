@@ -28,8 +28,9 @@ from bakeoff.launchers.base import Launch, Launcher
 from bakeoff.prepare import data_content, served
 from bakeoff.study import Study
 from bakeoff.study.identification import identified
+from bakeoff_worker.job import Job, RunPaths, RunSpec, TrialSettings
 from bakeoff_worker.models.catalogue import MODELS
-from bakeoff_worker.records import Job, ModelRead, RunEnded, RunPaths, RunSpec, TrialSettings
+from bakeoff_worker.records import ModelRead, RunEnded
 
 # Raised when the same model is to be looked at anew.
 _LOOK_VERSION = 3  # 2: its outputs are looked at, too; 3: with random weights, and declared logits
@@ -142,8 +143,8 @@ def _program(settings: TrialSettings) -> Path | None:
 def _fill_in_models(settings: Mapping[str, TrialSettings], contents: Mapping[str, dict[str, str]]) -> None:
     """A contestant need not build the user's model: this is what others read of it, or else its file."""
 
-    def model(one: TrialSettings) -> str:
-        return json.dumps([one.model, dict(one.model_options)], sort_keys=True)
+    def model(trial_settings: TrialSettings) -> str:
+        return json.dumps([trial_settings.model, dict(trial_settings.model_options)], sort_keys=True)
 
     read = {model(settings[trial_id]): one["model"] for trial_id, one in contents.items() if "model" in one}
     for trial_id, content in contents.items():

@@ -45,19 +45,19 @@ class Inputs:
     def changed(self) -> str | None:
         """The first path that is other than it was; None where all are the same."""
         return next(
-            (one.path for one in self.paths if _again(one, self.looked_ns).content != one.content), None
+            (path.path for path in self.paths if _again(path, self.looked_ns).content != path.content), None
         )
 
     def looked_at_again(self) -> Inputs | None:
         """The same with present stamps; None where something has changed."""
         looked_ns = now_ns()
-        paths = tuple(_again(one, self.looked_ns) for one in self.paths)
+        paths = tuple(_again(path, self.looked_ns) for path in self.paths)
         same = all(new.content == old.content for new, old in zip(paths, self.paths, strict=True))
         return replace(self, paths=paths, looked_ns=looked_ns) if same else None
 
     def settled_before(self, time_ns: int) -> bool:
         """Whether no file was changed, or made, since then."""
-        return all(max(one.stamp[1:3]) < time_ns for one in self.paths if one.stamp)
+        return all(max(path.stamp[1:3]) < time_ns for path in self.paths if path.stamp)
 
     def document(self) -> dict[str, Any]:
         """In JSON's own types."""
@@ -98,7 +98,7 @@ def relative_names(made_from: Inputs) -> dict[str, str]:
     """
     first, *others = made_from.paths
     folder = os.path.dirname(first.path)  # noqa: PTH120
-    names = [_relative(one.path, folder) for one in others]
+    names = [_relative(other.path, folder) for other in others]
     return {"": first.content} | {
         name if names.count(name) == 1 else f"{name} {one.content[:8]}": one.content
         for name, one in zip(names, others, strict=True)

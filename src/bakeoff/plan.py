@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Protocol
 
 from bakeoff.study import DATASETS, FEWEST_BLOCKS, Study, Trial
-from bakeoff_worker.records import RunSpec, TrialSettings
+from bakeoff_worker.job import RunSpec, TrialSettings
 
 # Settings that barely move a run's time, or (epochs, images) are scaled by; options count one by one.
 _TIMELESS = (
@@ -154,11 +154,11 @@ def most_runs(study: Study) -> tuple[RunSpec, ...]:
 
 def _blocks(study: Study, trials: Sequence[Trial], fewest: int = FEWEST_BLOCKS) -> tuple[RunSpec, ...]:
     compared = study.compared
-    num_blocks = {one.trial_id: fewest if one.trial_id in compared else study.repeats for one in trials}
+    num_blocks = {trial.trial_id: fewest if trial.trial_id in compared else study.repeats for trial in trials}
     return tuple(
         spec
         for repeat in range(max(num_blocks.values(), default=0))
-        for spec in block(study, [one for one in trials if repeat < num_blocks[one.trial_id]], repeat)
+        for spec in block(study, [trial for trial in trials if repeat < num_blocks[trial.trial_id]], repeat)
     )
 
 

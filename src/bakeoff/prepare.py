@@ -16,8 +16,8 @@ from bakeoff.events import Listener, ignore, tell
 from bakeoff.execute import Provision
 from bakeoff.study import DATASETS, Study
 from bakeoff_worker import backends
+from bakeoff_worker.job import RunSpec, TrialSettings
 from bakeoff_worker.models.catalogue import MODELS
-from bakeoff_worker.records import RunSpec, TrialSettings
 
 
 def prepare(
@@ -58,7 +58,7 @@ def prepare(
             tell(listener, f"{failure.message}\n{failure.hint}")
             environment_of[place] = failure
     data_of: dict[_DataKey, Prepared | BakeoffError] = {}
-    for key in dict.fromkeys(_data_key(one) for one in settings.values()):
+    for key in dict.fromkeys(_data_key(setting) for setting in settings.values()):
         # No room for the set itself stops everything; no room for copies of it, what needs them.
         failures = (DatasetError,) if key.scale == 1 else (DatasetError, MachineError)
         try:
@@ -75,7 +75,7 @@ def prepare(
             tell(listener, f"{failure.message}\n{failure.hint}")
             data_of[key] = failure
     parquet_of: dict[_DataKey, Path | BakeoffError] = {}
-    for key in dict.fromkeys(_data_key(one) for one in settings.values() if _reads_parquet(one)):
+    for key in dict.fromkeys(_data_key(setting) for setting in settings.values() if _reads_parquet(setting)):
         prepared = data_of[key]
         if isinstance(prepared, BakeoffError):
             continue
@@ -85,7 +85,9 @@ def prepare(
             tell(listener, f"{failure.message}\n{failure.hint}")
             parquet_of[key] = failure
     java_of: dict[str, Java | BakeoffError] = {}
-    for name in dict.fromkeys(one.environment for one in settings.values() if one.distribution != "single"):
+    for name in dict.fromkeys(
+        setting.environment for setting in settings.values() if setting.distribution != "single"
+    ):
         try:
             java_of[name] = environments.java.find(_spark(name), listener)
         except EnvironmentFailure as failure:
@@ -216,7 +218,7 @@ def _raised(check: Callable[[], None]) -> BakeoffError | None:
 def download(study: Study, specs: Iterable[RunSpec]) -> Download | None:
     """What these runs would download first, of builds with CUDA that fit this machine; None: nothing."""
     places = dict.fromkeys(_place(spec.settings) for spec in specs)
-    fit = [one.environment for one in places if not _raised(partial(_check_device, study, one))]
+    fit = [place.environment for place in places if not _raised(partial(_check_device, study, place))]
     return environments.download(fit, study.environments)
 
 
@@ -242,7 +244,7 @@ def _check_accepted(settings: TrialSettings) -> None:
 
 def check_devices(settings: Iterable[TrialSettings]) -> None:
     """Raise before anything runs where a trial asks for a GPU that programs can't use here."""
-    asked = [one.gpu for one in settings if one.device == "gpu"]
+    asked = [setting.gpu for setting in settings if setting.device == "gpu"]
     if not asked:
         return
     num_cards = len(cards.usable())

@@ -21,7 +21,8 @@ from bakeoff.prepare import prepare
 from bakeoff.profile.profiled import VERSION, Answer, Profiled
 from bakeoff.store.writer import ProfileRow, Writer
 from bakeoff.study import Study, Trial
-from bakeoff_worker.records import Job, Record, RunEnded, RunPaths, RunSpec
+from bakeoff_worker.job import Job, RunPaths, RunSpec
+from bakeoff_worker.records import Record, RunEnded
 
 QUESTIONS = ("budget", "layers")
 _TIME_LIMIT_S = 3600.0

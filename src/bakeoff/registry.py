@@ -89,15 +89,18 @@ def environments() -> Mapping[str, EnvironmentSpec]:
     described: dict[str, Environment] = {}
     found: dict[str, EnvironmentSpec] = {}
     for name, (record, folder) in backends().items():
-        for one in record.environments:
-            known = found.get(one.name)
-            if described.setdefault(one.name, one) != one and known:
+        for environment in record.environments:
+            known = found.get(environment.name)
+            if described.setdefault(environment.name, environment) != environment and known:
                 raise UsageError(
-                    f"environment {one.name} is described in two ways, by {known.backends[0]} and by {name}",
+                    f"environment {environment.name} is described in two ways, by {known.backends[0]} "
+                    f"and by {name}",
                     "Give one of the two another name.",
                 )
-            spec = known or EnvironmentSpec(**{**vars(one), "lock": _lock(one, folder), "backends": ()})
-            found[one.name] = replace(spec, backends=(*spec.backends, name))
+            spec = known or EnvironmentSpec(
+                **{**vars(environment), "lock": _lock(environment, folder), "backends": ()}
+            )
+            found[environment.name] = replace(spec, backends=(*spec.backends, name))
     return dict(sorted(found.items(), key=lambda item: (item[1].has_spark, item[1].cuda is not None)))
 
 

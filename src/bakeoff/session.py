@@ -34,7 +34,7 @@ from bakeoff.store.writer import Condition, StudyRow, Writer
 from bakeoff.study import Errors, FollowUp, Study, Trial, comparisons
 from bakeoff.study.words import key_name, text
 from bakeoff.verification import Beforehand
-from bakeoff_worker.records import RunSpec
+from bakeoff_worker.job import RunSpec
 
 
 def run(
@@ -199,7 +199,7 @@ def _tell_of_other_conditions(
     specs: Sequence[RunSpec], here: Mapping[str, Condition], store: Path, listener: Listener
 ) -> None:
     """Nothing measured is measured again, but for what was measured elsewhere or otherwise: that is said."""
-    asked = {(one.trial_id, one.repeat, one.seed): here[one.trial_id] for one in specs}
+    asked = {(spec.trial_id, spec.repeat, spec.seed): here[spec.trial_id] for spec in specs}
     with Reader(store) as reader:
         runs = reader.runs().filter(status="ok").unique("run_id", maintain_order=True)
     rows = [row for row in runs.iter_rows(named=True) if _asks(row) in asked]
@@ -388,7 +388,7 @@ class _Execution:
             history = [run for run in reader.history() if run.machine_id == farm.machine_id]
         blocks = [[spec for spec in whole if spec.block == block] for block in {spec.block for spec in whole}]
         estimates = [plan.estimate(specs, history) for specs in blocks]
-        known = [one for one in estimates if not one.num_unknown]
+        known = [estimate for estimate in estimates if not estimate.num_unknown]
         if not known:
             return farm.minutes(None, None, listener)
         longest = max(known, key=lambda one: one.high_s or 0.0)

@@ -230,10 +230,10 @@ def _sentence(
     return sentences.sentence(Comparison(first, second, verdict, refusal=refusal(first, second)))
 
 
-def _fails(one: Failing | Idle) -> str:
-    if isinstance(one, Idle):
-        return f"{one.label} learnt nothing: {nothing_learnt(one.learning)}"
-    return f"{one.label} ended badly {FAILURES} times running (last: {one.status})"
+def _fails(failing: Failing | Idle) -> str:
+    if isinstance(failing, Idle):
+        return f"{failing.label} learnt nothing: {nothing_learnt(failing.learning)}"
+    return f"{failing.label} ended badly {FAILURES} times running (last: {failing.status})"
 
 
 def _comparisons(number: int) -> str:

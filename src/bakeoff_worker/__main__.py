@@ -14,6 +14,7 @@ import time  # noqa: E402
 import traceback  # noqa: E402
 
 from bakeoff_worker import allocator, clock, device, emit, records  # noqa: E402
+from bakeoff_worker.job import MEASUREMENT_VERSION, Job, TrialSettings, job_from_json  # noqa: E402
 
 
 def main(job_path: str) -> int:
@@ -21,7 +22,7 @@ def main(job_path: str) -> int:
     import_started = clock.since_process_start_s()
     faulthandler.enable()  # a crash in native code leaves its Python stack in the log
     with open(job_path) as job_file:
-        job = records.job_from_json(job_file.read())
+        job = job_from_json(job_file.read())
     if job.spec.settings.keep_memory:
         allocator.keep_memory()  # while there is one thread
     channel = emit.from_environment(job.paths.records, job.paths.folder)
@@ -30,7 +31,7 @@ def main(job_path: str) -> int:
             pid=os.getpid(),
             unix_s=time.time(),
             python="{}.{}.{}".format(*sys.version_info[:3]),
-            measurement_version=records.MEASUREMENT_VERSION,
+            measurement_version=MEASUREMENT_VERSION,
         )
     )
     if import_started is not None:
@@ -41,7 +42,7 @@ def main(job_path: str) -> int:
     return 0
 
 
-def _run(job: records.Job, channel: emit.Channel) -> records.RunEnded:
+def _run(job: Job, channel: emit.Channel) -> records.RunEnded:
     """The run's fate; every exception becomes a status with a reason."""
     _limit_threads(job.spec.settings)
     if job.spec.settings.device == "gpu":
@@ -81,7 +82,7 @@ def _run(job: records.Job, channel: emit.Channel) -> records.RunEnded:
     return records.RunEnded("ok")
 
 
-def _limit_threads(settings: records.TrialSettings) -> None:
+def _limit_threads(settings: TrialSettings) -> None:
     """Say how many threads there shall be, before anything makes a pool; bind the process to as many CPUs."""
     if settings.threads is not None:
         for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):

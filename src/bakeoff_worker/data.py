@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 # Offsets that keep the streams of one seed apart.
 _SPLIT, _ORDER = 1, 1000
@@ -163,7 +163,7 @@ def class_weights(settings: TrialSettings, labels: Any, num_classes: int) -> Opt
     if settings.class_weights == "balanced":
         counts = np.bincount(np.asarray(labels, "int64"), minlength=num_classes)
         return [float(len(labels)) / (num_classes * count) if count else 1.0 for count in counts.tolist()]
-    found = [float(one) for one in settings.class_weights]
+    found = [float(class_weight) for class_weight in settings.class_weights]
     if len(found) != num_classes:
         raise ValueError("class_weights has {} numbers, the data {} classes".format(len(found), num_classes))
     return found

@@ -10,8 +10,9 @@ from bakeoff_worker import backends, loop
 from bakeoff_worker.backends.base import BackendBase, Inspectable, Skip
 from bakeoff_worker.clock import Stopwatch
 from bakeoff_worker.emit import Channel
+from bakeoff_worker.job import Job
 from bakeoff_worker.reading import Reading
-from bakeoff_worker.records import Job, ModelRead
+from bakeoff_worker.records import ModelRead
 
 
 def run(job: Job, channel: Channel, importing: Stopwatch) -> None:

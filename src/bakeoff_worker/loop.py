@@ -16,7 +16,8 @@ from bakeoff_worker.device import DeviceMeter, meter_for
 from bakeoff_worker.distribution import RunFailed
 from bakeoff_worker.emit import Channel
 from bakeoff_worker.energy import EnergyMeter
-from bakeoff_worker.records import EpochRecord, Facts, Job, PhaseEnded, RunWarning, TrialSettings
+from bakeoff_worker.job import Job, TrialSettings
+from bakeoff_worker.records import EpochRecord, Facts, PhaseEnded, RunWarning
 
 
 def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
@@ -88,7 +89,9 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
 
 def _best(records: List[EpochRecord]) -> int:
     """The first epoch, from 1, whose validation loss is the lowest; NaN is no loss."""
-    losses = [math.inf if math.isnan(one.validation_loss) else one.validation_loss for one in records]
+    losses = [
+        math.inf if math.isnan(record.validation_loss) else record.validation_loss for record in records
+    ]
     return losses.index(min(losses)) + 1
 
 
@@ -102,7 +105,9 @@ def _stopped(records: List[EpochRecord], settings: TrialSettings) -> RunWarning:
         ),
         "evaluating took {:.3g} s, which training time and time to a target leave out; training after epoch "
         "{} took {:.3g} s, which training time has".format(
-            sum(one.evaluation_s for one in records), best, sum(one.train_s for one in records[best:])
+            sum(record.evaluation_s for record in records),
+            best,
+            sum(record.train_s for record in records[best:]),
         ),
     )
 

@@ -15,8 +15,8 @@ from typing import Any, Optional
 
 import numpy as np
 
+from bakeoff_worker.job import TrialSettings
 from bakeoff_worker.models.catalogue import SCHEDULES
-from bakeoff_worker.records import TrialSettings
 
 
 def rates(settings: TrialSettings, steps_per_epoch: int) -> Optional[Any]:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from bakeoff.store.writer import Condition, StudyRow, Writer
-from bakeoff_worker.records import EpochRecord, Facts, RunEnded, RunSpec, TrialSettings, to_line
+from bakeoff_worker.job import RunSpec, TrialSettings
+from bakeoff_worker.records import EpochRecord, Facts, RunEnded, to_line
 
 RESULTS = Path(__file__).parents[2] / "results"
 FAST, SLOW = (TrialSettings(name, name, epochs=1) for name in ("tensorflow", "jax"))

@@ -78,8 +78,8 @@ def test_what_can_run_is_not_spoken_of(program: Any) -> None:
 
 def test_backends_are_asked_without_their_frameworks() -> None:
     code = (
-        "import sys; from bakeoff import registry; from bakeoff_worker import backends, records\n"
-        "for name in registry.backends(): backends.skip_reason(records.TrialSettings(name, name))\n"
+        "import sys; from bakeoff import registry; from bakeoff_worker import backends, job\n"
+        "for name in registry.backends(): backends.skip_reason(job.TrialSettings(name, name))\n"
         "assert not {'tensorflow', 'jax', 'torch', 'theano', 'keras'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

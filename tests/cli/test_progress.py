@@ -17,21 +17,18 @@ from bakeoff.environments import Environment
 from bakeoff.events import Handler
 from bakeoff.launchers import fake
 from bakeoff.launchers.base import Launch
+from bakeoff_worker.job import Job, RunPaths, RunSpec, TrialSettings
 from bakeoff_worker.records import (
     EpochRecord,
     ExecutorRecord,
-    Job,
     PhaseEnded,
     Record,
     RunEnded,
-    RunPaths,
-    RunSpec,
     RunStarted,
     RunWarning,
     SamplesAccounted,
     StageProgress,
     TaskRecord,
-    TrialSettings,
 )
 
 SPECS = tuple(

@@ -18,7 +18,8 @@ from bakeoff.execute import Tally
 from bakeoff.launchers import fake
 from bakeoff.launchers.base import Launch
 from bakeoff.store.reader import Reader
-from bakeoff_worker.records import EpochRecord, Record, RunEnded, RunSpec
+from bakeoff_worker.job import RunSpec
+from bakeoff_worker.records import EpochRecord, Record, RunEnded
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,8 @@ import pytest
 
 import bakeoff
 from bakeoff.cli import main
-from bakeoff_worker.records import Record, RunSpec
+from bakeoff_worker.job import RunSpec
+from bakeoff_worker.records import Record
 
 pytestmark = pytest.mark.slow
 

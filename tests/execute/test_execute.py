@@ -22,16 +22,8 @@ from bakeoff.launchers.base import Launch, Launcher, TurnAwaited
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import StudyRow, Writer
 from bakeoff.study import load
-from bakeoff_worker.records import (
-    EpochRecord,
-    PhaseEnded,
-    Record,
-    RunEnded,
-    RunSpec,
-    RunStarted,
-    TrialSettings,
-    to_line,
-)
+from bakeoff_worker.job import RunSpec, TrialSettings
+from bakeoff_worker.records import EpochRecord, PhaseEnded, Record, RunEnded, RunStarted, to_line
 
 ALTERNATING = {"order": "alternating", "epochs": 4}
 ALPHA, BETA = (TrialSettings(backend, "fake", epochs=3) for backend in ("alpha", "beta"))

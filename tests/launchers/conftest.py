@@ -16,7 +16,7 @@ import pytest
 
 from bakeoff.environments import Environment
 from bakeoff.launchers.base import Launch
-from bakeoff_worker.records import Job, RunPaths, RunSpec, TrialSettings
+from bakeoff_worker.job import Job, RunPaths, RunSpec, TrialSettings
 
 MakeLaunch = Callable[..., Launch]
 

@@ -19,7 +19,7 @@ from bakeoff.environments import interpreters
 ROOT = Path(__file__).parents[2]
 WORKER = ROOT / "src" / "bakeoff_worker"
 # Of the worker's packages, all that bakeoff may import; in the table without `bakeoff_worker.`.
-OF_THE_WORKER = ("records", "reading", "models.catalogue", "distribution.catalogue", "backends")
+OF_THE_WORKER = ("job", "records", "reading", "models.catalogue", "distribution.catalogue", "backends")
 SINCE_37 = {"graphlib", "tomllib", "zoneinfo"}  # top-level modules that Python 3.7 does not have
 
 
@@ -151,8 +151,9 @@ def _guarded(tree: ast.AST) -> set[str]:
     return guarded
 
 
-def test_the_records_need_the_standard_library_alone() -> None:
-    tree = ast.parse((WORKER / "records.py").read_text())
+@pytest.mark.parametrize("name", ["job.py", "records.py"])
+def test_what_both_sides_read_needs_the_standard_library_alone(name: str) -> None:
+    tree = ast.parse((WORKER / name).read_text())
     assert _imports(tree) - set(sys.stdlib_module_names) == set()
 
 
@@ -161,4 +162,6 @@ def test_the_worker_compiles_on_the_oldest_python_here(tmp_path: Path) -> None:
     python = next((str(found.path) for found in searches if found), sys.executable)
     shutil.copytree(WORKER, tmp_path / "bakeoff_worker", ignore=shutil.ignore_patterns("__pycache__"))
     subprocess.run([python, "-m", "compileall", "-q", "bakeoff_worker"], check=True, cwd=tmp_path)
-    subprocess.run([python, "-c", "import bakeoff_worker.records"], check=True, cwd=tmp_path)
+    subprocess.run(
+        [python, "-c", "import bakeoff_worker.job, bakeoff_worker.records"], check=True, cwd=tmp_path
+    )

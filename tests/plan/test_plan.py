@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bakeoff import plan
 from bakeoff.study import Study, Trial, load
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 
 def study_of(num_trials: int, repeats: int, seed: int) -> Study:

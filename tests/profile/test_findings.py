@@ -9,6 +9,7 @@ import pytest
 from bakeoff.profile import words
 from bakeoff.profile.findings import Kind, findings
 from bakeoff.profile.profiled import Answer, Profiled
+from bakeoff_worker.job import TrialSettings
 from bakeoff_worker.records import (
     Ceilings,
     Facts,
@@ -17,7 +18,6 @@ from bakeoff_worker.records import (
     ProfiledSpan,
     ProfiledSteps,
     RunEnded,
-    TrialSettings,
     VariantTimed,
 )
 

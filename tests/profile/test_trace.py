@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bakeoff.profile.profiled import Answer, Profiled
 from bakeoff.profile.trace import trace
-from bakeoff_worker.records import ProfiledSpan, ProfiledSteps, RunEnded, TrialSettings
+from bakeoff_worker.job import TrialSettings
+from bakeoff_worker.records import ProfiledSpan, ProfiledSteps, RunEnded
 
 
 def test_each_span_has_its_place_in_microseconds_from_the_first() -> None:

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from bakeoff.races import Frames
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 NUM_IMAGES = 10_000
 # What each backend is seen to run where nothing is asked of it.

@@ -18,8 +18,8 @@ from bakeoff.errors import EnvironmentFailure
 from bakeoff.execute import Provision
 from bakeoff.refine import outside
 from bakeoff.refine.space import Machine, Option, changed, options
+from bakeoff_worker.job import TrialSettings
 from bakeoff_worker.models.catalogue import MODELS, OPTIMIZERS
-from bakeoff_worker.records import TrialSettings
 
 NETWORK = """from __future__ import annotations
 

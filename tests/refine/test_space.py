@@ -10,7 +10,7 @@ import pytest
 from bakeoff import study
 from bakeoff.refine import outside
 from bakeoff.refine.space import Effect, Knob, Machine, Option, changed, fit_together, options
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 MACHINE = Machine(num_cpus=4)
 BACKENDS = ("tensorflow", "jax", "torch", "theano", "tensorflow1", "plain_torch")

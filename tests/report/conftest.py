@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from bakeoff.report import Frames
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 # Seconds per epoch, first error, last error, epochs per factor e, seconds of the first step.
 LOOKS: Mapping[str, tuple[float, float, float, float, float]] = {

@@ -18,6 +18,7 @@ import numpy as np
 from bakeoff.report import Frames, read
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import Condition, StudyRow, Writer
+from bakeoff_worker.job import RunSpec, TrialSettings
 from bakeoff_worker.records import (
     EpochRecord,
     ExecutorRecord,
@@ -26,10 +27,8 @@ from bakeoff_worker.records import (
     PhaseEnded,
     Record,
     RunEnded,
-    RunSpec,
     SamplesAccounted,
     TaskRecord,
-    TrialSettings,
     to_line,
 )
 

@@ -13,7 +13,8 @@ from bakeoff.errors import ReportError
 from bakeoff.report import Frames, Options, render
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import Condition, StudyRow, Writer
-from bakeoff_worker.records import EpochRecord, Facts, PhaseEnded, RunEnded, RunSpec, TrialSettings
+from bakeoff_worker.job import RunSpec, TrialSettings
+from bakeoff_worker.records import EpochRecord, Facts, PhaseEnded, RunEnded
 
 pytestmark = pytest.mark.slow
 

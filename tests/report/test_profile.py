@@ -14,15 +14,8 @@ from bakeoff.profile.roofline import roofline
 from bakeoff.report.item import Part
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import ProfileRow, Writer
-from bakeoff_worker.records import (
-    Ceilings,
-    LayerDescribed,
-    PhaseEnded,
-    ProfiledEpoch,
-    RunEnded,
-    TrialSettings,
-    VariantTimed,
-)
+from bakeoff_worker.job import TrialSettings
+from bakeoff_worker.records import Ceilings, LayerDescribed, PhaseEnded, ProfiledEpoch, RunEnded, VariantTimed
 
 # 10 images a step of 1 s: a convolution takes 40 % of it, pooling 30 %, all else the rest.
 LAYERS = Answer(

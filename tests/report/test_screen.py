@@ -92,6 +92,20 @@ def test_close_contestants_are_undecided_in_text_and_tone(
     assert "More repeats would tell: run it again with --until-decided." in texts(found, Tone.PLAIN)
 
 
+def test_undecided_ones_stand_in_the_races_order_whoever_took_less_time(
+    trial: type, invented: Callable[..., Frames]
+) -> None:
+    slower = {"mnist": (1.0, 1.03), "cifar10": (1.03, 1.0)}
+    trials = [
+        trial(backend, dataset=data, slower=factor * (0.25 if backend == "torch" else 1.0))
+        for data, factors in slower.items()
+        for backend, factor in zip(("tensorflow", "torch"), factors, strict=True)
+    ]
+    found = screen(invented(trials, epochs=2))
+    (told,) = (one for one in texts(found, Tone.OPEN) if "trains fastest" in one)
+    assert told == "Undecided who trains fastest on mnist and cifar10: tensorflow or torch."
+
+
 def test_without_an_interval_nobody_is_called_the_fastest(race: Callable[..., Frames]) -> None:
     found = screen(race(repeats=1, epochs=2))
     assert found.grid and found.grid.level == ""

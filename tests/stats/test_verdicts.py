@@ -14,7 +14,7 @@ from scipy import stats as reference
 
 from bakeoff import stats
 from bakeoff.stats import ErrorDifference, Rules, Verdict
-from bakeoff.stats.doubts import is_dependent
+from bakeoff.stats.doubts import correlation, is_dependent
 
 times = st.floats(0.01, 1e4)
 # Log ratios a:b of -0.1, -0.2 and -0.3, each twice: mean -0.2, standard deviation √(0.04 / 5).
@@ -148,6 +148,11 @@ def test_the_order_of_blocks_matters_only_to_whether_they_depend_on_one_another(
     assert (one.time.ratio, one.time.log_sd) == (other.time.ratio, other.time.log_sd)
     if one.time.widening == other.time.widening == 1.0:
         assert one == other
+
+
+def test_the_correlation_of_neighbouring_blocks_is_at_most_one() -> None:
+    assert correlation(np.repeat([0.0, 1.0], 4)) == pytest.approx(0.625 + (1 + 3 * 0.625) / 8)
+    assert correlation(np.repeat([0.0, 1.0], 10)) == 1.0  # 0.85 + (1 + 3 * 0.85) / 20 is more
 
 
 @given(st.lists(st.tuples(times, times), min_size=1, max_size=12), st.booleans(), st.floats(0.001, 1000))

@@ -7,18 +7,17 @@ import itertools
 from pathlib import Path
 
 from bakeoff.store.writer import CertificateRow, Condition, ProfileRow, StudyRow, Writer
+from bakeoff_worker.job import RunSpec, TrialSettings
 from bakeoff_worker.records import (
     EpochRecord,
     ExecutorRecord,
     Facts,
     PhaseEnded,
     RunEnded,
-    RunSpec,
     RunStarted,
     RunWarning,
     SamplesAccounted,
     TaskRecord,
-    TrialSettings,
 )
 
 HERE = Condition("machine-here", "environment-1", {"description": "2 cores", "kernel": "6.1"})

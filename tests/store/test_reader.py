@@ -20,8 +20,9 @@ from bakeoff.results import open_results
 from bakeoff.store.database import transaction
 from bakeoff.store.reader import Reader
 from bakeoff.store.writer import CertificateRow, Condition, Writer
+from bakeoff_worker.job import RunSpec
 from bakeoff_worker.outcomes import pack
-from bakeoff_worker.records import EnergyUsed, Outcomes, PhaseEnded, RunEnded, RunSpec, RunWarning, to_line
+from bakeoff_worker.records import EnergyUsed, Outcomes, PhaseEnded, RunEnded, RunWarning, to_line
 
 CLUSTER = ("tasks", "executors", "samples")
 DOCS = Path(__file__).parents[2] / "docs" / "store.md"

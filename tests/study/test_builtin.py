@@ -12,7 +12,7 @@ from bakeoff.study import builtin_names, load
 from bakeoff.study.definitions import default_environment
 from bakeoff.study.schema import SETTINGS
 from bakeoff_worker.distribution.catalogue import slots
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 PAIR = ("theano", "tensorflow1")
 

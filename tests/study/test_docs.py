@@ -13,8 +13,8 @@ from bakeoff.study import builtin_names, load
 from bakeoff.study.schema import SETTINGS
 from bakeoff.study.words import OPTION_TABLES, UNSET_WORDS
 from bakeoff_worker.distribution.catalogue import CHOICES, DISTRIBUTIONS
+from bakeoff_worker.job import TrialSettings
 from bakeoff_worker.models.catalogue import LOSSES, MODELS, OPTIMIZERS
-from bakeoff_worker.records import TrialSettings
 
 TEXT = (Path(__file__).parents[2] / "docs" / "studies.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
@@ -48,6 +48,7 @@ def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("key", SETTINGS)
 def test_a_setting_is_described_with_its_default(key: str) -> None:
+    assert TEXT.count(f"\n| `{key}` | ") == 1, "once"
     stated = ROWS[key].split(" | ")[0]
     defaults = {field.name: field.default for field in dataclasses.fields(TrialSettings)}
     if key in UNSET_WORDS:

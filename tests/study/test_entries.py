@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bakeoff.study import Study
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 Load = Callable[..., Study]
 Mistakes = Callable[..., list[str]]

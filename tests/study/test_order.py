@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from bakeoff.study import Study
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 Load = Callable[..., Study]
 Mistakes = Callable[..., list[str]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bakeoff_worker import backends
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 STUDY = """
 [defaults]

@@ -21,7 +21,8 @@ from bakeoff.store.writer import Writer
 from bakeoff.verification import Beforehand, beforehand, judging
 from bakeoff.verification.contestants import groups
 from bakeoff.verification.reference.semantics import Semantics
-from bakeoff_worker.records import RunEnded, RunSpec, TrialSettings
+from bakeoff_worker.job import RunSpec, TrialSettings
+from bakeoff_worker.records import RunEnded
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from bakeoff.verification.examination import examine
 from bakeoff.verification.reference.semantics import Semantics
 from bakeoff.verification.votes import Panel, Voter
 from bakeoff.verification.words import lines
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 FLIPPED = Contestant(does=Semantics().with_layer(0, flip=True))
 

@@ -13,7 +13,8 @@ import pytest
 from bakeoff.events import Event, Message
 from bakeoff.launchers.base import Launch
 from bakeoff.verification import collection
-from bakeoff_worker.records import RunEnded, TrialSettings
+from bakeoff_worker.job import TrialSettings
+from bakeoff_worker.records import RunEnded
 
 
 def test_who_still_computes_is_said_every_few_minutes(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bakeoff.verification.contestants import groups
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 
 def trial(backend="jax", **settings):

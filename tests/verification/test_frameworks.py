@@ -13,7 +13,7 @@ from bakeoff import verification
 from bakeoff.execute import Provision
 from bakeoff.study import Agreement
 from bakeoff.verification.contestants import groups
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 pytestmark = pytest.mark.slow
 

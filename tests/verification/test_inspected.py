@@ -12,7 +12,7 @@ from bakeoff.verification import compare
 from bakeoff.verification.collection import Collected
 from bakeoff.verification.contestants import Contestant as Who
 from bakeoff.verification.reference.semantics import Semantics
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 KERAS, OWN = Contestant(), Contestant(is_inspected=True)
 NO_BIAS = (("Conv2D", {**CONV, "use_bias": False}), *PLAIN[1:])

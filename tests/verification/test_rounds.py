@@ -20,7 +20,8 @@ from bakeoff.verification import Agreement, judge_round
 from bakeoff.verification.rounds import VerifiedRound, rounds, verify_round
 from bakeoff.verification.words import lines_of_round
 from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
-from bakeoff_worker.records import RunEnded, TrialSettings
+from bakeoff_worker.job import TrialSettings
+from bakeoff_worker.records import RunEnded
 
 AUGMENTED = """
 def build(input_shape, num_classes):

@@ -19,19 +19,8 @@ import bakeoff_worker
 from bakeoff.environments import Environment
 from bakeoff.launchers.base import Launch
 from bakeoff.launchers.local import launch
-from bakeoff_worker.records import (
-    EpochRecord,
-    Facts,
-    Job,
-    Outcomes,
-    PhaseEnded,
-    Record,
-    RunEnded,
-    RunPaths,
-    RunSpec,
-    RunWarning,
-    TrialSettings,
-)
+from bakeoff_worker.job import Job, RunPaths, RunSpec, TrialSettings
+from bakeoff_worker.records import EpochRecord, Facts, Outcomes, PhaseEnded, Record, RunEnded, RunWarning
 
 WORKER_ROOT = Path(bakeoff_worker.__file__).parents[1]
 HOME = {

@@ -13,7 +13,7 @@ sys.path.insert(0, sys.argv[1])
 import numpy as np
 
 from bakeoff_worker import backends, models
-from bakeoff_worker.records import RunPaths, TrialSettings
+from bakeoff_worker.job import RunPaths, TrialSettings
 
 
 def main(name, scratch):

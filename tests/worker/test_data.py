@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import bakeoff_worker
 from bakeoff_worker import data
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 WORKER_ROOT = Path(bakeoff_worker.__file__).parents[1]
 

@@ -8,6 +8,7 @@ import pytest
 
 from bakeoff.launchers.base import TurnAwaited
 from bakeoff_worker import data
+from bakeoff_worker.job import TrialSettings
 from bakeoff_worker.records import (
     EnergyUsed,
     EpochRecord,
@@ -17,7 +18,6 @@ from bakeoff_worker.records import (
     RunEnded,
     RunStarted,
     RunWarning,
-    TrialSettings,
 )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from bakeoff_worker.backends import own
 from bakeoff_worker.backends.base import ContestantError
-from bakeoff_worker.records import RunPaths, TrialSettings
+from bakeoff_worker.job import RunPaths, TrialSettings
 
 SOURCE = (Path(__file__).parents[1] / "contestants" / "regression.py").read_text()
 SOURCE = SOURCE.replace("from rate import RATE\n", "RATE = 0.5\n")

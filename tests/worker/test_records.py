@@ -9,15 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff_worker import records
-from bakeoff_worker.records import (
-    EpochRecord,
-    RunEnded,
-    from_line,
-    job_from_json,
-    job_to_json,
-    kind_of,
-    to_line,
-)
+from bakeoff_worker.job import Job, RunPaths, RunSpec, TrialSettings, job_from_json, job_to_json
+from bakeoff_worker.records import EpochRecord, RunEnded, from_line, kind_of, to_line
 
 texts = st.text()
 numbers = st.floats(allow_nan=True, allow_infinity=True)
@@ -45,9 +38,7 @@ FORMS = {
     typing.List[typing.Any]: st.lists(plain, max_size=3),  # noqa: UP006
     typing.List[int]: st.lists(counts, max_size=3),  # noqa: UP006
     typing.List[typing.List[int]]: st.lists(st.lists(counts, max_size=3), max_size=3),  # noqa: UP006
-    typing.get_type_hints(records.TrialSettings)["class_weights"]: st.none()
-    | texts
-    | st.lists(st.floats(0, 1e9)),
+    typing.get_type_hints(TrialSettings)["class_weights"]: st.none() | texts | st.lists(st.floats(0, 1e9)),
 }
 
 
@@ -77,7 +68,7 @@ def test_lines_are_json_that_any_reader_takes(record):
     json.loads(to_line(record), parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
 
 
-@given(instances(records.TrialSettings), instances(records.RunPaths), texts, counts)
+@given(instances(TrialSettings), instances(RunPaths), texts, counts)
 def test_jobs_survive_their_file(settings, paths, label, seed):
     given = (
         settings.time_limit_s or 0.0,
@@ -90,7 +81,7 @@ def test_jobs_survive_their_file(settings, paths, label, seed):
     )
     if not all(map(math.isfinite, given)):
         return
-    job = records.Job(records.RunSpec(settings, label, 1, 2, 3, seed), paths)
+    job = Job(RunSpec(settings, label, 1, 2, 3, seed), paths)
     assert job_from_json(job_to_json(job)) == job
 
 
@@ -134,9 +125,9 @@ def test_no_line_whatever_breaks_the_reader(line):
 
 
 def test_the_time_limit_is_no_part_of_a_trial():
-    base = records.TrialSettings(backend="jax", environment="jax")
-    limited = records.TrialSettings(backend="jax", environment="jax", time_limit_s=5)
-    other = records.TrialSettings(backend="jax", environment="jax", epochs=11)
+    base = TrialSettings(backend="jax", environment="jax")
+    limited = TrialSettings(backend="jax", environment="jax", time_limit_s=5)
+    other = TrialSettings(backend="jax", environment="jax", epochs=11)
     assert base.trial_id == limited.trial_id != other.trial_id
     assert len(base.trial_id) == 16
 

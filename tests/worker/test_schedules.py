@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bakeoff_worker.data import class_weights
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 from bakeoff_worker.schedules import in_short, rates
 
 

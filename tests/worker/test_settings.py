@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from bakeoff_worker import backends
+from bakeoff_worker.job import RunPaths, TrialSettings
 from bakeoff_worker.models.catalogue import LOSSES, OPTIMIZERS
-from bakeoff_worker.records import RunPaths, TrialSettings
 
 KERAS_3 = [("tensorflow", "tensorflow"), ("jax", "jax"), ("torch", "torch")]
 KERAS_2 = [("theano", "theano"), ("tensorflow1", "vintage")]

@@ -42,7 +42,7 @@ class SlowedEntry:
     @property
     def median_blocks(self) -> int | None:
         """Blocks until it was called slower, in half of the comparisons; None if in fewer than half."""
-        ordered = sorted(math.inf if one is None else one for one in self.blocks)
+        ordered = sorted(math.inf if block is None else block for block in self.blocks)
         middle = ordered[(len(ordered) - 1) // 2] if ordered else math.inf
         return None if math.isinf(middle) else int(middle)
 
@@ -63,7 +63,7 @@ def found(handicap: float, slowed: Array, plain: Array, log_sd: float) -> Slowed
         num_slower=int((calls > 0).sum()),
         num_equal=int(equal(ratios, _FIXED).sum()),
         num_faster=int((calls < 0).sum()),
-        blocks=tuple(_first(one) for one in looks),
+        blocks=tuple(_first(look) for look in looks),
         ratio=time_ratio(np.exp(slowed), np.exp(plain.mean(axis=1)), _FIXED),
         projected=blocks_needed(handicap, log_sd),
     )

@@ -89,7 +89,7 @@ def show(found: Calibration) -> None:
         screen.print(_table("identical entries told apart", _APART, [_apart(one) for one in told]))
     if found.found:
         screen.print(_table("slower on purpose", _SLOWER, [_slower(one) for one in found.found]))
-    rows: list[tuple[str, ...]] = [(one.name, one.seen, one.remedy) for one in found.sources]
+    rows: list[tuple[str, ...]] = [(source.name, source.seen, source.remedy) for source in found.sources]
     screen.print(Text(f"noise of the ratio of two runs of a block: {percent(found.noise.log_sd, 1)}"))
     if rows:
         screen.print(_table("where it comes from", ("noise", "seen", "what helps"), rows))
@@ -102,42 +102,42 @@ _APART = ("rule", "comparisons", "told apart", "rate", "95 % interval", "allowed
 _SLOWER = ("by", "seen as", "found", "equal", "undecided", "until decided", "at this noise")
 
 
-def _apart(one: FalsePositives) -> tuple[str, ...]:
-    rule = "until decided" if one.is_sequential else f"{one.num_blocks} blocks"
+def _apart(rate: FalsePositives) -> tuple[str, ...]:
+    rule = "until decided" if rate.is_sequential else f"{rate.num_blocks} blocks"
     return (
         rule,
-        str(one.num_comparisons),
-        str(one.num_false),
-        percent(one.rate, 1),
-        f"{percent(one.low, 1)} to {percent(one.high, 1)}",
-        str(one.allowed),
-        percent(one.noise_rate, 1),
+        str(rate.num_comparisons),
+        str(rate.num_false),
+        percent(rate.rate, 1),
+        f"{percent(rate.low, 1)} to {percent(rate.high, 1)}",
+        str(rate.allowed),
+        percent(rate.noise_rate, 1),
     )
 
 
-def _slower(one: SlowedEntry) -> tuple[str, ...]:
-    seen = "" if one.ratio.ratio is None else percent(one.ratio.ratio - 1, 1)
-    if one.ratio.low is not None and one.ratio.high is not None:
-        seen += f" ({percent(one.ratio.low - 1, 1)} to {percent(one.ratio.high - 1, 1)})"
-    undecided = one.num_comparisons - one.num_slower - one.num_equal - one.num_faster
-    in_time = sum(block is not None for block in one.blocks)
-    until = f"{in_time} of {one.num_comparisons}"
-    until += f", half by block {one.median_blocks}" if one.median_blocks else ""
+def _slower(entry: SlowedEntry) -> tuple[str, ...]:
+    seen = "" if entry.ratio.ratio is None else percent(entry.ratio.ratio - 1, 1)
+    if entry.ratio.low is not None and entry.ratio.high is not None:
+        seen += f" ({percent(entry.ratio.low - 1, 1)} to {percent(entry.ratio.high - 1, 1)})"
+    undecided = entry.num_comparisons - entry.num_slower - entry.num_equal - entry.num_faster
+    in_time = sum(block is not None for block in entry.blocks)
+    until = f"{in_time} of {entry.num_comparisons}"
+    until += f", half by block {entry.median_blocks}" if entry.median_blocks else ""
     return (
-        percent(one.handicap),
+        percent(entry.handicap),
         seen,
-        f"{one.num_slower} of {one.num_comparisons}",
-        str(one.num_equal),
+        f"{entry.num_slower} of {entry.num_comparisons}",
+        str(entry.num_equal),
         str(undecided),
         until,
-        _projected(one),
+        _projected(entry),
     )
 
 
-def _projected(one: SlowedEntry) -> str:
-    if one.handicap <= stats.Rules().margin:
+def _projected(entry: SlowedEntry) -> str:
+    if entry.handicap <= stats.Rules().margin:
         return "within the margin"
-    return f"{one.projected} blocks" if one.projected else f"more than {stats.MAX_PROJECTED} blocks"
+    return f"{entry.projected} blocks" if entry.projected else f"more than {stats.MAX_PROJECTED} blocks"
 
 
 def _table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:

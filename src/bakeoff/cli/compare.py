@@ -58,7 +58,9 @@ def _lines(sections: tuple[Section, ...], stored: stats.Rules, rules: stats.Rule
     yield _of_rules(rules)
     if rules != stored:
         yield f"These margins were chosen after the runs. The study's own are {_margins(stored)}."
-    compared = (one for section in sections for race in section.races for one in race.comparisons)
+    compared = (
+        comparison for section in sections for race in section.races for comparison in race.comparisons
+    )
     if words := sentences.noise_words(compared):
         yield words
     every = [_Place(section, race) for section in sections for race in section.races if race.comparisons]
@@ -66,11 +68,11 @@ def _lines(sections: tuple[Section, ...], stored: stats.Rules, rules: stats.Rule
     undecided: list[_Placed] = []
     reasons = _Reasons()
     for place in every:
-        for one in place.race.comparisons:
-            if one.is_asked and not one.verdict.is_decided_on_time:
-                undecided.append((place, one))
+        for comparison in place.race.comparisons:
+            if comparison.is_asked and not comparison.verdict.is_decided_on_time:
+                undecided.append((place, comparison))
             else:
-                groups.setdefault(_alike(one), []).append((place, one))
+                groups.setdefault(_alike(comparison), []).append((place, comparison))
     for group in groups.values():
         yield ""
         yield from (f"{place.name}: {races.sentence(one)}" for place, one in group)
@@ -93,7 +95,12 @@ def _lines(sections: tuple[Section, ...], stored: stats.Rules, rules: stats.Rule
         yield from ["", *(line.strip() for line in folded)] if folded else []
     if told := list(reasons.lines()):
         yield from ["", *told]
-    commands = {one.command: None for place in every for one in place.race.comparisons if one.command}
+    commands = {
+        comparison.command: None
+        for place in every
+        for comparison in place.race.comparisons
+        if comparison.command
+    }
     yield from ["", *(f"Repeat it with: {command}" for command in commands)] if commands else []
 
 
@@ -113,16 +120,16 @@ class _Place:
 _Placed = tuple[_Place, Comparison]
 
 
-def _alike(one: Comparison) -> tuple[object, ...]:
+def _alike(comparison: Comparison) -> tuple[object, ...]:
     """What comparisons share that stand in one paragraph: the pair, and what may be said of it."""
-    refused = one.refusal.kind if one.refusal else None
+    refused = comparison.refusal.kind if comparison.refusal else None
     return (
-        one.first.plain_short,
-        one.second.plain_short,
-        one.verdict.on_time,
-        one.verdict.on_error,
+        comparison.first.plain_short,
+        comparison.second.plain_short,
+        comparison.verdict.on_time,
+        comparison.verdict.on_error,
         refused,
-        bool(one.growth),
+        bool(comparison.growth),
     )
 
 
@@ -222,8 +229,8 @@ def _race(race: Race) -> dict[str, Any]:
     ranking = race.ranking
     return {
         "setting": race.setting,
-        "contestants": [_contestant(one) for one in race.contestants],
-        "comparisons": [_comparison(one) for one in race.comparisons],
+        "contestants": [_contestant(contestant) for contestant in race.contestants],
+        "comparisons": [_comparison(comparison) for comparison in race.comparisons],
         "ranking": None
         if ranking is None
         else {
@@ -235,41 +242,41 @@ def _race(race: Race) -> dict[str, Any]:
     }
 
 
-def _contestant(one: races.Contestant) -> dict[str, Any]:
+def _contestant(contestant: races.Contestant) -> dict[str, Any]:
     return {
-        "trial_id": one.trial_id,
-        "name": one.name,
-        "backend": one.backend,
-        "environment": one.environment,
-        "asked": dict(one.asked),
-        "ran": races.ran(one),
-        "learnt": one.learning.outcome.value,
+        "trial_id": contestant.trial_id,
+        "name": contestant.name,
+        "backend": contestant.backend,
+        "environment": contestant.environment,
+        "asked": dict(contestant.asked),
+        "ran": races.ran(contestant),
+        "learnt": contestant.learning.outcome.value,
     }
 
 
-def _comparison(one: Comparison) -> dict[str, Any]:
-    verdict = {key: value for key, value in asdict(one.verdict).items() if key != "rules"}
-    verdict |= {"kind": one.verdict.kind, "undecided_on": one.verdict.undecided_on}
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    verdict = {key: value for key, value in asdict(comparison.verdict).items() if key != "rules"}
+    verdict |= {"kind": comparison.verdict.kind, "undecided_on": comparison.verdict.undecided_on}
     return {
-        "first": one.first.trial_id,
-        "second": one.second.trial_id,
-        "sentence": races.sentence(one),
+        "first": comparison.first.trial_id,
+        "second": comparison.second.trial_id,
+        "sentence": races.sentence(comparison),
         "verdict": _plain(verdict),
-        "is_decided": one.verdict.is_decided and one.is_asked,
-        "what_would_decide": races.what_would_decide(one),
-        "refusal": one.refusal.words if one.refusal else "",
-        "growth": one.growth,
-        "track": one.track,
-        "differing": one.differing,
-        "certificate": asdict(one.certificate),
-        "measures": {name: _plain(asdict(ratio)) for name, ratio in one.measures.items()},
-        "target_error": one.target_error,
-        "target": _plain(asdict(one.target)) if one.target else None,
-        "break_even": _plain(asdict(one.break_even)) if one.break_even else None,
-        "excluded": [asdict(run) for run in one.excluded],
-        "hinge": one.hinge,
-        "run_ids": one.run_ids,
-        "command": one.command,
+        "is_decided": comparison.verdict.is_decided and comparison.is_asked,
+        "what_would_decide": races.what_would_decide(comparison),
+        "refusal": comparison.refusal.words if comparison.refusal else "",
+        "growth": comparison.growth,
+        "track": comparison.track,
+        "differing": comparison.differing,
+        "certificate": asdict(comparison.certificate),
+        "measures": {name: _plain(asdict(ratio)) for name, ratio in comparison.measures.items()},
+        "target_error": comparison.target_error,
+        "target": _plain(asdict(comparison.target)) if comparison.target else None,
+        "break_even": _plain(asdict(comparison.break_even)) if comparison.break_even else None,
+        "excluded": [asdict(run) for run in comparison.excluded],
+        "hinge": comparison.hinge,
+        "run_ids": comparison.run_ids,
+        "command": comparison.command,
     }
 
 

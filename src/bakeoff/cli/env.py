@@ -21,9 +21,16 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _list(arguments: argparse.Namespace) -> int:
     listed = table("name", "state", "backends", "python", "size", "what", right=("size",))
-    for one in environments.list_environments():
-        size = f"{one.disk_bytes / 1e6:,.0f} MB" if one.disk_bytes else ""
-        listed.add_row(one.name, one.state, ", ".join(one.backends), one.python, size, one.summary)
+    for environment in environments.list_environments():
+        size = f"{environment.disk_bytes / 1e6:,.0f} MB" if environment.disk_bytes else ""
+        listed.add_row(
+            environment.name,
+            environment.state,
+            ", ".join(environment.backends),
+            environment.python,
+            size,
+            environment.summary,
+        )
     console().print(listed)
     return 0
 

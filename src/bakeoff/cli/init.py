@@ -68,7 +68,9 @@ def _has_one_output(model: ast.Module) -> bool | None:
     """True where a layer ``Dense(1, activation="sigmoid")`` stands in the file; None: it can't be told."""
     for node in ast.walk(model):
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Dense":
-            values = [ast.unparse(value) for value in (*node.args, *(one.value for one in node.keywords))]
+            values = [
+                ast.unparse(value) for value in (*node.args, *(keyword.value for keyword in node.keywords))
+            ]
             if values[:1] == ["1"] and "'sigmoid'" in values:
                 return True
     return None

@@ -28,7 +28,7 @@ from bakeoff.identity import known
 from bakeoff.prepare import download, obstacles
 from bakeoff.store.reader import PastRun, Reader
 from bakeoff.study.words import key_name, text
-from bakeoff_worker.records import RunSpec
+from bakeoff_worker.job import RunSpec
 
 _SHOWN = 12  # runs listed unless --all
 _NAMED = 6  # trials that one obstacle stops, by name

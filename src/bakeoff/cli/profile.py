@@ -47,15 +47,15 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.trace:
         _write_trace(arguments.trace, profiles)
     if arguments.json:
-        print(json.dumps([{"label": one.label, **one.document()} for one in profiles], indent=1))
+        print(json.dumps([{"label": profile.label, **profile.document()} for profile in profiles], indent=1))
     else:
         _print_budgets(profiles)
-        for one in profiles:
-            _print_layers(one)
-        for one in profiles:
-            _print_findings(one, command)
+        for profile in profiles:
+            _print_layers(profile)
+        for profile in profiles:
+            _print_findings(profile, command)
         console().print(Text(f"\nTry settings, and prove what helps: bakeoff refine {arguments.study}"))
-    return 0 if all(one.is_whole for one in profiles) else 1
+    return 0 if all(profile.is_whole for profile in profiles) else 1
 
 
 def _chosen(arguments: argparse.Namespace) -> tuple[study.Study, str]:
@@ -83,10 +83,12 @@ def _write_trace(path: Path, profiles: list[Profiled]) -> None:
 
 def _print_budgets(profiles: list[Profiled]) -> None:
     """One contestant a column, so that the same part stands beside itself."""
-    budgets = {one.label: budget(one.answers["budget"]) for one in profiles if one.has("budget")}
+    budgets = {
+        profile.label: budget(profile.answers["budget"]) for profile in profiles if profile.has("budget")
+    }
     screen = console()
     if budgets:
-        first = next(one for one in profiles if one.has("budget"))
+        first = next(profile for profile in profiles if profile.has("budget"))
         shown = table("wall seconds of a small run", *budgets, right=tuple(budgets))
         for part in Part:
             shown.add_row(str(part), *(_cell(one, part) for one in budgets.values()))
@@ -97,20 +99,20 @@ def _print_budgets(profiles: list[Profiled]) -> None:
         shown.add_row("page faults a step", *(_number(one.page_faults, ",.0f") for one in budgets.values()))
         screen.print(shown)
         screen.print(Text(_what_was_run(first)))
-    for one in profiles:
-        if reason := one.why_not("budget"):
-            console(width_in_files=_PROSE_IN_FILES).print(Text(f"{one.label}: no profile: {reason}"))
+    for profile in profiles:
+        if reason := profile.why_not("budget"):
+            console(width_in_files=_PROSE_IN_FILES).print(Text(f"{profile.label}: no profile: {reason}"))
 
 
-def _print_layers(one: Profiled) -> None:
+def _print_layers(profiled: Profiled) -> None:
     """Shares of a step, by layer and method."""
-    if not one.has("layers"):
+    if not profiled.has("layers"):
         return
     screen = console()
-    found = layers(one.answers["layers"])
+    found = layers(profiled.answers["layers"])
     if found is None:
-        reasons = [absent.reason for absent in one.answers["layers"].of(NotShown)]
-        screen.print(Text(f"\n{one.label}: no layers: {'; '.join(reasons)}"))
+        reasons = [absent.reason for absent in profiled.answers["layers"].of(NotShown)]
+        screen.print(Text(f"\n{profiled.label}: no layers: {'; '.join(reasons)}"))
         return
     names = (
         "forward",
@@ -126,7 +128,7 @@ def _print_layers(one: Profiled) -> None:
         *names,
         "",
         right=names,
-        title=f"\n{one.label}: {1000 * found.step_s:.1f} ms a step",
+        title=f"\n{profiled.label}: {1000 * found.step_s:.1f} ms a step",
     )
     for layer in found.layers:
         shown.add_row(
@@ -154,20 +156,20 @@ def _print_layers(one: Profiled) -> None:
         screen.print(Text(f"profiler: {found.profiler}; under it a step takes {found.overhead:+.0%}"))
 
 
-def _print_findings(one: Profiled, command: str) -> None:
+def _print_findings(profiled: Profiled, command: str) -> None:
     """The three that concern most, each with what acts on it."""
-    found = findings(one)
+    found = findings(profiled)
     if not found:
         return
     screen = console(width_in_files=_PROSE_IN_FILES)
-    screen.print(Text(f"\n{one.label}:"))
+    screen.print(Text(f"\n{profiled.label}:"))
     for finding in found[:3]:
         screen.print(Padding(Text(words.evidence(finding)), (0, 0, 0, 2)))
         screen.print(Padding(Text(words.remedy(finding, command)), (0, 0, 0, 6)))
 
 
-def _what_was_run(one: Profiled) -> str:
-    epochs = one.answers["budget"].of(ProfiledEpoch)
+def _what_was_run(profiled: Profiled) -> str:
+    epochs = profiled.answers["budget"].of(ProfiledEpoch)
     return (
         f"{len(epochs)} epochs: {epochs[0].num_images:,} images trained, "
         f"{epochs[0].num_evaluated:,} evaluated. "

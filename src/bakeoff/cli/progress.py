@@ -26,12 +26,12 @@ from rich.text import Text
 
 from bakeoff.cli.console import console, table, tell
 from bakeoff.events import Event, Handler, Step
+from bakeoff_worker.job import RunSpec
 from bakeoff_worker.records import (
     EpochRecord,
     PhaseEnded,
     Record,
     RunEnded,
-    RunSpec,
     RunStarted,
     RunWarning,
     SamplesAccounted,

@@ -49,14 +49,14 @@ def main(arguments: argparse.Namespace) -> int:
     return 0 if all(one.is_decided for one in found) else UNDECIDED
 
 
-def _show(one: Refinement) -> None:
-    if one.failure:
-        say(f"\n{one.label}: its first run ended otherwise than well: {one.failure}")
+def _show(refinement: Refinement) -> None:
+    if refinement.failure:
+        say(f"\n{refinement.label}: its first run ended otherwise than well: {refinement.failure}")
         return
     columns = ("time ÷ default's", "error, pp", "blocks", "took effect")
-    shown = table("change", *columns, "", right=columns[:3], title=f"\n{one.label}: what was tried")
-    for name, fate in one.search.fates.items():
-        measured = one.search.measured.get(name, Measured())
+    shown = table("change", *columns, "", right=columns[:3], title=f"\n{refinement.label}: what was tried")
+    for name, fate in refinement.search.fates.items():
+        measured = refinement.search.measured.get(name, Measured())
         ratio = f"{math.exp(measured.mean):.3g}" if measured.logs else ""
         effect = str(measured.effect.value) if measured.logs else ""
         words = f"{fate.value}: {measured.failure}" if measured.failure else fate.value
@@ -64,46 +64,57 @@ def _show(one: Refinement) -> None:
         shown.add_row(name, ratio, error, str(len(measured.logs) or ""), effect, words)
     console().print(shown)
     say("The best of many looks better than it is: these ratios choose what is confirmed, and prove nothing.")
-    say(*_conclusion(one))  # in no terminal's width: some of it is to be pasted
+    say(*_conclusion(refinement))  # in no terminal's width: some of it is to be pasted
 
 
-def _conclusion(one: Refinement) -> list[str]:
-    winner = one.search.winner
+def _conclusion(refinement: Refinement) -> list[str]:
+    winner = refinement.search.winner
     if winner is None:
-        more = "" if one.is_decided else " A larger --budget tries what there was no time for."
-        return [f"\n{one.label}: nothing that was tried seems to help.{more}"]
-    if one.verdict is None:
-        return [f"\n{one.label}: {winner.name} seems to help; no block of its confirmation ended well."]
-    lines = [f"\n{one.label}, tuned track, on fresh blocks: {one.sentence}."]
-    if not one.is_confirmed:
+        more = "" if refinement.is_decided else " A larger --budget tries what there was no time for."
+        return [f"\n{refinement.label}: nothing that was tried seems to help.{more}"]
+    if refinement.verdict is None:
+        return [
+            f"\n{refinement.label}: {winner.name} seems to help; no block of its confirmation ended well."
+        ]
+    lines = [f"\n{refinement.label}, tuned track, on fresh blocks: {refinement.sentence}."]
+    if not refinement.is_confirmed:
         lines.append("So nothing is proven to help.")
-        if not one.is_decided:
+        if not refinement.is_decided:
             lines.append("A larger --budget goes on with the same confirmation.")
     else:
-        lines += ["\nFor a study file:\n", outside.toml(one.settings, winner.options), _outside(one)]
-    return [*lines, f"\nMore: bakeoff compare {one.study}"]
+        lines += [
+            "\nFor a study file:\n",
+            outside.toml(refinement.settings, winner.options),
+            _outside(refinement),
+        ]
+    return [*lines, f"\nMore: bakeoff compare {refinement.study}"]
 
 
-def _outside(one: Refinement) -> str:
+def _outside(refinement: Refinement) -> str:
     """What became of it without Bakeoff."""
-    if one.outside is None or one.outside.files is None:
-        return f"\nNo program of plain Keras: {one.outside.failure if one.outside else ''}"
-    default, tuned = one.outside.files
+    if refinement.outside is None or refinement.outside.files is None:
+        return f"\nNo program of plain Keras: {refinement.outside.failure if refinement.outside else ''}"
+    default, tuned = refinement.outside.files
     text = f"\nWithout Bakeoff, as plain Keras: {tuned}, and as it was: {default}"
-    if one.outside.seconds is None:
-        return f"{text}\nRun once, it failed: {one.outside.failure}"
-    was, now = one.outside.seconds
+    if refinement.outside.seconds is None:
+        return f"{text}\nRun once, it failed: {refinement.outside.failure}"
+    was, now = refinement.outside.seconds
     return (
         f"{text}\nRun once each: {now:.3g} s an epoch instead of {was:.3g}, {now / was:.2f} times as long "
         "(one run each proves nothing)."
     )
 
 
-def _document(one: Refinement) -> dict[str, Any]:
+def _document(refinement: Refinement) -> dict[str, Any]:
     """Everything, JSON-plain."""
-    found: dict[str, Any] = {"label": one.label, "failure": one.failure, "study": one.study, "tried": []}
-    for name, fate in one.search.fates.items():
-        measured = one.search.measured.get(name, Measured())
+    found: dict[str, Any] = {
+        "label": refinement.label,
+        "failure": refinement.failure,
+        "study": refinement.study,
+        "tried": [],
+    }
+    for name, fate in refinement.search.fates.items():
+        measured = refinement.search.measured.get(name, Measured())
         found["tried"].append(
             {
                 "change": name,
@@ -114,18 +125,18 @@ def _document(one: Refinement) -> dict[str, Any]:
                 "failure": measured.failure,
             }
         )
-    winner, verdict = one.search.winner, one.verdict
-    found |= {"winner": winner.name if winner else None, "is_confirmed": one.is_confirmed}
+    winner, verdict = refinement.search.winner, refinement.verdict
+    found |= {"winner": winner.name if winner else None, "is_confirmed": refinement.is_confirmed}
     if winner:
-        found["study_file"] = outside.toml(one.settings, winner.options)
-    if one.outside is not None:
+        found["study_file"] = outside.toml(refinement.settings, winner.options)
+    if refinement.outside is not None:
         found["plain_keras"] = {
-            "files": [str(file) for file in one.outside.files or ()],
-            "seconds": one.outside.seconds,
-            "failure": one.outside.failure,
+            "files": [str(file) for file in refinement.outside.files or ()],
+            "seconds": refinement.outside.seconds,
+            "failure": refinement.outside.failure,
         }
     if verdict is not None:
         time = verdict.time
         found |= {"ratio": time.ratio, "low": time.low, "high": time.high, "num_blocks": time.num_blocks}
-        found["sentence"] = one.sentence
+        found["sentence"] = refinement.sentence
     return found

@@ -27,9 +27,11 @@ def lines(
         + (f", by {_percent(math.sqrt(2 * noise.process))} with ever so many" if noise.epoch else "")
     )
     shown = table("to see", "blocks × epochs", "runs", "time", "range", right=("to see", "runs", "time"))
-    asked = next(one for one in outlook.projections if one.difference == arguments.to_see)
-    for one in outlook.projections:
-        shown.add_row(*_cells(one, outlook), style="bold" if one is asked else None)
+    asked = next(
+        projection for projection in outlook.projections if projection.difference == arguments.to_see
+    )
+    for projection in outlook.projections:
+        shown.add_row(*_cells(projection, outlook), style="bold" if projection is asked else None)
     yield shown
     if asked.num_blocks is not None:
         yield Text.assemble(
@@ -57,31 +59,38 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _cells(one: Projection, outlook: Outlook) -> tuple[str, ...]:
-    if one.num_blocks is None or one.num_runs is None or one.time_s is None or one.low_s is None:
-        return _percent(one.difference), f"more than {stats.MAX_PROJECTED} blocks", "", "", ""
-    epochs = one.num_epochs if one.num_epochs is not None else outlook.num_epochs
+def _cells(projection: Projection, outlook: Outlook) -> tuple[str, ...]:
+    if (
+        projection.num_blocks is None
+        or projection.num_runs is None
+        or projection.time_s is None
+        or projection.low_s is None
+    ):
+        return _percent(projection.difference), f"more than {stats.MAX_PROJECTED} blocks", "", "", ""
+    epochs = projection.num_epochs if projection.num_epochs is not None else outlook.num_epochs
     each = "as written" if epochs is None else str(epochs)
-    images = f" of {one.train_images:,} images" if one.train_images is not None else ""
-    most = "any time" if one.high_s is None else span(one.high_s)
+    images = f" of {projection.train_images:,} images" if projection.train_images is not None else ""
+    most = "any time" if projection.high_s is None else span(projection.high_s)
     return (
-        _percent(one.difference),
-        f"{one.num_blocks} × {each}{images}",
-        f"{one.num_runs:,}",
-        span(one.time_s),
-        f"{span(one.low_s)} to {most}",
+        _percent(projection.difference),
+        f"{projection.num_blocks} × {each}{images}",
+        f"{projection.num_runs:,}",
+        span(projection.time_s),
+        f"{span(projection.low_s)} to {most}",
     )
 
 
-def _command(one: Projection, rules: stats.Rules, arguments: argparse.Namespace) -> str:
+def _command(projection: Projection, rules: stats.Rules, arguments: argparse.Namespace) -> str:
     """The command that runs a design: what was typed, then what the design sets."""
     blocks = (
-        [f"--max-blocks={one.num_blocks}"] if rules.is_sequential else ["--set", f"repeats={one.num_blocks}"]
+        [f"--max-blocks={projection.num_blocks}"]
+        if rules.is_sequential
+        else ["--set", f"repeats={projection.num_blocks}"]
     )
     typed = [word for override in arguments.overrides for word in ("--set", override)]
     typed += ["--until-decided"] if arguments.until_decided else []
     typed += ["--master", arguments.master] if arguments.master else []
-    own = {"epochs": one.num_epochs, "train_images": one.train_images}
+    own = {"epochs": projection.num_epochs, "train_images": projection.train_images}
     sets = [word for key, value in own.items() if value is not None for word in ("--set", f"{key}={value}")]
     return shlex.join(["bakeoff", "run", arguments.study, *typed, *blocks, *sets])
 

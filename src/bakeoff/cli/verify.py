@@ -61,14 +61,18 @@ def _table(verified: Verified) -> Table:
         table.add_column(name, justify="right")
     for name in ("differs", "reference"):
         table.add_column(name)
-    for one in verified.contestants:
-        judgement = one.judgement
+    for contestant in verified.contestants:
+        judgement = contestant.judgement
         if judgement is None:
-            table.add_row(one.label, one.contestant.settings.precision, *[""] * 6, "not verified", "")
+            table.add_row(
+                contestant.label, contestant.contestant.settings.precision, *[""] * 6, "not verified", ""
+            )
             continue
         figures = (
             f"{judgement.worst[name].difference:.0e}" if name in judgement.worst else "" for name in _COLUMNS
         )
         differs = ", ".join(dict.fromkeys(finding.stage for finding in judgement.findings)) or "no"
-        table.add_row(one.label, one.contestant.settings.precision, *figures, differs, judgement.reference)
+        table.add_row(
+            contestant.label, contestant.contestant.settings.precision, *figures, differs, judgement.reference
+        )
     return table

@@ -41,7 +41,7 @@ def kept_of(root: Path, source: Path, image_size: int | None) -> Kept | None:
     except (KeyError, TypeError):
         return None
     files = [str(file.absolute()) for file in own.files_of(source)]
-    if source.suffix != ".py" and files != [one.path for one in before.paths]:
+    if source.suffix != ".py" and files != [path.path for path in before.paths]:
         return None
     now = before.looked_at_again()
     if now is None:

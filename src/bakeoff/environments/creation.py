@@ -229,7 +229,7 @@ def check_compiler(name: str) -> None:
 def holds_compiling(packages: Collection[str]) -> bool:
     """Whether one of these packages, by their names in lower case, is a framework that calls g++."""
     records = (brought.record for brought in registry.backends().values())
-    return any(one.packages[0] in packages for one in records if one.needs_compiler)
+    return any(record.packages[0] in packages for record in records if record.needs_compiler)
 
 
 def locks_compiling(lock: Path) -> bool:

@@ -102,7 +102,11 @@ def check_for_cpu(spec: EnvironmentSpec) -> None:
         EnvironmentFailure: it would; with the size.
     """
     if wanted := download([spec]):
-        alike = [one for one in registry.environments().values() if set(one.backends) & set(spec.backends)]
+        alike = [
+            environment
+            for environment in registry.environments().values()
+            if set(environment.backends) & set(spec.backends)
+        ]
         ours = [one.name for one in alike if one.cuda is None and not one.has_spark and spec.cuda]
         raise EnvironmentFailure(
             f"environment {spec.name} would download {wanted.size} of CUDA for a run on the CPU",
@@ -121,8 +125,8 @@ def check_card(spec: EnvironmentSpec, number: int) -> None:
     obstacle = _obstacle(spec, number)
     if obstacle is None:
         return
-    others = (one for one in registry.environments().values() if one.cuda)
-    fitting = [one.name for one in others if _obstacle(one, number) is None]
+    others = (environment for environment in registry.environments().values() if environment.cuda)
+    fitting = [other.name for other in others if _obstacle(other, number) is None]
     raise EnvironmentFailure(
         f"environment {spec.name} {obstacle}",
         (f"What fits: {', '.join(fitting)}. " if fitting else "")

@@ -24,7 +24,8 @@ from bakeoff.launchers.base import Launcher
 from bakeoff.launchers.local import last_lines
 from bakeoff.store.writer import Condition, RunRow, Writer
 from bakeoff.study import FarmRequest, Study
-from bakeoff_worker.records import FarmJob, Record, RunEnded, RunSpec
+from bakeoff_worker.job import RunSpec
+from bakeoff_worker.records import FarmJob, Record, RunEnded
 
 __all__ = ["Farm", "Job", "connect", "folder_of", "jobs_in"]
 

@@ -21,7 +21,7 @@ from bakeoff.farm.journal import Journal, Superseded, read_all
 from bakeoff.farm.ledger import Work
 from bakeoff.farm.managers import Here, ManagerSilent, Usage, manager
 from bakeoff.farm.staging import staged
-from bakeoff_worker.records import RunSpec
+from bakeoff_worker.job import RunSpec
 
 
 def main(folder: str, manager_name: str) -> None:

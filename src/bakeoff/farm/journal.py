@@ -20,7 +20,8 @@ from types import TracebackType
 from typing import Any
 
 from bakeoff.store.writer import Condition, RunRow
-from bakeoff_worker.records import Record, RunEnded, RunSpec, TrialSettings, from_line, to_line
+from bakeoff_worker.job import RunSpec, TrialSettings
+from bakeoff_worker.records import Record, RunEnded, from_line, to_line
 
 _SHARED = "the node was not this job's alone: ask for it (exclusive = true)"
 

@@ -19,7 +19,7 @@ from bakeoff.errors import BakeoffError, MachineError
 from bakeoff.execute import Provision
 from bakeoff.launchers.base import Launcher
 from bakeoff.study import FarmRequest
-from bakeoff_worker.records import RunSpec
+from bakeoff_worker.job import RunSpec
 
 
 @dataclass(frozen=True)

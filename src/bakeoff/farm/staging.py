@@ -89,19 +89,19 @@ def _unpacked(provisions: Provisions, archives: Mapping[str, Path], folder: Path
 
 def _environments(provisions: Provisions) -> list[Environment]:
     """Those that Bakeoff made, once each; any other has to be on the nodes."""
-    each = [one.environment for one in provisions.values() if isinstance(one, Provision)]
+    each = [provision.environment for provision in provisions.values() if isinstance(provision, Provision)]
     return list({one.name: one for one in each if one.kind == "managed"}.values())
 
 
 def _check_seen(work: Work) -> None:
     """Pass if all files that the job needs are seen from here."""
     needed: list[Path] = list((work.archives or {}).values())
-    for one in work.provisions.values():
-        if isinstance(one, Provision):
-            code = [Path(one.code.paths[0].path)] if one.code else []
-            needed += [one.dataset, *code, *filter(None, (one.model_file,))]
-            if work.archives is None or one.environment.name not in work.archives:
-                needed.append(one.environment.python)
+    for provision in work.provisions.values():
+        if isinstance(provision, Provision):
+            code = [Path(provision.code.paths[0].path)] if provision.code else []
+            needed += [provision.dataset, *code, *filter(None, (provision.model_file,))]
+            if work.archives is None or provision.environment.name not in work.archives:
+                needed.append(provision.environment.python)
     if missing := [path for path in dict.fromkeys(needed) if not path.exists()]:
         names = ", ".join(map(str, missing[:3])) + ", …" * (len(missing) > 3)
         raise MachineError(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bakeoff.environments import Environment
-from bakeoff_worker.records import Job, Record
+from bakeoff_worker.job import Job
+from bakeoff_worker.records import Record
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from collections.abc import Generator
 import numpy as np
 
 from bakeoff.launchers.base import Launch, TurnAwaited
+from bakeoff_worker.job import MEASUREMENT_VERSION
 from bakeoff_worker.records import (
-    MEASUREMENT_VERSION,
     EpochRecord,
     Facts,
     ModelRead,

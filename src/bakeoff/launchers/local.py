@@ -23,7 +23,8 @@ from bakeoff import cache, registry
 from bakeoff.environments.variables import STEERING
 from bakeoff.launchers.base import Launch, TurnAwaited
 from bakeoff.launchers.scratch import GROUP, scratch
-from bakeoff_worker.records import PhaseEnded, Record, RunEnded, from_line, job_to_json
+from bakeoff_worker.job import job_to_json
+from bakeoff_worker.records import PhaseEnded, Record, RunEnded, from_line
 
 # Variables that a child inherits; anything else of the caller's could change what is measured.
 INHERITED = (

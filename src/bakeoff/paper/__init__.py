@@ -30,10 +30,10 @@ def extend(contents: Contents, parts: Sequence[Part]) -> list[Part]:
     runs = contents.selection.chosen
     if not len(runs) or set(runs["model"]) != {_NETWORK}:
         return list(parts)
-    sections = {one.title: one for one in contents.sections}
+    sections = {section.title: section for section in contents.sections}
     found = [replace(part, items=tuple(_beside(part, sections))) for part in parts]
     tried = conclusions.chosen(
-        [cluster(one, contents) for one in contents.sections if len(distributed(one.runs))]
+        [cluster(section, contents) for section in contents.sections if len(distributed(section.runs))]
     )
     if tried is not None:
         every = conclusions.conclusions(tried)

@@ -83,7 +83,7 @@ def judge(interval: Interval | None, num: int, same: Interval) -> str:
 
 def chosen(clusters: Sequence[Cluster]) -> Cluster | None:
     """The section to try the conclusions on: MNIST's if there is one; None if the paper's pair is in none."""
-    usable = [one for one in clusters if _pairs(one)]
+    usable = [cluster for cluster in clusters if _pairs(cluster)]
     return next((one for one in usable if _dataset(one) == "mnist"), usable[0] if usable else None)
 
 
@@ -96,7 +96,7 @@ def conclusions(cluster: Cluster) -> tuple[Conclusion, ...]:
             "5 × 4 is better than 4 × 5 in total time",
             "Theano 50 against 57 min, TensorFlow 8.29 against 9.31 min",
             "ratio of totals, paired by block: its interval below 1",
-            tuple(_layout_case(one) for one in _study_layouts(cluster)),
+            tuple(_layout_case(study_layout) for study_layout in _study_layouts(cluster)),
             _layout_reason(cluster),
         ),
         Conclusion(
@@ -110,7 +110,8 @@ def conclusions(cluster: Cluster) -> tuple[Conclusion, ...]:
             "80, 81.25, 87.75, 83.5 ms",
             f"mean per task: its interval within a factor of {FACTOR:g} of 80 ms",
             tuple(
-                _level_case(cluster, one, "gc_mean_s", METRICS["gc_s"], 0.080) for one in _contestants(pairs)
+                _level_case(cluster, contestant, "gc_mean_s", METRICS["gc_s"], 0.080)
+                for contestant in _contestants(pairs)
             ),
         ),
         Conclusion(
@@ -139,8 +140,10 @@ def conclusions(cluster: Cluster) -> tuple[Conclusion, ...]:
             ()
             if level
             else tuple(
-                _level_case(cluster, one, "final_validation_error", METRICS["final_validation_error"], 0.007)
-                for one in _contestants(pairs)
+                _level_case(
+                    cluster, contestant, "final_validation_error", METRICS["final_validation_error"], 0.007
+                )
+                for contestant in _contestants(pairs)
             ),
             level,
         ),
@@ -148,7 +151,7 @@ def conclusions(cluster: Cluster) -> tuple[Conclusion, ...]:
             "The median task takes most of the total",
             "41 of 50 min (82 %), 6.95 of 8.29 (84 %), 40 of 57 (70 %), 7.18 of 9.31 (77 %)",
             "median task time (summed over a run's stages of training) ÷ total: its interval above 50 %",
-            tuple(_share_case(cluster, one) for one in _contestants(pairs)),
+            tuple(_share_case(cluster, contestant) for contestant in _contestants(pairs)),
         ),
         Conclusion(
             "On one machine with a GPU, Theano is clearly superior in time",
@@ -174,7 +177,7 @@ def table(cluster: Cluster, found: Sequence[Conclusion]) -> Table:
         remark="Where there are asynchronous runs of Elephas as released, its default then, only they are "
         "tried. Contradicted: the whole interval lies outside. Undecided: part of it does, there are fewer "
         "than three simulations, or contestants disagree.",
-        marks_within=marks_of(one.at for one in cluster.distributed),
+        marks_within=marks_of(contestant.at for contestant in cluster.distributed),
     )
 
 
@@ -207,8 +210,8 @@ def conditions(cluster: Cluster) -> Iterator[str]:
 # ---- cases --------------------------------------------------------------------------------------
 
 
-def _layout_case(one: Between) -> Case:
-    wide = one if one.first.layout == "5 × 4" else one.inverse
+def _layout_case(pair: Between) -> Case:
+    wide = pair if pair.first.layout == "5 × 4" else pair.inverse
     verdicts = {
         stats.FASTER: REPRODUCED,
         stats.SLOWER: CONTRADICTED,
@@ -246,21 +249,24 @@ def _difference_case(
 
 
 def _level_case(
-    cluster: Cluster, one: ClusterContestant, column: str, metric: Metric, printed: float
+    cluster: Cluster, contestant: ClusterContestant, column: str, metric: Metric, printed: float
 ) -> Case:
-    found = stats.summarize(cluster.values(one, column), bounds=stats.POSITIVE)
-    return _case(one, found, metric, (printed / FACTOR, printed * FACTOR))
+    found = stats.summarize(cluster.values(contestant, column), bounds=stats.POSITIVE)
+    return _case(contestant, found, metric, (printed / FACTOR, printed * FACTOR))
 
 
-def _share_case(cluster: Cluster, one: ClusterContestant) -> Case:
-    runs = cluster.of(one)
+def _share_case(cluster: Cluster, contestant: ClusterContestant) -> Case:
+    runs = cluster.of(contestant)
     shares = (runs["stage_medians_s"] / runs["total_s"]).drop_nulls().to_list()
-    return _case(one, stats.summarize(shares, bounds=stats.SHARE), METRICS["share"], (0.5, float("inf")))
+    return _case(
+        contestant, stats.summarize(shares, bounds=stats.SHARE), METRICS["share"], (0.5, float("inf"))
+    )
 
 
-def _case(one: ClusterContestant, found: stats.Summary, metric: Metric, same: Interval) -> Case:
+def _case(contestant: ClusterContestant, found: stats.Summary, metric: Metric, same: Interval) -> Case:
     interval = None if found.low is None or found.high is None else (found.low, found.high)
-    said = f"{_name(one)} {metric.text(found.mean)} {metric.unit} ({_ends(metric, found.low, found.high)})"
+    said = f"{_name(contestant)} {metric.text(found.mean)} {metric.unit} "
+    said += f"({_ends(metric, found.low, found.high)})"
     return Case(said, judge(interval, found.num, same))
 
 
@@ -269,13 +275,15 @@ def _case(one: ClusterContestant, found: stats.Summary, metric: Metric, same: In
 
 def _pairs(cluster: Cluster) -> list[tuple[ClusterContestant, ClusterContestant]]:
     """Theano and TensorFlow on the cluster under equal settings: TensorFlow 1 where it is there."""
-    by_id = {one.contestant.trial_id: one for one in cluster.distributed}
+    by_id = {contestant.contestant.trial_id: contestant for contestant in cluster.distributed}
     found = []
     for race in cluster.section.races:
-        members = [by_id[one.trial_id] for one in race.contestants if one.trial_id in by_id]
-        theanos = [one for one in members if one.contestant.backend == "theano"]
-        flows = [one for one in members if one.contestant.backend == "tensorflow1"]
-        flows = flows or [one for one in members if one.contestant.backend == "tensorflow"]
+        members = [
+            by_id[contestant.trial_id] for contestant in race.contestants if contestant.trial_id in by_id
+        ]
+        theanos = [member for member in members if member.contestant.backend == "theano"]
+        flows = [member for member in members if member.contestant.backend == "tensorflow1"]
+        flows = flows or [member for member in members if member.contestant.backend == "tensorflow"]
         pairs = list(itertools.product(theanos, flows))
         together = [(a, b) for a, b in pairs if a.contestant.environment == b.contestant.environment]
         found += together or pairs
@@ -290,24 +298,25 @@ def _contestants(pairs: Iterable[tuple[ClusterContestant, ClusterContestant]]) -
 def _in_its_mode(contestants: Sequence[ClusterContestant]) -> bool:
     """Whether all ran as the paper may have: its release's default mode, nothing corrected."""
     return all(
-        one.settings.get("distribution_options.mode") == "asynchronous" and one.variant == "as released"
-        for one in contestants
+        contestant.settings.get("distribution_options.mode") == "asynchronous"
+        and contestant.variant == "as released"
+        for contestant in contestants
     )
 
 
 def _study_layouts(cluster: Cluster) -> list[Between]:
     """Comparisons of the paper's two layouts, of its backends."""
     found = [
-        one
-        for one in cluster.layouts
-        if one.first.contestant.backend in ("theano", "tensorflow", "tensorflow1")
-        and {one.first.layout, one.second.layout} == {"5 × 4", "4 × 5"}
+        pair
+        for pair in cluster.layouts
+        if pair.first.contestant.backend in ("theano", "tensorflow", "tensorflow1")
+        and {pair.first.layout, pair.second.layout} == {"5 × 4", "4 × 5"}
     ]
     return [one for one in found if _in_its_mode((one.first, one.second))] or found
 
 
 def _layout_reason(cluster: Cluster) -> str:
-    layouts = list(dict.fromkeys(one.layout for one in cluster.distributed))
+    layouts = list(dict.fromkeys(contestant.layout for contestant in cluster.distributed))
     return f"no contestant ran on both; the layouts here are {' and '.join(layouts)}"
 
 
@@ -316,7 +325,7 @@ def _same_work(cluster: Cluster) -> str:
     reasons = []
     if _dataset(cluster) != "mnist":
         reasons.append(f"{cluster.section.title} is not MNIST")
-    epochs = {int(one.settings.get("epochs") or 0) for one in cluster.distributed}
+    epochs = {int(contestant.settings.get("epochs") or 0) for contestant in cluster.distributed}
     if min(epochs) < published.EPOCHS:
         reasons.append(f"{_words(epochs)} epochs instead of {published.EPOCHS}")
     images = _images(cluster)
@@ -326,7 +335,7 @@ def _same_work(cluster: Cluster) -> str:
 
 
 def _images(cluster: Cluster) -> set[object]:
-    return {one.settings.get("train_images") or "all" for one in cluster.distributed}
+    return {contestant.settings.get("train_images") or "all" for contestant in cluster.distributed}
 
 
 def _dataset(cluster: Cluster) -> str:
@@ -336,8 +345,10 @@ def _dataset(cluster: Cluster) -> str:
 # ---- words --------------------------------------------------------------------------------------
 
 
-def _name(one: ClusterContestant) -> str:
-    return f"{one.plain_at} (skipped samples)" if one.contestant.is_short else one.plain_at
+def _name(contestant: ClusterContestant) -> str:
+    return (
+        f"{contestant.plain_at} (skipped samples)" if contestant.contestant.is_short else contestant.plain_at
+    )
 
 
 def _ends(metric: Metric, low: float | None, high: float | None) -> str:

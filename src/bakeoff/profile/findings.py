@@ -82,9 +82,9 @@ def findings(profiled: Profiled) -> tuple[Finding, ...]:
 
 
 def _of_layers(by_layer: Layers) -> Iterator[Finding]:
-    for one in by_layer.layers:
-        if one.saved is not None and one.saved.low > 0 and one.saved.value >= _MIN_SAVED:
-            yield Finding(Kind.EQUIVALENT, one.saved.value, layer=one)
+    for layer in by_layer.layers:
+        if layer.saved is not None and layer.saved.low > 0 and layer.saved.value >= _MIN_SAVED:
+            yield Finding(Kind.EQUIVALENT, layer.saved.value, layer=layer)
     if by_layer.host is not None and by_layer.host.low >= _MIN_HOST:
         yield Finding(Kind.HOST, by_layer.host.value)
 
@@ -113,9 +113,9 @@ def _of_input(profiled: Profiled, spent: Budget, by_layer: Layers) -> Iterator[F
 
 
 def _of_convolutions(by_layer: Layers, ceilings: Sequence[Ceilings]) -> Iterator[Finding]:
-    of_layers = [one.both.value for one in by_layer.layers if one.layer.layer_type.startswith("Conv")]
-    for one in ceilings:
-        attained = one.convolution_flops / one.product_flops
+    of_layers = [layer.both.value for layer in by_layer.layers if layer.layer.layer_type.startswith("Conv")]
+    for ceiling in ceilings:
+        attained = ceiling.convolution_flops / ceiling.product_flops
         if of_layers and attained < _MAX_OF_PRODUCT:
             yield Finding(Kind.CONVOLUTION, sum(of_layers), observed=attained)
 

@@ -165,7 +165,7 @@ def _attained(
 
 def spans(steps: ProfiledSteps) -> list[ProfiledSpan]:
     """The spans of a record, which JSON leaves as lists."""
-    return [ProfiledSpan(*one) for one in steps.spans]
+    return [ProfiledSpan(*span) for span in steps.spans]
 
 
 @dataclass(frozen=True)

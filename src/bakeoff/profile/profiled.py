@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bakeoff_worker.records import Record, RunEnded, TrialSettings, from_line, to_line
+from bakeoff_worker.job import TrialSettings
+from bakeoff_worker.records import Record, RunEnded, from_line, to_line
 
 # What is measured, and how. Profiles of different versions say different things.
 #   2  half a batch; TensorFlow's operations without those that hold them, JAX's gradients of kernels

@@ -21,12 +21,14 @@ def trace(profiles: Iterable[Profiled]) -> dict[str, Any]:
     }
 
 
-def _events(pid: int, one: Profiled) -> Iterator[dict[str, Any]]:
-    steps: list[ProfiledSteps] = one.answers["layers"].of(ProfiledSteps) if one.has("layers") else []
+def _events(pid: int, profiled: Profiled) -> Iterator[dict[str, Any]]:
+    steps: list[ProfiledSteps] = (
+        profiled.answers["layers"].of(ProfiledSteps) if profiled.has("layers") else []
+    )
     found = [span for some in steps for span in spans(some)]
     if not found:
         return
-    yield {"ph": "M", "name": "process_name", "pid": pid, "args": {"name": one.label}}
+    yield {"ph": "M", "name": "process_name", "pid": pid, "args": {"name": profiled.label}}
     threads = {name: tid for tid, name in enumerate(dict.fromkeys(span.thread for span in found), start=1)}
     for name, tid in threads.items():
         yield {"ph": "M", "name": "thread_name", "pid": pid, "tid": tid, "args": {"name": name}}

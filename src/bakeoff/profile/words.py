@@ -83,15 +83,15 @@ def _share(finding: Finding) -> str:
     return f"{100 * finding.share:.0f} %"
 
 
-def _takes(one: LayerTime) -> str:
+def _takes(layer: LayerTime) -> str:
     """What a layer takes, as far as the methods agree."""
-    if one.disagrees:
-        assert one.profiled is not None
+    if layer.disagrees:
+        assert layer.profiled is not None
         return (
-            f"takes {percent(one.both)} of the step by substitution, {100 * one.profiled:.0f} % by the "
+            f"takes {percent(layer.both)} of the step by substitution, {100 * layer.profiled:.0f} % by the "
             "framework's profiler: uncertain"
         )
-    if one.is_uncertain:
-        return f"takes {percent(one.both)} of the step: uncertain"
-    methods = "two methods agree" if one.profiled is not None else "by substitution alone"
-    return f"takes {percent(one.both)} of the step ({methods})"
+    if layer.is_uncertain:
+        return f"takes {percent(layer.both)} of the step: uncertain"
+    methods = "two methods agree" if layer.profiled is not None else "by substitution alone"
+    return f"takes {percent(layer.both)} of the step ({methods})"

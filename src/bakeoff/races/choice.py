@@ -38,8 +38,8 @@ def choose_fastest(times: Sequence[Mapping[Pair, float]], rules: stats.Rules | N
     don't count. Equal scores go to the one that comes first. Where no two alternatives have a pair, the one
     with the most times goes on, since there is no evidence about speed.
     """
-    keys = sorted({key for one in times for key in one}, key=str)
-    table = np.array([[one.get(key, np.nan) for key in keys] for one in times], dtype=float)
+    keys = sorted({key for time in times for key in time}, key=str)
+    table = np.array([[time.get(key, np.nan) for key in keys] for time in times], dtype=float)
     table = np.where(np.isfinite(table) & (table > 0), table, np.nan)
     known = np.isfinite(table.reshape(len(times), len(keys))).sum(axis=1)
     if not known.any():

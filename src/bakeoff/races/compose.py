@@ -68,7 +68,7 @@ def compose(
 def _as_declared(document: Mapping[str, Any]) -> Callable[[tuple[tuple[object, ...], pl.DataFrame]], int]:
     """Key of a section's runs: where its study names data set and model. Order of runs is by lot."""
     settings = [trial["settings"] for trial in document.get("trials") or ()]
-    places = list(dict.fromkeys((one["dataset"], one["model"]) for one in settings))
+    places = list(dict.fromkeys((setting["dataset"], setting["model"]) for setting in settings))
     return lambda group: places.index(group[0]) if group[0] in places else len(places)
 
 
@@ -124,8 +124,8 @@ def _rows(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _Shar
     contestants, axes = entering.contestants(attempts, seen, learnt, drop)
     naming = pl.DataFrame(
         {
-            "trial_id": [one.trial_id for one in contestants],
-            "contestant": [str(one.name) for one in contestants],
+            "trial_id": [contestant.trial_id for contestant in contestants],
+            "contestant": [str(contestant.name) for contestant in contestants],
         },
         schema={"trial_id": pl.String, "contestant": pl.String},
     )
@@ -141,14 +141,16 @@ def _rows(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _Shar
         axes=axes,
         ok=ok,
         epochs=epochs,
-        by_trial={one.trial_id: figures.filter(trial_id=one.trial_id) for one in contestants},
+        by_trial={
+            contestant.trial_id: figures.filter(trial_id=contestant.trial_id) for contestant in contestants
+        },
         attempts=attempts.join(naming, on="trial_id", maintain_order="left"),
         courses=timed.courses(ok, epochs, frames.phases),
         evidence=Evidence(ok, frames.outcomes, evaluated, learnt, shared.certified),
         target=target_of(
             of[0],
             shared.targets,
-            on_all_images=_on_all_images(one.settings for one in contestants),
+            on_all_images=_on_all_images(contestant.settings for contestant in contestants),
             asked=shared.target_error,
         ),
     )
@@ -160,11 +162,14 @@ def _lent(sections: Sequence[_Rows]) -> _Lent:
     keys = racing.differing([members for _, members in races])
     alike: dict[str, str] = {}
     for _, members in races:
-        names = [json.dumps([one.backend, one.environment, racing.values(one, keys)]) for one in members]
+        names = [
+            json.dumps([member.backend, member.environment, racing.values(member, keys)])
+            for member in members
+        ]
         for one, name in zip(members, names, strict=True):
             # Two that compute the same by different settings lend to nobody else, and not to each other.
             alike[one.trial_id] = name if names.count(name) == 1 else one.trial_id
-    times = [{alike[one.trial_id]: _times(one, rows) for one in members} for rows, members in races]
+    times = [{alike[member.trial_id]: _times(member, rows) for member in members} for rows, members in races]
     return {
         frozenset((a.trial_id, b.trial_id)): lent[frozenset((alike[a.trial_id], alike[b.trial_id]))]
         for (_, members), lent in zip(races, stats.lend(times), strict=True)
@@ -190,16 +195,16 @@ def _section(rows: _Rows, lent: _Lent) -> Section:
 
 def _on_all_images(settings: Iterable[Mapping[str, Any]]) -> bool:
     return all(
-        one.get("train_images") is None
-        and one.get("evaluation_images") is None
-        and one.get("evaluation_split", "test") == "test"
-        for one in settings
+        setting.get("train_images") is None
+        and setting.get("evaluation_images") is None
+        and setting.get("evaluation_split", "test") == "test"
+        for setting in settings
     )
 
 
 def _race(setting: str, members: Sequence[Contestant], rows: _Rows, lent: _Lent) -> Race:
     comparisons = [_compare(a, b, rows, lent) for a, b in itertools.combinations(members, 2)]
-    may_be_ranked = all(one.is_asked for one in comparisons)
+    may_be_ranked = all(comparison.is_asked for comparison in comparisons)
     return Race(
         setting=setting,
         contestants=tuple(members),
@@ -218,11 +223,11 @@ def _ranking(
     rules = replace(
         rows.shared.rules,
         num_comparisons=1,
-        is_sequential=any(one.verdict.rules.is_sequential for one in comparisons),
+        is_sequential=any(comparison.verdict.rules.is_sequential for comparison in comparisons),
     )
-    times = [_times(one, rows) for one in members]
-    blocks = sorted({block for one in times for block in one})
-    table = np.array([[one.get(block) for block in blocks] for one in times], dtype=float)
+    times = [_times(member, rows) for member in members]
+    blocks = sorted({block for time in times for block in time})
+    table = np.array([[time.get(block) for block in blocks] for time in times], dtype=float)
     of_pairs = {
         (a, b): lent[frozenset((members[a].trial_id, members[b].trial_id))]
         for a, b in itertools.combinations(range(len(members)), 2)
@@ -232,17 +237,17 @@ def _ranking(
 
 def _ranked(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
     """Those that the fastest contestant wins come first, close ones before clear ones; refused ones last."""
-    ratios = {id(one): one.verdict.time.ratio for one in comparisons}
-    asked = [one for one in comparisons if one.refusal is None]
+    ratios = {id(comparison): comparison.verdict.time.ratio for comparison in comparisons}
+    asked = [comparison for comparison in comparisons if comparison.refusal is None]
     wins = Counter(one.first.trial_id for one in asked if ratios[id(one)] is not None)
     return tuple(
         sorted(
             comparisons,
-            key=lambda one: (
-                one.refusal is not None,
-                ratios[id(one)] is None,
-                -wins[one.first.trial_id],
-                -(ratios[id(one)] or 0.0),
+            key=lambda comparison: (
+                comparison.refusal is not None,
+                ratios[id(comparison)] is None,
+                -wins[comparison.first.trial_id],
+                -(ratios[id(comparison)] or 0.0),
             ),
         )
     )

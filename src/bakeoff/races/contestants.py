@@ -95,7 +95,10 @@ def _axes(contestants: Sequence[Contestant]) -> dict[str, tuple[Any, ...]]:
     """What is swept, and all its values, in order."""
     found = {}
     for key in racing.axes(contestants):
-        values = {json.dumps(one.settings.get(key)): one.settings.get(key) for one in contestants}
+        values = {
+            json.dumps(contestant.settings.get(key)): contestant.settings.get(key)
+            for contestant in contestants
+        }
         found[key] = tuple(sorted(values.values(), key=_rank))
     return found
 
@@ -156,7 +159,7 @@ def _one_at_a_time(
 ) -> list[str] | None:
     """Names of races of which each differs from the first in one setting; None where that isn't so."""
     baseline, *others = ({key: race[0].axes[key] for key in axes if _common(key, race)} for race in races)
-    turns = [[key for key in axes if one.get(key) != baseline.get(key)] for one in others]
+    turns = [[key for key in axes if other.get(key) != baseline.get(key)] for other in others]
     if any(len(keys) != 1 or one.keys() != baseline.keys() for keys, one in zip(turns, others, strict=True)):
         return None
     if len({key for keys in turns for key in keys}) == 1:
@@ -167,7 +170,7 @@ def _one_at_a_time(
 
 def _common(key: str, members: Sequence[Contestant]) -> bool:
     """Whether an axis says something of a race as a whole."""
-    values = [one.axes[key] for one in members]
+    values = [member.axes[key] for member in members]
     if key.startswith("distribution_options."):
         return None not in values and all(value == values[0] for value in values)
     if key == "global_batch_size" and members[0].axes.get("distribution", "single") != "single":
@@ -183,9 +186,9 @@ def line_name(contestant: Contestant) -> str:
 
 def _shortened(members: Sequence[Contestant]) -> list[Contestant]:
     """Members of a race with their backends for short names, if those tell them apart."""
-    if len({line_name(one) for one in members}) < len(members):
+    if len({line_name(member) for member in members}) < len(members):
         return list(members)
-    return [replace(one, plain_short=line_name(one)) for one in members]
+    return [replace(member, plain_short=line_name(member)) for member in members]
 
 
 def _axis_name(key: str) -> str:

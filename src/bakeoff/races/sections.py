@@ -76,6 +76,6 @@ def error_table(epochs: pl.DataFrame, column: str = "validation_error") -> NDArr
 
 
 def _of(frame: pl.DataFrame, contestants: Sequence[Contestant]) -> pl.DataFrame:
-    names = {str(one.name): str(one.short) for one in contestants}
+    names = {str(contestant.name): str(contestant.short) for contestant in contestants}
     mine = frame.filter(pl.col("contestant").is_in(list(names)))
     return mine.with_columns(pl.col("contestant").replace(names))

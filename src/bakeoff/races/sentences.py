@@ -78,12 +78,12 @@ def answer(verdict: stats.Verdict) -> str:
 def noise_words(comparisons: Iterable[Comparison]) -> str:
     """What intervals of few blocks rest on, in two sentences, once for all; empty where there are none."""
     lent = [
-        one.verdict.time.noise.df
-        for one in comparisons
-        if one.is_asked
-        and one.verdict.on_time is not stats.TOO_FEW
-        and one.verdict.time.noise is not None
-        and one.verdict.time.noise.df > one.verdict.time.noise.own_df
+        comparison.verdict.time.noise.df
+        for comparison in comparisons
+        if comparison.is_asked
+        and comparison.verdict.on_time is not stats.TOO_FEW
+        and comparison.verdict.time.noise is not None
+        and comparison.verdict.time.noise.df > comparison.verdict.time.noise.own_df
     ]
     if not lent:
         return ""

@@ -79,7 +79,7 @@ def rules_of(document: str | Mapping[str, Any]) -> stats.Rules:
     """By what rules a study is judged, from its stored document; the defaults where it says nothing."""
     told = json.loads(document) if isinstance(document, str) and document else document or {}
     rules = told.get("rules") if isinstance(told, Mapping) else None
-    names = {one.name for one in dataclasses.fields(stats.Rules)}
+    names = {field.name for field in dataclasses.fields(stats.Rules)}
     known = {key: value for key, value in (rules or {}).items() if key in names and value is not None}
     return stats.Rules(**known)
 

@@ -31,7 +31,7 @@ from bakeoff.refine.space import Knob, Machine, Option, changed, options
 from bakeoff.stats import FASTER, Verdict
 from bakeoff.store.reader import Reader
 from bakeoff.study import Budget, Rules, Study, Trial
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 __all__ = ["Refinement", "refine", "this_machine"]
 
@@ -204,7 +204,7 @@ class _Race:
         return last[0]
 
     def _wave(self, wave: int, candidates: Sequence[Candidate]) -> Study:
-        settings = {one.name: self._changed(one) for one in candidates}
+        settings = {candidate.name: self._changed(candidate) for candidate in candidates}
         return self._of(
             f"{self._name}-{wave}",
             f"Search of settings for {self._label}, wave {wave}",
@@ -271,7 +271,7 @@ class _Race:
 
     def _changed(self, candidate: Candidate) -> TrialSettings:
         """The candidate's settings; when to give it up is no part of them."""
-        settings = changed(self._settings, *(one.changes for one in candidate.options))
+        settings = changed(self._settings, *(option.changes for option in candidate.options))
         limits = [limit for limit in (settings.time_limit_s, self._limit_s) if limit is not None]
         return replace(settings, time_limit_s=min(limits, default=None))
 
@@ -299,17 +299,17 @@ class _Race:
             self.failure = failed.get(DEFAULT, "")
             self._limit_s = max(_HUNG * run_s.get(DEFAULT, 0.0), _LEAST_LIMIT_S)
         measured = {}
-        for one in candidates:
-            mine = measured[one.name] = Measured(failure=failed.get(one.name, ""))
+        for candidate in candidates:
+            mine = measured[candidate.name] = Measured(failure=failed.get(candidate.name, ""))
             for (label, block), (train_s, error) in of.items():
                 beside = of.get((DEFAULT, block))
-                if label != one.name or beside is None:
+                if label != candidate.name or beside is None:
                     continue
                 key = _BLOCKS_OF_A_WAVE * wave + block
                 mine.logs[key] = math.log(train_s / beside[0])
                 mine.errors[key] = error - beside[1]
-            if len(one.options) == 1 and one.name in observed and DEFAULT in self._observed:
-                mine.effect = one.options[0].effect(self._observed[DEFAULT], observed[one.name])
+            if len(candidate.options) == 1 and candidate.name in observed and DEFAULT in self._observed:
+                mine.effect = candidate.options[0].effect(self._observed[DEFAULT], observed[candidate.name])
         return Standing(number, measured, run_s, sum(self._spent_s.values()))
 
     def _observations(self, study: Study, good: pl.DataFrame) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from bakeoff.errors import BakeoffError
 from bakeoff.execute import Provision
 from bakeoff.launchers.local import INHERITED
 from bakeoff.refine.space import Option, changed
+from bakeoff_worker.job import TrialSettings
 from bakeoff_worker.models.catalogue import LOSSES
-from bakeoff_worker.records import TrialSettings
 
 # By backend, Keras's own name of it. Theano is not among them: what today's Python lacks, Bakeoff puts back.
 _KERAS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch", "tensorflow1": "tensorflow"}
@@ -107,7 +107,7 @@ def why_none(settings: TrialSettings) -> str:
         if getattr(settings, name) not in known:
             return f"{name} = {getattr(settings, name)}"
     plain = TrialSettings(settings.backend, settings.environment)
-    others = {one.name for one in dataclasses.fields(settings)} - _TOLD - _NO_MATTER
+    others = {field.name for field in dataclasses.fields(settings)} - _TOLD - _NO_MATTER
     asked = [name for name in sorted(others) if getattr(settings, name) != getattr(plain, name)]
     return ", ".join(f"{name} = {getattr(settings, name)}" for name in asked)
 
@@ -124,7 +124,9 @@ def program(settings: TrialSettings, provision: Provision, name: str) -> str:
         keep_trailing_newline=True,
     )
     model = provision.model_file or resources.files("bakeoff_worker.models") / f"{settings.model}.py"
-    values: dict[str, Any] = {one.name: getattr(settings, one.name) for one in dataclasses.fields(settings)}
+    values: dict[str, Any] = {
+        field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)
+    }
     known = registry.environments().get(settings.environment)
     values |= {
         "stack": known.summary if known else f"environment {settings.environment}",

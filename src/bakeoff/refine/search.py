@@ -59,7 +59,7 @@ class Candidate:
     @property
     def name(self) -> str:
         """For people, and in the store."""
-        return JOINT.join(one.name for one in self.options)
+        return JOINT.join(option.name for option in self.options)
 
 
 @dataclass
@@ -125,7 +125,7 @@ class Search:
     def add(self, candidates: Iterable[Candidate], standing: Standing, error_margin: float) -> None:
         """What one more wave says of its candidates."""
         self.spent_s = standing.spent_s
-        for name in (one.name for one in candidates):
+        for name in (candidate.name for candidate in candidates):
             mine = standing.of(name)
             known = self.measured.setdefault(name, Measured(effect=mine.effect))
             known.logs |= mine.logs
@@ -135,7 +135,7 @@ class Search:
 
     def helping(self, candidates: Iterable[Candidate]) -> list[Candidate]:
         """Those that seem to help, the fastest first."""
-        helping = [one for one in candidates if self.fates[one.name] is Fate.HELPS]
+        helping = [candidate for candidate in candidates if self.fates[candidate.name] is Fate.HELPS]
         return sorted(helping, key=lambda one: self.measured[one.name].mean)
 
 
@@ -153,15 +153,15 @@ def search(options: Iterable[Option], race: Race, budget_s: float, error_margin:
     limit_s = SEARCH_SHARE * budget_s
     alone = race(0, (), lambda standing: () if standing.num_blocks else (DEFAULT,))
     found.spent_s = alone.spent_s
-    singles = [Candidate((one,)) for one in options]
+    singles = [Candidate((option,)) for option in options]
     num_tried = _num_fitting(alone, limit_s, budget_s)
-    found.fates = dict.fromkeys((one.name for one in singles), Fate.NO_TIME)
+    found.fates = dict.fromkeys((single.name for single in singles), Fate.NO_TIME)
 
     def rule(
         candidates: Sequence[Candidate], num_blocks: int, fate: Callable[[str, Standing], Fate]
     ) -> GoingOn:
         def going_on(standing: Standing) -> Collection[str]:
-            left = [one.name for one in candidates if fate(one.name, standing) is Fate.OPEN]
+            left = [candidate.name for candidate in candidates if fate(candidate.name, standing) is Fate.OPEN]
             if standing.num_blocks == num_blocks or not left:
                 return ()
             runs = (DEFAULT, *left)
@@ -190,7 +190,7 @@ def search(options: Iterable[Option], race: Race, budget_s: float, error_margin:
         members = [best, *fresh]
 
         def against_best(name: str, standing: Standing, members: Sequence[Candidate] = members) -> Fate:
-            leader = min((one.name for one in members), key=lambda one: standing.of(one).mean)
+            leader = min((member.name for member in members), key=lambda one: standing.of(one).mean)
             if name != leader and is_worse(standing.of(name).logs, standing.of(leader).logs):
                 return Fate.SLOWER
             return _fate(standing.of(name), error_margin)
@@ -225,28 +225,28 @@ def _num_fitting(alone: Standing, limit_s: float, budget_s: float) -> int:
     return int(min(max(1, fitting), sys.maxsize))
 
 
-def _fate(one: Measured, error_margin: float) -> Fate:
+def _fate(measured: Measured, error_margin: float) -> Fate:
     """What the blocks so far make of a candidate, against the default."""
-    if one.failure:
+    if measured.failure:
         return Fate.FAILED
-    if one.effect is Effect.NO:
+    if measured.effect is Effect.NO:
         return Fate.NO_EFFECT
-    if len(one.errors) > 1 and one.mean_error > error_margin:
+    if len(measured.errors) > 1 and measured.mean_error > error_margin:
         return Fate.WORSE_ERROR
-    default = dict.fromkeys(one.logs, 0.0)
-    if any(log > math.log(_HOPELESS) for log in one.logs.values()) or is_worse(one.logs, default):
+    default = dict.fromkeys(measured.logs, 0.0)
+    if any(log > math.log(_HOPELESS) for log in measured.logs.values()) or is_worse(measured.logs, default):
         return Fate.SLOWER
     return Fate.OPEN
 
 
-def _settled(one: Measured, error_margin: float) -> Fate:
+def _settled(measured: Measured, error_margin: float) -> Fate:
     """The same at the end of a wave, when nothing stays open."""
-    fate = _fate(one, error_margin)
+    fate = _fate(measured, error_margin)
     if fate is not Fate.OPEN:
         return fate
-    if len(one.logs) < FEWEST_BLOCKS:
+    if len(measured.logs) < FEWEST_BLOCKS:
         return Fate.NO_TIME
-    return Fate.HELPS if is_worse(dict.fromkeys(one.logs, 0.0), one.logs) else Fate.NO_HELP
+    return Fate.HELPS if is_worse(dict.fromkeys(measured.logs, 0.0), measured.logs) else Fate.NO_HELP
 
 
 def is_worse(logs: Mapping[int, float], than: Mapping[int, float]) -> bool:
@@ -314,9 +314,9 @@ class _Combinations:
 
     def tell(self, candidates: Iterable[Candidate], measured: Mapping[str, Measured]) -> None:
         """What became of a wave."""
-        for one in candidates:
-            mean = measured[one.name].mean
-            trial = self._waiting.pop(one.name)
+        for candidate in candidates:
+            mean = measured[candidate.name].mean
+            trial = self._waiting.pop(candidate.name)
             if math.isinf(mean):
                 self._study.tell(trial, state=_optuna().trial.TrialState.FAIL)
             else:

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from bakeoff import registry
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 Changes = Mapping[str, Any]
 
@@ -99,8 +99,8 @@ def fit_together(chosen: Sequence[Option]) -> bool:
 
 def changed(settings: TrialSettings, *changes: Changes) -> TrialSettings:
     """The settings with all changes; environment variables that take several flags get them all."""
-    for one in changes:
-        values = dict(one)
+    for change in changes:
+        values = dict(change)
         if "variables" in values:
             values["variables"] = _joined(settings.variables or {}, values["variables"])
         settings = replace(settings, **values)

@@ -36,7 +36,7 @@ class Contents:
     @property
     def contestants(self) -> tuple[Contestant, ...]:
         """Those of all sections."""
-        return tuple(one for section in self.sections for one in section.contestants)
+        return tuple(contestant for section in self.sections for contestant in section.contestants)
 
     @property
     def title(self) -> str:
@@ -144,13 +144,13 @@ def _system_time(sections: Sequence[Section]) -> list[str]:
     found = []
     for section in sections:
         spread = set(distributed(section.runs)["trial_id"])
-        for one in section.races[0].contestants:
-            if one.trial_id in spread or one.asked.get("keep_memory"):
+        for contestant in section.races[0].contestants:
+            if contestant.trial_id in spread or contestant.asked.get("keep_memory"):
                 continue
-            epochs = section.epochs.filter(contestant=one.name)
+            epochs = section.epochs.filter(contestant=contestant.name)
             user, system = (float(epochs[of].drop_nulls().to_numpy().sum()) for of in ("user_s", "system_s"))
             if system and system >= _MUCH_SYSTEM_TIME * (user + system):
-                found.append(f"{one.name} on {section.title} {percent(system / (user + system))}")
+                found.append(f"{contestant.name} on {section.title} {percent(system / (user + system))}")
     if not found:
         return []
     return [
@@ -165,16 +165,16 @@ def _warm_up(who: str, times: NDArray[np.float64]) -> list[str]:
     runs = [one for one in map(stats.warm_up, times) if one is not None]
     if not runs:
         return []
-    num = int(np.median([one.num_epochs for one in runs]))
+    num = int(np.median([run.num_epochs for run in runs]))
     said = []
     if num:
-        excess = METRICS["train_s"].text(float(np.median([one.excess_s for one in runs])))
+        excess = METRICS["train_s"].text(float(np.median([run.excess_s for run in runs])))
         epochs = "epoch is" if num == 1 else f"{num} epochs are"
         said.append(
             f"{who}'s first {epochs} slower than the later ones (warm-up), which costs {excess} s a run; "
             "training times include it."
         )
-    unsteady = sum(not one.is_steady for one in runs)
+    unsteady = sum(not run.is_steady for run in runs)
     if 2 * unsteady > len(runs):
         said.append(f"{who}'s epochs do not become steady in {unsteady} of {len(runs)} runs.")
     return said

@@ -157,23 +157,23 @@ class Item:
     @property
     def marks(self) -> set[Mark]:
         """Of all names in it."""
-        badges = {badge.mark for one in self.claims for badge in one.badges if badge.mark}
+        badges = {badge.mark for claim in self.claims for badge in claim.badges if badge.mark}
         return {*marks_of(self.labels), *(self.table.marks if self.table else ()), *badges}
 
     @property
     def open_claims(self) -> tuple[Claim, ...]:
         """Those to be seen at once."""
-        return tuple(one for one in self.claims if one.is_open)
+        return tuple(claim for claim in self.claims if claim.is_open)
 
     @property
     def folded_claims(self) -> tuple[Claim, ...]:
         """The rest."""
-        return tuple(one for one in self.claims if not one.is_open)
+        return tuple(claim for claim in self.claims if not claim.is_open)
 
     @property
     def fold(self) -> str:
         """What the fold is called: ``3 more comparisons, 1 undecided``."""
-        counted = Counter(one.state for one in self.folded_claims)
+        counted = Counter(folded_claim.state for folded_claim in self.folded_claims)
         num, more = len(self.folded_claims), "more " if self.open_claims else ""
         states = (f"{counted[one]} {one.value}" for one in (State.UNDECIDED, State.REFUSED) if counted[one])
         return ", ".join([f"{num} {more}comparison{'' if num == 1 else 's'}", *states])
@@ -199,4 +199,4 @@ class Part:
     @property
     def tables(self) -> tuple[Table, ...]:
         """Of its items, those that have rows."""
-        return tuple(one.table for one in self.items if one.table is not None and one.table.rows)
+        return tuple(item.table for item in self.items if item.table is not None and item.table.rows)

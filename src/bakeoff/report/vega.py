@@ -268,10 +268,10 @@ def layer(
     return found
 
 
-def _has_rows(one: Spec, rows: Rows) -> bool:
+def _has_rows(spec: Spec, rows: Rows) -> bool:
     """Whether there is something to draw; Vega complains of a field without values."""
-    kind, needs = one.pop("kind", ""), one.pop("needs", "")
-    if "data" in one or not (kind or needs):
+    kind, needs = spec.pop("kind", ""), spec.pop("needs", "")
+    if "data" in spec or not (kind or needs):
         return True
     return any(
         (not kind or row["kind"] == kind) and (not needs or row.get(needs) is not None) for row in rows
@@ -284,9 +284,9 @@ def pick(field: str = "contestant") -> Spec:
     return {"name": "pick", "select": select, "bind": "legend"}
 
 
-def with_params(one: Spec, *params: Spec) -> Spec:
+def with_params(spec: Spec, *params: Spec) -> Spec:
     """A layer that holds these selections."""
-    return {**one, "params": [*one.get("params", ()), *params]}
+    return {**spec, "params": [*spec.get("params", ()), *params]}
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,8 @@ def doubts(logs_a: Array, logs_b: Array) -> tuple[Doubt, ...]:
 def correlation(logs: Array) -> Array:
     """Correlation of neighbouring blocks, without the bias of small numbers; 0 below `MIN_BLOCKS`.
 
+    The correction alone would lead beyond 1 where blocks drift one way.
+
     Source of the correction: Kendall (1954), Note on bias in the estimation of autocorrelation,
     Biometrika 41.
     """
@@ -80,7 +82,7 @@ def correlation(logs: Array) -> Array:
     if num < MIN_BLOCKS:
         return np.zeros(logs.shape[:-1])
     raw = _serial(logs)
-    return np.asarray(raw + (1 + 3 * raw) / num)
+    return np.asarray(np.clip(raw + (1 + 3 * raw) / num, -1.0, 1.0))
 
 
 def is_dependent(logs: Array) -> Bools:

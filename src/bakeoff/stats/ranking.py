@@ -91,7 +91,7 @@ def _order(table: np.ndarray, ratios: Mapping[tuple[int, int], TimeRatio]) -> tu
         if ratio.ratio is not None:
             scores[a].append(math.log(ratio.ratio))
             scores[b].append(-math.log(ratio.ratio))
-    means = [round(sum(one) / len(one), 12) if one else math.inf for one in scores]
+    means = [round(sum(score) / len(score), 12) if score else math.inf for score in scores]
     return tuple(sorted(range(len(table)), key=lambda one: (means[one], one)))
 
 

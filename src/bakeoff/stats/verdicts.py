@@ -120,7 +120,7 @@ class Verdict:
         if ratio is None or median is None or self.time.low is None:
             return False
         apart = abs(math.log(median / ratio))
-        moved = any(one.finding in (Finding.OUTLIERS, Finding.TWO_VALUED) for one in self.doubts)
+        moved = any(doubt.finding in (Finding.OUTLIERS, Finding.TWO_VALUED) for doubt in self.doubts)
         return apart > self.time.half_width(self.rules) + 1e-9 or (moved and apart > self.rules.log_margin)
 
     @property
@@ -131,7 +131,7 @@ class Verdict:
             on_time=_INVERSE.get(self.on_time, self.on_time),
             time=self.time.inverse,
             error=None if self.error is None else self.error.inverse,
-            doubts=tuple(one.inverse for one in self.doubts),
+            doubts=tuple(doubt.inverse for doubt in self.doubts),
         )
 
 

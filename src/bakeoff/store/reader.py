@@ -25,6 +25,7 @@ from bakeoff.metrics import METRICS, OfEpochs, OfPhase, OfRecord
 from bakeoff.store import lock
 from bakeoff.store.database import connect, explained
 from bakeoff.store.schema import VERSION, migrate, version_of
+from bakeoff_worker.job import RunSpec, TrialSettings
 from bakeoff_worker.records import (
     EnergyUsed,
     EpochRecord,
@@ -33,10 +34,8 @@ from bakeoff_worker.records import (
     Outcomes,
     PhaseEnded,
     Record,
-    RunSpec,
     SamplesAccounted,
     TaskRecord,
-    TrialSettings,
     TurnsTaken,
     from_line,
 )
@@ -438,10 +437,10 @@ class Reader:
         runs = self.runs().group_by("trial_id").agg(pl.col("peak_memory_bytes").max())
         known = dict(runs.drop_nulls().iter_rows())
         peaks = {}
-        for one in trials:
-            alone = dataclasses.replace(one, order="sequential", turn_steps=None).trial_id
-            if found := known.keys() & {one.trial_id, alone}:
-                peaks[one.trial_id] = max(known[trial_id] for trial_id in found)
+        for trial in trials:
+            alone = dataclasses.replace(trial, order="sequential", turn_steps=None).trial_id
+            if found := known.keys() & {trial.trial_id, alone}:
+                peaks[trial.trial_id] = max(known[trial_id] for trial_id in found)
         return peaks
 
     def num_of_unknown_content(self, settings: Iterable[TrialSettings]) -> int:
@@ -449,7 +448,7 @@ class Reader:
 
         Older versions named own models and data by one file's text, or a folder's bytes.
         """
-        asked = {_request(one) for one in settings if one.content}
+        asked = {_request(setting) for setting in settings if setting.content}
         with self._snapshot():
             rows = self._connection.execute(
                 "SELECT settings, count(*) FROM trials JOIN runs USING (trial_id)"

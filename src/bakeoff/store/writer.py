@@ -20,14 +20,13 @@ from bakeoff.errors import StoreError
 from bakeoff.store import lock
 from bakeoff.store.database import connect, explained, transaction
 from bakeoff.store.schema import TABLES, VERSION, migrate, version_of
+from bakeoff_worker.job import MEASUREMENT_VERSION, RunSpec
 from bakeoff_worker.records import (
-    MEASUREMENT_VERSION,
     STATUSES,
     EpochRecord,
     PhaseEnded,
     Record,
     RunEnded,
-    RunSpec,
     from_line,
     kind_of,
     to_line,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bakeoff import registry
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 
 class DatasetSize(NamedTuple):

@@ -14,8 +14,8 @@ from bakeoff.study.rows import Axis, Row, Value, read_axes, read_row, without_fo
 from bakeoff.study.schema import SETTINGS, StudyTable, names
 from bakeoff.study.words import OPTION_TABLES
 from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
+from bakeoff_worker.job import TrialSettings
 from bakeoff_worker.models.catalogue import MODELS, OPTIMIZERS, SCHEDULES
-from bakeoff_worker.records import TrialSettings
 
 # By table of options: what each model, optimizer or distribution can be told, with defaults.
 KNOWN_OPTIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {

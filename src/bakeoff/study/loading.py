@@ -41,7 +41,7 @@ from bakeoff.study.schema import (
     shown,
     suggestion,
 )
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 _HINT = "docs/studies.md describes every key; `bakeoff plan STUDY` checks a file without running anything"
 
@@ -110,7 +110,7 @@ def load(source: str | Path, overrides: Sequence[str] = ()) -> Study:
 
 def stored(document: Mapping[str, Any]) -> Study:
     """The study of `Study.document`, as far as its trials go: without rules, follow-up, budget and farm."""
-    settings = {one.name for one in fields(TrialSettings)}
+    settings = {field.name for field in fields(TrialSettings)}
     trials = [
         Trial(
             one["label"],
@@ -255,7 +255,7 @@ def _follow_up(outline: follow_up.Outline, trials: Mapping[str, Trial]) -> Follo
             Branch(
                 value=branch.value,
                 compared={trials[one.identity].trial_id: name for one, name in branch.compared},
-                trials=tuple(trials[one.identity] for one in branch.drafts),
+                trials=tuple(trials[draft.identity] for draft in branch.drafts),
             )
             for branch in outline.branches
         ),

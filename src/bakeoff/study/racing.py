@@ -115,7 +115,7 @@ def axes(contestants: Sequence[Contestant]) -> list[str]:
 
     What differs only between backends, as their own environments do, names contestants.
     """
-    keys = {key for one in contestants for key in one.settings} - _NO_AXES
+    keys = {key for contestant in contestants for key in contestant.settings} - _NO_AXES
     return sorted(key for key in keys if _is_swept(key, contestants))
 
 
@@ -123,8 +123,8 @@ def differing(races: Iterable[Sequence[Contestant]]) -> list[str]:
     """Settings in which members of some race differ: by these a contestant is the same in all races."""
     found = set()
     for members in races:
-        keys = {key for one in members for key in one.settings}
-        found |= {key for key in keys if len({values(one, [key]) for one in members}) > 1}
+        keys = {key for member in members for key in member.settings}
+        found |= {key for key in keys if len({values(member, [key]) for member in members}) > 1}
     return sorted(found)
 
 
@@ -141,12 +141,12 @@ def races(contestants: Sequence[ContestantT], swept: Sequence[str]) -> list[tupl
     cluster, whose training times include other things.
     """
     found: dict[str, list[ContestantT]] = {}
-    for one in contestants:
-        found.setdefault(values(one, swept), []).append(one)
+    for contestant in contestants:
+        found.setdefault(values(contestant, swept), []).append(contestant)
     if len(found) == len(contestants):
         found = {}
-        for one in contestants:
-            found.setdefault(str(one.settings.get("distribution", "single")), []).append(one)
+        for contestant in contestants:
+            found.setdefault(str(contestant.settings.get("distribution", "single")), []).append(contestant)
     return [tuple(members) for members in found.values()]
 
 
@@ -222,10 +222,10 @@ def _different(keys: Iterable[str], first: Contestant, second: Contestant) -> st
 
 def _is_swept(key: str, contestants: Sequence[Contestant]) -> bool:
     seen: dict[tuple[str, str], set[str]] = {}
-    for one in contestants:
-        if _applies(key, one.settings):
-            values = seen.setdefault((one.backend, one.environment), set())
-            values.add(json.dumps(one.settings.get(key)))
+    for contestant in contestants:
+        if _applies(key, contestant.settings):
+            values = seen.setdefault((contestant.backend, contestant.environment), set())
+            values.add(json.dumps(contestant.settings.get(key)))
     return any(len(values) > 1 for values in seen.values())
 
 

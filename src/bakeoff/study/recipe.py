@@ -10,8 +10,8 @@ from bakeoff.study import content
 from bakeoff.study.definitions import DATASETS
 from bakeoff.study.expansion import DraftTrial
 from bakeoff.study.schema import names
+from bakeoff_worker.job import TrialSettings
 from bakeoff_worker.models.catalogue import OWN
-from bakeoff_worker.records import TrialSettings
 
 Note = Callable[..., None]
 

@@ -28,8 +28,8 @@ from bakeoff import registry
 from bakeoff.study.document import Place, Problems
 from bakeoff.study.words import UNSET_WORDS
 from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
+from bakeoff_worker.job import ORDERS
 from bakeoff_worker.models.catalogue import LOSSES, OPTIMIZERS, OWN, SCHEDULES
-from bakeoff_worker.records import ORDERS
 
 _PRECISIONS = ("float32", "float64", "mixed_float16", "mixed_bfloat16")
 # What people write, and what it is called here; difflib finds misspellings but not other names.
@@ -200,8 +200,8 @@ def _class_weights(value: object) -> object:
     if value in (None, "balanced"):
         return value
     numbers = value if isinstance(value, list) else []
-    if numbers and all(type(one) in (int, float) and 0 < one < math.inf for one in numbers):
-        return [float(one) for one in numbers]
+    if numbers and all(type(number) in (int, float) and 0 < number < math.inf for number in numbers):
+        return [float(number) for number in numbers]
     expected = '"balanced", "none", or a list with a number above 0 for each class'
     message = f"expected {expected}; got {shown(value)}"
     raise PydanticCustomError("plain", "{message}", {"message": message})

@@ -29,7 +29,7 @@ from bakeoff.verification.findings import Finding, Judgement
 from bakeoff.verification.judging import Verified, VerifiedContestant, compare, computing
 from bakeoff.verification.keeping import VERSION, round_row, rows
 from bakeoff.verification.rounds import Judged, VerifiedRound, judge_round, rounds, verify_round
-from bakeoff_worker.records import RunSpec
+from bakeoff_worker.job import RunSpec
 
 __all__ = [
     "VERSION",
@@ -80,8 +80,12 @@ def verify(
     found = tuple(group for group in found if group.contestants)
     on_clusters = rounds((trial.label, trial.settings) for trial in study.trials)
     seed = plan.run_seed(study.seed, 0)
-    specs = [RunSpec(one.settings, one.label, 0, 0, 0, seed) for group in found for one in group.contestants]
-    specs += [RunSpec(one.settings, one.label, 0, 0, 0, seed) for one in on_clusters]
+    specs = [
+        RunSpec(contestant.settings, contestant.label, 0, 0, 0, seed)
+        for group in found
+        for contestant in group.contestants
+    ]
+    specs += [RunSpec(cluster.settings, cluster.label, 0, 0, 0, seed) for cluster in on_clusters]
     with Writer(store) if store else nullcontext() as writer:
         provisions = prepare(study, specs, data_directory=data_directory, listener=listener)
         verified: list[Verified | VerifiedRound] = []
@@ -110,9 +114,11 @@ def verify(
 def _in_double_precision(group: Group) -> Group:
     """The contestants that run in single precision, in double."""
     double = tuple(
-        dataclasses.replace(one, settings=dataclasses.replace(one.settings, precision="float64"))
-        for one in group.contestants
-        if one.settings.precision == "float32"
+        dataclasses.replace(
+            contestant, settings=dataclasses.replace(contestant.settings, precision="float64")
+        )
+        for contestant in group.contestants
+        if contestant.settings.precision == "float32"
     )
-    known = {one.verified_id for one in group.contestants}
+    known = {contestant.verified_id for contestant in group.contestants}
     return Group(f"{group.title}, in float64", tuple(one for one in double if one.verified_id not in known))

@@ -20,7 +20,7 @@ from bakeoff.verification.judging import Verified, computing, not_verified
 from bakeoff.verification.keeping import are_known, rows
 from bakeoff.verification.same_form import carried_over, form
 from bakeoff.verification.words import lines
-from bakeoff_worker.records import RunSpec, TrialSettings
+from bakeoff_worker.job import RunSpec, TrialSettings
 
 Provisions = Mapping[str, Provision | BakeoffError]
 
@@ -44,7 +44,7 @@ class Beforehand:
     ) -> None:
         self._study, self._writer, self._provisions = study, writer, provisions
         self._launcher, self._listener, self._data_directory = launcher, listener, data_directory
-        self._machine_id = next((condition_of(one).machine_id for one in provisions.values()), "")
+        self._machine_id = next((condition_of(provision).machine_id for provision in provisions.values()), "")
         self._tried: set[str] = set()  # by verified_id: one attempt a session
 
     def verify(self, due: Sequence[RunSpec], among: Iterable[tuple[str, TrialSettings]]) -> None:
@@ -90,7 +90,9 @@ class Beforehand:
                 provisions |= self._provided(group)
             except Exception as error:
                 failure = BakeoffError(_itself(error))
-                provisions |= dict.fromkeys((one.verified_id for one in group.contestants), failure)
+                provisions |= dict.fromkeys(
+                    (contestant.verified_id for contestant in group.contestants), failure
+                )
         seed = plan.run_seed(self._study.seed, 0)
         return computing(due, provisions, seed=seed, launcher=self._launcher, listener=self._listener)
 
@@ -111,12 +113,15 @@ class Beforehand:
 
     def _provided(self, group: Group) -> Provisions:
         """By verified_id. What could not be had for the runs is not tried once more."""
-        own = {one.verified_id: self._provisions[one.trial_ids[0]] for one in group.contestants}
+        own = {
+            contestant.verified_id: self._provisions[contestant.trial_ids[0]]
+            for contestant in group.contestants
+        }
         failed = {verified_id: each for verified_id, each in own.items() if isinstance(each, BakeoffError)}
         specs = [
-            RunSpec(one.settings, one.label, 0, 0, 0, 0)
-            for one in group.contestants
-            if one.verified_id not in failed
+            RunSpec(contestant.settings, contestant.label, 0, 0, 0, 0)
+            for contestant in group.contestants
+            if contestant.verified_id not in failed
         ]
         return {
             **failed,
@@ -125,7 +130,10 @@ class Beforehand:
 
     def _digests(self, group: Group) -> dict[str, str]:
         """Of the contestants' environments, by verified_id."""
-        provisions = {one.verified_id: self._provisions[one.trial_ids[0]] for one in group.contestants}
+        provisions = {
+            contestant.verified_id: self._provisions[contestant.trial_ids[0]]
+            for contestant in group.contestants
+        }
         return {
             verified_id: "" if isinstance(one, BakeoffError) else one.environment.digest
             for verified_id, one in provisions.items()
@@ -137,4 +145,4 @@ def _itself(error: Exception) -> str:
 
 
 def _ids(group: Group) -> set[str]:
-    return {one.verified_id for one in group.contestants}
+    return {contestant.verified_id for contestant in group.contestants}

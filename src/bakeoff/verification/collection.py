@@ -15,7 +15,8 @@ from bakeoff.events import Listener, ignore, tell
 from bakeoff.launchers.base import Launch, Launcher
 from bakeoff.verification.contestants import Contestant
 from bakeoff.verification.evidence import Evidence
-from bakeoff_worker.records import Job, RunEnded, RunPaths, RunSpec
+from bakeoff_worker.job import Job, RunPaths, RunSpec
+from bakeoff_worker.records import RunEnded
 
 # Theano's first compilation of a deep network takes a quarter of that on a busy machine.
 _TIME_LIMIT_S = 3600.0

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bakeoff import registry
+from bakeoff_worker.job import TrialSettings
 from bakeoff_worker.models.catalogue import OWN
-from bakeoff_worker.records import TrialSettings
 
 # What makes another contestant of the same network, data and recipe.
 _CONTESTANT = (

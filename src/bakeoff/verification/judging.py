@@ -84,27 +84,33 @@ class Verified:
     @property
     def alike(self) -> tuple[tuple[str, ...], ...]:
         """Labels of contestants that train the same thing, together; in their order."""
-        same = {(one.one, one.other) for one in self.certificates if one.verdict is Agreement.SAME}
+        same = {
+            (certificate.one, certificate.other)
+            for certificate in self.certificates
+            if certificate.verdict is Agreement.SAME
+        }
         found: list[list[str]] = []
-        for one in self.contestants:
+        for contestant in self.contestants:
             for known in found:
-                if all((label, one.label) in same for label in known):
-                    known.append(one.label)
+                if all((label, contestant.label) in same for label in known):
+                    known.append(contestant.label)
                     break
             else:
-                found.append([one.label])
+                found.append([contestant.label])
         return tuple(map(tuple, found))
 
     @property
     def not_compared(self) -> tuple[Certificate, ...]:
         """Pairs of which nothing can be said."""
-        return tuple(one for one in self.certificates if one.verdict is Agreement.NOT_COMPARED)
+        return tuple(
+            certificate for certificate in self.certificates if certificate.verdict is Agreement.NOT_COMPARED
+        )
 
     def document(self) -> dict[str, Any]:
         """In JSON's types."""
         return {
             "title": self.title,
-            "contestants": [one.document() for one in self.contestants],
+            "contestants": [contestant.document() for contestant in self.contestants],
             "pairs": plain(self.certificates),
             "alike": [list(labels) for labels in self.alike],
         }
@@ -172,10 +178,13 @@ def _in_order(contestants: Sequence[Contestant]) -> list[Contestant]:
     They would wait for each other's compilations, and find them made when it is their turn.
     """
     compiling = [name for name, (record, _) in registry.backends().items() if record.needs_compiler]
-    slow = [one for one in contestants if one.settings.backend in compiling]
+    slow = [contestant for contestant in contestants if contestant.settings.backend in compiling]
     first = {one.settings.environment: one for one in reversed(slow)}.values()
     return sorted(
-        contestants, key=lambda one: 0 if any(one is each for each in first) else 2 if one in slow else 1
+        contestants,
+        key=lambda contestant: (
+            0 if any(contestant is each for each in first) else 2 if contestant in slow else 1
+        ),
     )
 
 
@@ -230,7 +239,8 @@ def compare(
 def not_verified(group: Group, digests: Mapping[str, str], reason: str) -> Verified:
     """A group that nothing can be said of. digests: of environments, by the contestants' `verified_id`."""
     contestants = tuple(
-        VerifiedContestant(one, digests[one.verified_id], None, reason) for one in group.contestants
+        VerifiedContestant(contestant, digests[contestant.verified_id], None, reason)
+        for contestant in group.contestants
     )
     pairs = itertools.combinations(contestants, 2)
     certificates = tuple(

@@ -26,7 +26,7 @@ VERSION = 2
 
 def rows(verified: Verified, machine_id: str) -> list[CertificateRow]:
     """The certificates as the store keeps them."""
-    of = {one.label: one for one in verified.contestants}
+    of = {contestant.label: contestant for contestant in verified.contestants}
     shown_on = f", on images of {verified.shown_on}" if verified.shown_on else ""
     found = []
     for certificate in verified.certificates:

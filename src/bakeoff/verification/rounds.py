@@ -20,7 +20,7 @@ from bakeoff.verification import tolerances
 from bakeoff.verification.collection import Needs, show
 from bakeoff.verification.findings import plain
 from bakeoff.verification.tolerances import Array
-from bakeoff_worker.records import RunSpec, TrialSettings
+from bakeoff_worker.job import RunSpec, TrialSettings
 
 _TIME_LIMIT_S = 3600.0
 _WEIGHT_ROUNDINGS = 8  # of a weight itself, in subtracting changes from it one after another
@@ -151,24 +151,24 @@ def judge_round(arrays: Mapping[str, Array]) -> Judged:
     start = [arrays[f"start/{place}"].astype("float64") for place in places]
     moved = [start[place] - arrays[f"end/{place}"] for place in places]
     floors = [_WEIGHT_ROUNDINGS * epsilon * float(np.linalg.norm(one.ravel())) / tolerance for one in start]
-    rows = {one: arrays[f"shard/{one}/rows"].tolist() for one in partitions}
+    rows = {partition: arrays[f"shard/{partition}/rows"].tolist() for partition in partitions}
     changes = {
-        one: [arrays[f"shard/{one}/change/{place}"].astype("float64") for place in places]
-        for one in partitions
+        partition: [arrays[f"shard/{partition}/change/{place}"].astype("float64") for place in places]
+        for partition in partitions
     }
     findings = [*_rows_amiss(list(rows.values()), about["num_rows"])]
     worst_shard, skipped = 0.0, 0
-    for one in partitions:
-        size = len(rows[one])
+    for partition in partitions:
+        size = len(rows[partition])
         if size <= about["batch_size"]:
             skipped += 1
-            if any(change.any() for change in changes[one]):
+            if any(change.any() for change in changes[partition]):
                 findings.append(f"a shard of {size} rows, no more than a batch, sent a change")
             continue
-        if f"shard/{one}/alone/0" not in arrays:
+        if f"shard/{partition}/alone/0" not in arrays:
             continue  # rows that nobody gave it: said already
-        alone = [arrays[f"shard/{one}/alone/{place}"].astype("float64") for place in places]
-        apart = [tolerances.difference(changes[one][p], alone[p], floors[p]) for p in places]
+        alone = [arrays[f"shard/{partition}/alone/{place}"].astype("float64") for place in places]
+        apart = [tolerances.difference(changes[partition][p], alone[p], floors[p]) for p in places]
         place = int(np.argmax(apart))
         worst_shard = max(worst_shard, apart[place])
         if apart[place] > tolerance:
@@ -189,7 +189,7 @@ def judge_round(arrays: Mapping[str, Array]) -> Judged:
         findings=tuple(findings),
         stated=tuple(about["arithmetic"]),
         merge=about["merge"],
-        sizes=tuple(len(rows[one]) for one in partitions),
+        sizes=tuple(len(rows[partition]) for partition in partitions),
         skipped=skipped,
         shards=worst_shard,
         merged=max(merged),

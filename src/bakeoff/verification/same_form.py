@@ -7,7 +7,7 @@ import dataclasses
 from bakeoff.study import DATASETS
 from bakeoff.verification.contestants import Group
 from bakeoff.verification.judging import Verified
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 
 def form(group: Group) -> frozenset[tuple[str, object]]:
@@ -17,15 +17,20 @@ def form(group: Group) -> frozenset[tuple[str, object]]:
     images right is another question; both data sets pass through the same lines.
     """
     return frozenset(
-        (_without_dataset(one.settings), DATASETS.get(one.settings.dataset, one.settings.dataset))
-        for one in group.contestants
+        (
+            _without_dataset(contestant.settings),
+            DATASETS.get(contestant.settings.dataset, contestant.settings.dataset),
+        )
+        for contestant in group.contestants
     )
 
 
 def carried_over(verified: Verified, group: Group) -> Verified:
     """What was found of one group, said of another of the same `form`."""
-    of = {_without_dataset(one.settings): one for one in group.contestants}
-    counterparts = [of[_without_dataset(one.contestant.settings)] for one in verified.contestants]
+    of = {_without_dataset(contestant.settings): contestant for contestant in group.contestants}
+    counterparts = [
+        of[_without_dataset(contestant.contestant.settings)] for contestant in verified.contestants
+    ]
     label = {
         one.label: counterpart.label
         for one, counterpart in zip(verified.contestants, counterparts, strict=True)
@@ -38,12 +43,12 @@ def carried_over(verified: Verified, group: Group) -> Verified:
         ),
         certificates=tuple(
             dataclasses.replace(
-                one,
-                one=label[one.one],
-                other=label[one.other],
-                findings=tuple((label[name], finding) for name, finding in one.findings),
+                certificate,
+                one=label[certificate.one],
+                other=label[certificate.other],
+                findings=tuple((label[name], finding) for name, finding in certificate.findings),
             )
-            for one in verified.certificates
+            for certificate in verified.certificates
         ),
         shown_on=verified.shown_on or verified.contestants[0].contestant.settings.dataset,
     )

@@ -202,9 +202,9 @@ class Panel:
 
     def _ballot(self, evidence: Evidence, apart: Distance, allowed: float) -> Ballot:
         """Count the votes. Contestants of one backend share its vote."""
-        me = next(one for one in self.voters if one.evidence is evidence)
-        distances = {one.label: apart(me, one) for one in self.voters if one is not me}
-        asked = [me, *(one for one in self.voters if distances.get(one.label) is not None)]
+        me = next(voter for voter in self.voters if voter.evidence is evidence)
+        distances = {voter.label: apart(me, voter) for voter in self.voters if voter is not me}
+        asked = [me, *(voter for voter in self.voters if distances.get(voter.label) is not None)]
         if len(asked) < 2:
             return Ballot(Vote.ALONE)
         share = Counter(one.evidence.backend for one in asked)
@@ -227,7 +227,7 @@ class Panel:
         right = [label for label in others if has_majority[label]]
         near = min(found for label, found in distances.items() if found and label in (right or others))
         vote = Vote.OUTVOTED if right else Vote.CONTESTED
-        in_order = tuple(one.label for one in self.voters if one.label in own)
+        in_order = tuple(voter.label for voter in self.voters if voter.label in own)
         return Ballot(vote, in_order, tuple(right or others), *near)
 
 

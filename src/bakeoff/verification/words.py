@@ -35,14 +35,16 @@ def words(certificate: Certificate) -> str:
 def lines(verified: Verified) -> list[str]:
     """What differs, who trains the same thing, and what could not be said."""
     said = []
-    for one in verified.contestants:
-        if one.judgement is None:
-            said.append(f"{one.label}: not verified: {_short(one.reason)}")
+    for contestant in verified.contestants:
+        if contestant.judgement is None:
+            said.append(f"{contestant.label}: not verified: {_short(contestant.reason)}")
             continue
-        said.extend(f"{one.label}: {_finding(finding)}" for finding in one.judgement.findings)
-        said.extend(f"{one.label}: note: {note}" for note in one.judgement.notes)
-        if one.judgement.not_examined:
-            said.append(f"{one.label}: not looked into: {', '.join(one.judgement.not_examined)}")
+        said.extend(f"{contestant.label}: {_finding(finding)}" for finding in contestant.judgement.findings)
+        said.extend(f"{contestant.label}: note: {note}" for note in contestant.judgement.notes)
+        if contestant.judgement.not_examined:
+            said.append(
+                f"{contestant.label}: not looked into: {', '.join(contestant.judgement.not_examined)}"
+            )
     alike = [labels for labels in verified.alike if len(labels) > 1]
     said.extend(f"the same thing is trained by {', '.join(labels)}" for labels in alike)
     if len(verified.contestants) < 2:

@@ -4,7 +4,7 @@ import importlib
 from typing import Any, Optional
 
 from bakeoff_worker.backends.record import Cuda, Environment, Record
-from bakeoff_worker.records import RunPaths, TrialSettings
+from bakeoff_worker.job import RunPaths, TrialSettings
 
 __all__ = ["Cuda", "Environment", "Record", "load", "skip_reason"]
 

@@ -5,7 +5,7 @@ The loop calls the methods in the order in which they stand here, and only the l
 
 from typing import Any, List, Mapping, Optional, Tuple
 
-from bakeoff_worker.records import RunPaths, TrialSettings
+from bakeoff_worker.job import RunPaths, TrialSettings
 
 
 class BackendBase:

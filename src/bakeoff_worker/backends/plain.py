@@ -11,8 +11,8 @@ import numpy as np
 
 from bakeoff_worker import weights
 from bakeoff_worker.backends.base import Inspectable
+from bakeoff_worker.job import RunPaths, TrialSettings
 from bakeoff_worker.models.catalogue import MODELS, OPTIMIZERS
-from bakeoff_worker.records import RunPaths, TrialSettings
 
 # Settings that a yardstick follows, or that are none of its concern; any other must be as usual.
 _FOLLOWED = {
@@ -46,12 +46,12 @@ class PlainBackend(Inspectable):
             return "{} knows one activation only, relu".format(settings.backend)
         if settings.optimizer not in ("adam", "sgd") or settings.optimizer_options.get("amsgrad"):
             return "{} knows two optimizers only, adam (without amsgrad) and sgd".format(settings.backend)
-        for one in dataclasses.fields(TrialSettings):
-            value, usual = getattr(settings, one.name), one.default
-            if one.default_factory is not dataclasses.MISSING:
-                usual = one.default_factory()
-            if one.name not in _FOLLOWED and value != usual:
-                return "{} does not follow {}, which is {}".format(settings.backend, one.name, value)
+        for field in dataclasses.fields(TrialSettings):
+            value, usual = getattr(settings, field.name), field.default
+            if field.default_factory is not dataclasses.MISSING:
+                usual = field.default_factory()
+            if field.name not in _FOLLOWED and value != usual:
+                return "{} does not follow {}, which is {}".format(settings.backend, field.name, value)
         return None
 
     def silence(self) -> None:

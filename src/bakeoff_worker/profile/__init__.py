@@ -9,8 +9,8 @@ import dataclasses
 from bakeoff_worker import loop
 from bakeoff_worker.clock import Stopwatch
 from bakeoff_worker.emit import Channel
+from bakeoff_worker.job import Job
 from bakeoff_worker.profile import budget, layers
-from bakeoff_worker.records import Job
 
 # Enough for steady steps, and little enough that a profile takes a minute.
 NUM_TRAINED, NUM_EVALUATED = 2000, 1000

@@ -6,7 +6,8 @@ from bakeoff_worker import data, loop
 from bakeoff_worker.backends.base import BackendBase
 from bakeoff_worker.clock import Stopwatch
 from bakeoff_worker.emit import Channel
-from bakeoff_worker.records import FirstCall, Job, ProfiledEpoch
+from bakeoff_worker.job import Job
+from bakeoff_worker.records import FirstCall, ProfiledEpoch
 
 
 def show(job: Job, backend: BackendBase, arrays: data.Arrays, channel: Channel) -> None:

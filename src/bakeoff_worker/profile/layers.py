@@ -17,8 +17,9 @@ from bakeoff_worker.backends.base import BackendBase
 from bakeoff_worker.backends.keras_model import KerasBackend
 from bakeoff_worker.clock import Stopwatch
 from bakeoff_worker.emit import Channel
+from bakeoff_worker.job import Job
 from bakeoff_worker.profile import ceilings
-from bakeoff_worker.records import Job, NotShown, ProfiledSteps, VariantTimed
+from bakeoff_worker.records import NotShown, ProfiledSteps, VariantTimed
 
 # Many short turns: what else the machine does hits some of them, and the median is of the others.
 _NUM_TURNS = 12

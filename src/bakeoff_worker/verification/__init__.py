@@ -12,7 +12,7 @@ from bakeoff_worker.backends.base import Inspectable, Skip
 from bakeoff_worker.backends.keras_model import KerasBackend
 from bakeoff_worker.clock import Stopwatch
 from bakeoff_worker.emit import Channel
-from bakeoff_worker.records import Job
+from bakeoff_worker.job import Job
 from bakeoff_worker.verification import inspected, optimizer, silence, steps
 from bakeoff_worker.verification.batches import NUM_COMMON, NUM_STEPS, SCENES, Batches
 from bakeoff_worker.verification.evidence import Evidence, describe

@@ -5,7 +5,7 @@ from typing import Any, Tuple
 import numpy as np
 
 from bakeoff_worker.data import Source
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 
 NUM_STEPS = 10
 NUM_COMMON = 3  # batches whose gradients are taken at the weights of the start, which contestants share

@@ -24,7 +24,7 @@ from typing import Any, Dict, List, Mapping, Optional, Type
 import numpy as np
 
 from bakeoff_worker.backends.keras_weights import inner_layers
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 from bakeoff_worker.verification import silence
 from bakeoff_worker.verification.batches import NUM_STEPS
 from bakeoff_worker.verification.weights import Weights

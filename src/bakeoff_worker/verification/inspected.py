@@ -7,7 +7,7 @@ from bakeoff_worker import data, loop
 from bakeoff_worker.backends.base import Inspectable
 from bakeoff_worker.clock import Stopwatch
 from bakeoff_worker.emit import Channel
-from bakeoff_worker.records import Job, TrialSettings
+from bakeoff_worker.job import Job, TrialSettings
 from bakeoff_worker.verification.batches import SCENES, Batches
 from bakeoff_worker.verification.evidence import Evidence, common
 from bakeoff_worker.verification.steps import shaken, take
@@ -30,7 +30,7 @@ def run(job: Job, backend: Inspectable, source: data.Source, channel: Channel) -
     points = {"as_trained": initial, "general": shaken(initial, [False] * len(initial))}
     with Evidence(job.paths.evidence) as evidence:
         evidence.put(
-            "about", dict(common(settings), **_recipe(settings), weights=[_weight(one) for one in names])
+            "about", dict(common(settings), **_recipe(settings), weights=[_weight(name) for name in names])
         )
         for scene in SCENES:
             watch = Stopwatch()

@@ -55,8 +55,8 @@ class Trace:
             is_random_before = is_random_before or call["random"]
         return (
             first.calls,
-            [self._common(one.output) for one in first.answers],
-            [None if one.shared is None else self._common(one.shared) for one in first.answers],
+            [self._common(answer.output) for answer in first.answers],
+            [None if answer.shared is None else self._common(answer.shared) for answer in first.answers],
         )
 
     def _pass(self, x: Any) -> "_Pass":

@@ -20,23 +20,20 @@ from bakeoff.environments import Environment, creation
 from bakeoff.launchers.base import Launch
 from bakeoff.launchers.local import launch
 from bakeoff_worker.distribution.catalogue import DISTRIBUTIONS
+from bakeoff_worker.job import Job, RunPaths, RunSpec, TrialSettings
 from bakeoff_worker.models.catalogue import MODELS, OPTIMIZERS
 from bakeoff_worker.records import (
     EpochRecord,
     ExecutorRecord,
     Facts,
-    Job,
     Outcomes,
     PhaseEnded,
     Record,
     RunEnded,
-    RunPaths,
-    RunSpec,
     RunStarted,
     RunWarning,
     SamplesAccounted,
     TaskRecord,
-    TrialSettings,
 )
 
 HOME = {"tensorflow": "tensorflow_spark", "theano": "theano_spark", "tensorflow1": "vintage_spark"}

@@ -40,7 +40,7 @@ LOCALE: dict[str, Any] = {"decimal": ".", "thousands": "\u202f", "grouping": [3]
 
 def with_marks(chart: vega.Chart, labels: Iterable[str]) -> Mapping[str, Any]:
     """The chart's specification, names with the symbols of their marks. labels: names that may be in it."""
-    shown = {str(one): marked(one) for one in labels if isinstance(one, Label) and one.marks}
+    shown = {str(label): marked(label) for label in labels if isinstance(label, Label) and label.marks}
     if not shown:
         return chart.spec
     found: Mapping[str, Any] = _replaced(chart.spec, shown, is_data=False)

@@ -186,7 +186,9 @@ def _html(page: Page, options: Options, vega: Future[str]) -> str:
     environment.filters |= {"marked": _marked, "tone": _CLASSES.__getitem__, "symbol": SYMBOLS.__getitem__}
     environment.globals |= {"label": lambda cell: isinstance(cell, Label) and cell.is_warning}
     contents = page.contents
-    specs = {one.id: files.with_marks(one.chart, one.item.labels) for one in page.figures.values()}
+    specs = {
+        figure.id: files.with_marks(figure.chart, figure.item.labels) for figure in page.figures.values()
+    }
     when = options.generated_at or datetime.now(UTC)
     made = f"Bakeoff {metadata.version('bakeoff')}, {when:%Y-%m-%d %H:%M} {when:%Z}".strip()
     folder = resources.files("bakeoff.report.formats") / "templates"

@@ -26,7 +26,9 @@ def to_markdown(table: Table) -> str:
 
 def to_checklist(checks: Iterable[Check]) -> str:
     """A list with a box for each question."""
-    return "".join(f"- {_BOXES[one.answer]} **{one.question}** {_escaped(one.words)}\n" for one in checks)
+    return "".join(
+        f"- {_BOXES[check.answer]} **{check.question}** {_escaped(check.words)}\n" for check in checks
+    )
 
 
 def _note(table: Table) -> str:

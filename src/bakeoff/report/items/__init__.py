@@ -109,4 +109,4 @@ def _of_cluster(found: Cluster, contents: Contents) -> Part:
 
 
 def _said(items: Iterator[Item]) -> tuple[Item, ...]:
-    return tuple(one for one in items if not one.is_empty)
+    return tuple(item for item in items if not item.is_empty)

@@ -29,7 +29,11 @@ MAX_CURVES, MAX_POINTS = 6, 60
 def items(section: Section) -> Iterator[Item]:
     """Whose total is less, by number of epochs: first the pairs in which that changes."""
     race = section.races[0]
-    known = [(one, one.break_even) for one in race.comparisons if one.break_even is not None]
+    known = [
+        (comparison, comparison.break_even)
+        for comparison in race.comparisons
+        if comparison.break_even is not None
+    ]
     known.sort(key=lambda pair: pair[1].at is None)
     shown = known[:MAX_CURVES]
     if not shown:
@@ -81,10 +85,10 @@ def totals(curves: Sequence[Curve]) -> vega.Chart:
     Below 1 the first is ahead. The band is the 95 % interval, a diamond the break-even point; the line is
     dashed beyond the epochs that were measured.
     """
-    rows = [row for one in curves for row in _rows(one)]
+    rows = [row for curve in curves for row in _rows(curve)]
     ratios = [row["ratio"] for row in rows]
     domain = [0.9 * min([0.9, *ratios]), 1.1 * max([1.1, *ratios])]
-    last = max(2, *(one.found.epochs[-1] for one in curves)) if curves else 2
+    last = max(2, *(curve.found.epochs[-1] for curve in curves)) if curves else 2
     ticks = [step * 10**power for power in range(6) for step in (1, 2, 5) if step * 10**power <= last]
     scale = {"type": "log", "domain": [1, last], "nice": False}
     x = vega.quantity("epochs", "Epochs", scale, values=ticks, format="d", grid=False)
@@ -112,7 +116,7 @@ def totals(curves: Sequence[Curve]) -> vega.Chart:
         rows,
         width=vega.panel_width(columns),
         height=150,
-        facets=vega.Facets("pair", [one.title for one in curves], columns=columns),
+        facets=vega.Facets("pair", [curve.title for curve in curves], columns=columns),
     )
 
 

@@ -29,7 +29,7 @@ def badge(comparison: Comparison) -> Badge:
 
 def note(races: Iterable[Race]) -> str:
     """Which pairs of some races were not certified, where others were."""
-    every = [one for race in races for one in race.comparisons]
+    every = [comparison for race in races for comparison in race.comparisons]
     pairs = list(dict.fromkeys(_named(one) for one in every if not one.certificate.is_same))
     if not pairs or all(not one.certificate.is_same for one in every):
         return ""

@@ -40,16 +40,21 @@ def checklist(contents: Contents) -> tuple[Check, ...]:
 
 def _checks(contents: Contents) -> Iterator[Check]:
     runs, ok = contents.selection.chosen, contents.selection.ok
-    pairs = [one for section in contents.sections for race in section.races for one in race.comparisons]
-    asked = [one for one in pairs if one.is_asked]
+    pairs = [
+        comparison
+        for section in contents.sections
+        for race in section.races
+        for comparison in race.comparisons
+    ]
+    asked = [pair for pair in pairs if pair.is_asked]
 
     def check(question: str, holds: bool | None, words: str) -> Check:
         answer = Answer.UNKNOWN if holds is None else Answer.YES if holds else Answer.NO
         return Check(question, answer, words)
 
     if pairs:
-        same = sum(one.certificate.is_same for one in pairs)
-        unknown = all(one.certificate.verdict == UNCERTIFIED for one in pairs)
+        same = sum(pair.certificate.is_same for pair in pairs)
+        unknown = all(pair.certificate.verdict == UNCERTIFIED for pair in pairs)
         yield check(
             "Do the compared programs train the same thing?",
             None if unknown else same == len(pairs),
@@ -94,11 +99,11 @@ def _checks(contents: Contents) -> Iterator[Check]:
             decided == len(asked),
             f"{_decided(asked)}; undecided ones are called so.",
         )
-    idle = [str(one.name) for one in contents.contestants if one.learning.is_nothing]
+    idle = [str(contestant.name) for contestant in contents.contestants if contestant.learning.is_nothing]
     learnt = f"Not {', '.join(idle)}, which no verdict counts." if idle else "All did, in most of their runs."
     yield check("Did everybody learn something?", not idle, learnt)
     unequal = [at for one in contents.sections for at, _ in unequal_weights(one, contents.frames)]
-    known = all(one.observed.get("initial_weights_sha256") for one in contents.contestants)
+    known = all(contestant.observed.get("initial_weights_sha256") for contestant in contents.contestants)
     weights = "Each run recorded a digest of them." if known else "Not all runs recorded a digest of them."
     yield check(
         "Do contestants start from the same weights?",
@@ -124,7 +129,9 @@ def _checks(contents: Contents) -> Iterator[Check]:
     yield _calibrated(contents)
     machine = dict(header(contents)).get("Machine", "")
     yield check("Is the hardware stated?", bool(machine), f"{machine or 'Not recorded'}.")
-    known_versions = [one for one in contents.contestants if one.observed.get("versions")]
+    known_versions = [
+        contestant for contestant in contents.contestants if contestant.observed.get("versions")
+    ]
     yield check(
         "Are the versions stated?",
         len(known_versions) == len(contents.contestants),
@@ -152,7 +159,9 @@ def _range(numbers: list[int]) -> str:
 
 def _versions(contents: Contents) -> str:
     """Every framework with its version, once."""
-    found = dict.fromkeys(part for one in contents.contestants for part in framework(one).split(", "))
+    found = dict.fromkeys(
+        part for contestant in contents.contestants for part in framework(contestant).split(", ")
+    )
     return ", ".join(part for part in found if part != "–")
 
 
@@ -177,10 +186,15 @@ def methods_paragraph(contents: Contents) -> str:
         "Each run was a process of its own in an isolated environment. Runs were blocked: one repeat of "
         f"each configuration in a block, {_order(ok)}{'' if unequal else ', with the same initial weights'}.",
     ]
-    pairs = [one for section in contents.sections for race in section.races for one in race.comparisons]
-    if asked := [one for one in pairs if one.is_asked]:
+    pairs = [
+        comparison
+        for section in contents.sections
+        for race in section.races
+        for comparison in race.comparisons
+    ]
+    if asked := [pair for pair in pairs if pair.is_asked]:
         said.append(_judged(asked))
-        same = sum(one.certificate.is_same for one in pairs)
+        same = sum(pair.certificate.is_same for pair in pairs)
         said.append(
             f"Of {len(pairs)} pairs, {same} were certified to compute the same losses, gradients and steps "
             "from the same weights and batches."
@@ -216,11 +230,11 @@ def _decided(asked: list[Comparison]) -> str:
 
 
 def _backends(contents: Contents) -> list[str]:
-    return list(dict.fromkeys(one.backend for one in contents.contestants))
+    return list(dict.fromkeys(contestant.backend for contestant in contents.contestants))
 
 
 def _framework_of(contents: Contents, backend: str) -> str:
-    known = [framework(one) for one in contents.contestants if one.backend == backend]
+    known = [framework(contestant) for contestant in contents.contestants if contestant.backend == backend]
     return next((one for one in known if one != "–"), "version unknown")
 
 

@@ -87,12 +87,15 @@ def _hinges(contents: Contents, jobs: pl.DataFrame) -> Iterator[str]:
 def _decided(sections: Sequence[Section]) -> dict[frozenset[str], tuple[tuple[str, str], str]]:
     """By pair of trial_ids whose comparison is decided, what its answer is, and its sentence."""
     return {
-        frozenset((one.first.trial_id, one.second.trial_id)): (
-            (str(one.verdict.kind), one.first.trial_id if one.verdict.kind == stats.FASTER else ""),
-            sentences.sentence(one).rstrip(".") + ".",
+        frozenset((comparison.first.trial_id, comparison.second.trial_id)): (
+            (
+                str(comparison.verdict.kind),
+                comparison.first.trial_id if comparison.verdict.kind == stats.FASTER else "",
+            ),
+            sentences.sentence(comparison).rstrip(".") + ".",
         )
         for section in sections
         for race in section.races
-        for one in race.comparisons
-        if one.is_asked and one.verdict.is_decided
+        for comparison in race.comparisons
+        if comparison.is_asked and comparison.verdict.is_decided
     }

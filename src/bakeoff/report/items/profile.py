@@ -75,11 +75,15 @@ def _shown(contents: Contents) -> list[_Shown]:
     documents = dict(last.select("trial_id", "document").iter_rows())
     several = len(contents.sections) > 1
     return [
-        _Shown(f"{name} · {section.title}" if several else name, one.backend, from_document(name, document))
+        _Shown(
+            f"{name} · {section.title}" if several else name,
+            contestant.backend,
+            from_document(name, document),
+        )
         for section in contents.sections
-        for one in section.contestants
-        if one.trial_id in documents
-        for name, document in [(str(one.name), json.loads(documents[one.trial_id]))]
+        for contestant in section.contestants
+        if contestant.trial_id in documents
+        for name, document in [(str(contestant.name), json.loads(documents[contestant.trial_id]))]
     ]
 
 
@@ -152,8 +156,8 @@ def _bars(frame: pl.DataFrame) -> vega.Chart:
     return budget_chart(frame, heading="Share of wall time (%)", amount="seconds", colours=_COLOURS)
 
 
-def _roofline(one: _Shown) -> Roofline | None:
-    return roofline(one.profiled.answers["layers"]) if one.profiled.has("layers") else None
+def _roofline(shown: _Shown) -> Roofline | None:
+    return roofline(shown.profiled.answers["layers"]) if shown.profiled.has("layers") else None
 
 
 def _limits(limits: Sequence[tuple[_Shown, Roofline]]) -> Item:
@@ -288,8 +292,8 @@ def _layers(shown: Sequence[_Shown]) -> Table:
     )
 
 
-def _layers_of(one: _Shown) -> Layers | None:
-    return layers(one.profiled.answers["layers"]) if one.profiled.has("layers") else None
+def _layers_of(shown: _Shown) -> Layers | None:
+    return layers(shown.profiled.answers["layers"]) if shown.profiled.has("layers") else None
 
 
 def _why_not(shown: Sequence[_Shown]) -> tuple[str, ...]:

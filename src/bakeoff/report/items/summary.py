@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -128,14 +128,14 @@ def summarized(contents: Contents) -> Screen:
 
 def summary(contents: Contents, screen: Screen) -> Item:
     """The screen's table as a chart: everybody's time to the fastest's, with intervals."""
-    backends = {one.plain_short: one.backend for one in contents.contestants}
+    backends = {contestant.plain_short: contestant.backend for contestant in contents.contestants}
     grid = screen.grid
     has_ratios = grid is not None and any(cell.ratio for cell in grid.cells.values())
     labels: tuple[str, ...] = () if grid is None else grid.marked_rows
     return Item(
         "summary",
         "Summary",
-        remarks=tuple(one.text for one in screen.sentences),
+        remarks=tuple(sentence.text for sentence in screen.sentences),
         draw=partial(standings, grid, backends) if grid is not None and has_ratios else None,
         caption="Training time, times the fastest’s of each race"
         + (f", with {grid.level}" if grid is not None and grid.level else "")
@@ -257,10 +257,16 @@ class _Column:
     def rivals(self) -> dict[stats.Kind, list[str]]:
         """By what may be said of the leader's time against theirs: all whom it is to be compared with."""
         found: dict[stats.Kind, list[str]] = {}
-        for one in self.race.contestants:
-            if one.trial_id in self.times.keys() & self.against and self.against[one.trial_id][0].is_asked:
-                found.setdefault(self.against[one.trial_id][1].on_time, []).append(one.plain_short)
+        for contestant in self.race.contestants:
+            if contestant.trial_id in self.times.keys() & self.against:
+                pair, verdict = self.against[contestant.trial_id]
+                if pair.is_asked:
+                    found.setdefault(verdict.on_time, []).append(contestant.plain_short)
         return found
+
+    def in_order(self, names: Iterable[str]) -> list[str]:
+        """These contestants' names in the race's order, which ranks nobody."""
+        return sorted(names, key=[contestant.plain_short for contestant in self.race.contestants].index)
 
 
 def _column(section: Section, race: Race) -> _Column:
@@ -286,11 +292,11 @@ def _grid(columns: Sequence[_Column]) -> Grid | None:
     slower: dict[str, list[float]] = {}
     for index, column in enumerate(columns):
         shown = dict(zip(column.times, METRICS["train_s"].texts(column.times.values()), strict=True))
-        for one in column.race.contestants:
-            cells[one.plain_short, index] = _cell(column, one, shown.get(one.trial_id))
-            if column.leader is not None and one.trial_id in column.times:
-                log = math.log(column.times[one.trial_id] / column.times[column.leader.trial_id])
-                slower.setdefault(one.plain_short, []).append(log)
+        for contestant in column.race.contestants:
+            cells[contestant.plain_short, index] = _cell(column, contestant, shown.get(contestant.trial_id))
+            if column.leader is not None and contestant.trial_id in column.times:
+                log = math.log(column.times[contestant.trial_id] / column.times[column.leader.trial_id])
+                slower.setdefault(contestant.plain_short, []).append(log)
     if not slower:
         return None
     names = sorted(
@@ -317,22 +323,22 @@ def _grid(columns: Sequence[_Column]) -> Grid | None:
     )
 
 
-def _cell(column: _Column, one: Contestant, time: str | None) -> Cell:
-    marks = one.short.marks
+def _cell(column: _Column, contestant: Contestant, time: str | None) -> Cell:
+    marks = contestant.short.marks
     if time is None:
-        tried = column.section.attempts.filter(trial_id=one.trial_id)["status"]
+        tried = column.section.attempts.filter(trial_id=contestant.trial_id)["status"]
         status = str(tried[-1]) if len(tried) else NO_VALUE
         tone = Tone.BAD if status in FAILED else Tone.OPEN
         return Cell(status.replace("_", " "), tone=tone, marks=marks)
-    if one.learning.is_nothing:
+    if contestant.learning.is_nothing:
         return Cell(time, tone=Tone.BAD, marks=marks)
-    if one == column.leader:
+    if contestant == column.leader:
         is_decided = bool(column.rivals) and column.rivals.keys() <= _BEATEN
         tone = Tone.DECIDED if is_decided else Tone.PLAIN
         return Cell(time, tone=tone, marks=marks, is_fastest=bool(column.rivals))
-    if one.trial_id not in column.against:
+    if contestant.trial_id not in column.against:
         return Cell(time, marks=marks)
-    pair, verdict = column.against[one.trial_id]
+    pair, verdict = column.against[contestant.trial_id]
     if pair.refusal:
         return Cell(time, marks=marks)
     if not pair.certificate.is_same:
@@ -350,7 +356,7 @@ def _sentences(contents: Contents, columns: Sequence[_Column]) -> Iterator[Words
     yield from _learning(columns)
     yield from _errors(contents, columns)
     yield from _on_clusters(contents)
-    shorts = any(one.is_short for column in columns for one in column.race.contestants)
+    shorts = any(contestant.is_short for column in columns for contestant in column.race.contestants)
     if shorts:
         yield Words(Mark.SHORT.value, Tone.OPEN, Mark.SHORT)
     yield from _more(contents, columns)
@@ -379,11 +385,12 @@ def _of_race(column: _Column) -> tuple[Tone, str] | None:
     if doubtful and rivals.keys() == {stats.TOO_FEW}:
         return Tone.OPEN, f"Too few repeats to say who trains fastest{{where}}: {leader} took the least time."
     if doubtful:
-        names = _listed([leader, *doubtful, *alike], "or")
+        names = _listed(column.in_order([leader, *doubtful, *alike]), "or")
         return Tone.OPEN, f"Undecided who trains fastest{{where}}: {names}."
     if alike:
         others = " and less than all others" if len(alike) < num else ""
-        return Tone.PLAIN, f"{_listed([leader, *alike])} take practically the same time{others}{{where}}."
+        names = _listed(column.in_order([leader, *alike]))
+        return Tone.PLAIN, f"{names} take practically the same time{others}{{where}}."
     if num == 1:
         ((other,),) = rivals.values()
         return Tone.DECIDED, f"{leader} trains faster than {other}{{where}}."
@@ -395,12 +402,12 @@ def _not_well(contents: Contents, columns: Sequence[_Column]) -> Iterator[Words]
     done = set(contents.selection.ok.select("trial_id", "repeat").iter_rows())
     lost: dict[tuple[str, str, str], list[_Column]] = {}
     for column in columns:
-        for one in column.race.contestants:
-            mine = column.section.attempts.filter(trial_id=one.trial_id)
+        for contestant in column.race.contestants:
+            mine = column.section.attempts.filter(trial_id=contestant.trial_id)
             for row in mine.unique("repeat", keep="last", maintain_order=True).iter_rows(named=True):
                 if (row["trial_id"], row["repeat"]) not in done:
                     lines = (row["reason"] or "").strip().splitlines() or [""]
-                    lost.setdefault((one.plain_short, row["status"], lines[0]), []).append(column)
+                    lost.setdefault((contestant.plain_short, row["status"], lines[0]), []).append(column)
     for (name, status, reason), of in list(lost.items())[:MAX_ALIKE]:
         words = f"{name}: {_number(len(of), 'run')} {status.replace('_', ' ')}{_places(of, columns)}"
         yield Words(f"{words}: {reason}" if reason else f"{words}.", _tone_of(status))
@@ -416,13 +423,13 @@ def _learning(columns: Sequence[_Column]) -> Iterator[Words]:
     """Who learnt nothing: always, or in some runs."""
     idle: dict[str, list[tuple[_Column, Contestant]]] = {}
     for column in columns:
-        for one in column.race.contestants:
-            if one.learning.is_nothing:
-                idle.setdefault(one.plain_short, []).append((column, one))
-            elif one.learning.is_partial:
-                runs = f"{one.learning.num_nothing} of {one.learning.num_runs} runs"
+        for contestant in column.race.contestants:
+            if contestant.learning.is_nothing:
+                idle.setdefault(contestant.plain_short, []).append((column, contestant))
+            elif contestant.learning.is_partial:
+                runs = f"{contestant.learning.num_nothing} of {contestant.learning.num_runs} runs"
                 where = _places([column], columns)
-                yield Words(f"{one.plain_short} learnt nothing in {runs}{where}.", Tone.OPEN)
+                yield Words(f"{contestant.plain_short} learnt nothing in {runs}{where}.", Tone.OPEN)
     for name, every in idle.items():
         places = _places([column for column, _ in every], columns)
         why = f": {nothing_learnt(every[0][1].learning)}" if len(every) == 1 else ""
@@ -454,7 +461,7 @@ def _errors(contents: Contents, columns: Sequence[_Column]) -> Iterator[Words]:
 
 def _on_clusters(contents: Contents) -> Iterator[Words]:
     """Whether distributing paid, and which layout is better."""
-    clusters = [cluster(one, contents) for one in contents.sections if len(distributed(one.runs))]
+    clusters = [cluster(section, contents) for section in contents.sections if len(distributed(section.runs))]
     for one in clusters:
         for kind, claim in in_short(one):
             tone = Tone.OPEN if kind in _OPEN else Tone.PLAIN

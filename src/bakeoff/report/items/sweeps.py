@@ -40,22 +40,27 @@ def items(section: Section) -> Iterator[Item]:
         if axis == "distribution":
             continue  # one machine and a cluster meet in a part of their own
         contestants = section.swept(axis)
-        own = {plain(one.axes[axis]) for one in contestants}
+        own = {plain(contestant.axes[axis]) for contestant in contestants}
         values = [plain(value) for value in every if plain(value) in own]
         if len(own) < 2:
             continue
         # One line for a backend, with the marks of all its points.
         marked: dict[str, list[Mark]] = {}
-        for one in contestants:
-            marked.setdefault(line_name(one), []).extend(one.short.marks)
-        lines = {one.trial_id: Label(line_name(one), marked[line_name(one)]) for one in contestants}
+        for contestant in contestants:
+            marked.setdefault(line_name(contestant), []).extend(contestant.short.marks)
+        lines = {
+            contestant.trial_id: Label(line_name(contestant), marked[line_name(contestant)])
+            for contestant in contestants
+        }
         naming = pl.DataFrame({"trial_id": list(lines), "contestant": list(map(str, lines.values()))})
         runs = section.runs.drop("contestant").join(naming, on="trial_id", maintain_order="left")
         if not len(runs):
             continue
         title = axis.replace("_", " ").replace(".", ": ")
-        palette = vega.Palette.of((lines[one.trial_id], one.backend) for one in contestants)
-        of_trial = {one.trial_id: plain(one.axes[axis]) for one in contestants}
+        palette = vega.Palette.of(
+            (lines[contestant.trial_id], contestant.backend) for contestant in contestants
+        )
+        of_trial = {contestant.trial_id: plain(contestant.axes[axis]) for contestant in contestants}
         yield Item(
             f"sweep-{axis.replace('_', '-').replace('.', '-')}",
             f"By {title}",
@@ -73,7 +78,7 @@ def items(section: Section) -> Iterator[Item]:
 
 def _crossings(section: Section, axis: str, title: str, contestants: Sequence[Contestant]) -> Iterator[str]:
     """Who trains faster than whom at one value and slower at another, by verdicts on time at both."""
-    of_trial = {one.trial_id: one for one in contestants}
+    of_trial = {contestant.trial_id: contestant for contestant in contestants}
     won: dict[tuple[str, str], list[str]] = {}
     for one in (each for race in section.races for each in race.comparisons if each.is_asked):
         pair = of_trial.get(one.first.trial_id), of_trial.get(one.second.trial_id)
@@ -98,19 +103,21 @@ def _scaling(
     section: Section, axis: str, title: str, contestants: Sequence[Contestant], runs: pl.DataFrame
 ) -> Table:
     """Exponents of time and memory, of settings that are numbers, or lists of as many numbers each."""
-    sizes = {one.trial_id: _size(_value(one, axis)) for one in contestants}
-    forms = {_form(_value(one, axis)) for one in contestants if sizes[one.trial_id]}
+    sizes = {contestant.trial_id: _size(_value(contestant, axis)) for contestant in contestants}
+    forms = {_form(_value(contestant, axis)) for contestant in contestants if sizes[contestant.trial_id]}
     values = sorted({size for size in sizes.values() if size})
     rows = []
     if len(values) >= 2 and len(forms) == 1:
-        names = list(dict.fromkeys(line_name(one) for one in contestants))
+        names = list(dict.fromkeys(line_name(contestant) for contestant in contestants))
         for metric in (METRICS[name] for name in _SCALED):
             tables = []
             for name in names:
                 of_value = {
-                    size: dict(runs.filter(trial_id=one.trial_id).select("repeat", metric.name).iter_rows())
-                    for one in contestants
-                    if line_name(one) == name and (size := sizes[one.trial_id])
+                    size: dict(
+                        runs.filter(trial_id=contestant.trial_id).select("repeat", metric.name).iter_rows()
+                    )
+                    for contestant in contestants
+                    if line_name(contestant) == name and (size := sizes[contestant.trial_id])
                 }
                 blocks = sorted(set(itertools.chain.from_iterable(of_value.values())))
                 found = [[of_value.get(size, {}).get(block) for size in values] for block in blocks]

@@ -50,13 +50,13 @@ def items(section: Section) -> Iterator[Item]:
         "overlap where the verdict is clear.",
         alt=f"Training time and final error of {', '.join(palette.names)} on {', '.join(titles)}; the "
         "values are in the tables of results.",
-        labels=tuple(one.short for race in shown for one in race.contestants),
+        labels=tuple(contestant.short for race in shown for contestant in race.contestants),
     )
 
 
 def _num_images(races: list[Race]) -> dict[str, int | None]:
     """By trial_id, on how many images its error was measured."""
-    every = [one for race in races for one in race.contestants]
+    every = [contestant for race in races for contestant in race.contestants]
     found = {one.trial_id: one.observed.get("num_evaluation_images") for one in every}
     return {trial_id: None if num is None else int(num) for trial_id, num in found.items()}
 

@@ -25,7 +25,9 @@ _UNLIKE = {DIFFERENT: "no: they differ"}
 def items(section: Section) -> Iterator[Item]:
     """Every pair of contestants that raced."""
     ratios = [
-        one for one in section.races[0].comparisons if one.verdict.time.ratio is not None and one.is_asked
+        comparison
+        for comparison in section.races[0].comparisons
+        if comparison.verdict.time.ratio is not None and comparison.is_asked
     ]
     found = pairs_table(section)
     if not found.rows:
@@ -34,14 +36,16 @@ def items(section: Section) -> Iterator[Item]:
         "ratios",
         "Who is faster than whom",
         claims=tuple(claims(section)),
-        draw=partial(time_ratios, [(one.first.short, one.second.short, one.verdict) for one in ratios])
+        draw=partial(
+            time_ratios, [(ratio.first.short, ratio.second.short, ratio.verdict) for ratio in ratios]
+        )
         if ratios
         else None,
         caption=f"Ratio of training times on {where(section, section.races[0])}: the first’s of each pair "
         "over the second’s, paired by block, geometric mean and 95 % interval. Filled: the verdict is that "
         "one is faster. Hollow: any other verdict, be it that both are equal or that it is undecided.",
         alt=f"Ratios of training times of {len(ratios)} pairs; the values are in the table of verdicts.",
-        labels=tuple(certificates.labelled(one, "vs") for one in ratios),
+        labels=tuple(certificates.labelled(ratio, "vs") for ratio in ratios),
         table=found,
     )
     if (places := ranking_table(section)) is not None:
@@ -182,7 +186,7 @@ def rules_of(sections: Sequence[Section]) -> stats.Rules | None:
 
 
 def _every(sections: Sequence[Section]) -> list[Comparison]:
-    return [one for section in sections for race in section.races for one in race.comparisons]
+    return [comparison for section in sections for race in section.races for comparison in race.comparisons]
 
 
 # ---- chart --------------------------------------------------------------------------------------
@@ -259,24 +263,26 @@ def pairs_table(section: Section) -> Table:
     several = len(section.races) > 1
     rows = []
     for race in section.races:
-        for one in race.comparisons:
-            ratio, error = one.verdict.time, one.verdict.error
+        for comparison in race.comparisons:
+            ratio, error = comparison.verdict.time, comparison.verdict.error
             times = RATIO.texts([ratio.ratio, ratio.low, ratio.high])
             parts = ("difference", "low", "high", "test_set_se")
             differences = ERROR_DIFFERENCE.texts([getattr(error, part, None) for part in parts])
-            certified = "yes" if one.certificate.is_same else _UNLIKE.get(one.certificate.verdict, "no")
+            certified = (
+                "yes" if comparison.certificate.is_same else _UNLIKE.get(comparison.certificate.verdict, "no")
+            )
             cells = (
-                one.first.short,
-                one.second.short,
-                _kind(one),
+                comparison.first.short,
+                comparison.second.short,
+                _kind(comparison),
                 times[0],
                 interval_text(times[1], times[2]),
                 str(ratio.num_blocks),
                 differences[0],
                 interval_text(differences[1], differences[2]),
                 differences[3],
-                one.track,
-                Label(certified, [] if one.certificate.is_same else [Mark.UNCERTIFIED]),
+                comparison.track,
+                Label(certified, [] if comparison.certificate.is_same else [Mark.UNCERTIFIED]),
             )
             rows.append((race.setting or "main", *cells) if several else cells)
     columns = (
@@ -308,7 +314,7 @@ def ranking_table(section: Section) -> Table | None:
         *numbers("Training time (s)", "Times the first’s", "Simultaneous interval"),
         *words("Group"),
     )
-    level = next(one.verdict.rules.confidence for race in ranked for one in race.comparisons)
+    level = next(comparison.verdict.rules.confidence for race in ranked for comparison in race.comparisons)
     return Table(
         f"ranking-{slug(section.title)}",
         f"Ranking on {section.title}",
@@ -326,8 +332,8 @@ def _ranked(section: Section, race: Race) -> Iterator[tuple[str, ...]]:
         return
     runs = section.runs_of(race)
     times = [
-        stats.summarize(runs.filter(trial_id=one.trial_id)["train_s"].drop_nulls().to_numpy()).mean
-        for one in race.contestants
+        stats.summarize(runs.filter(trial_id=contestant.trial_id)["train_s"].drop_nulls().to_numpy()).mean
+        for contestant in race.contestants
     ]
     texts = METRICS["train_s"].texts(times)
     first = found.order[0]

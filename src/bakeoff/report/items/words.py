@@ -38,8 +38,8 @@ class Main:
 def main_race(section: Section) -> Main:
     """The section's main race."""
     race = section.races[0]
-    labels = tuple(one.short for one in race.contestants)
-    palette = vega.Palette.of((one.short, one.backend) for one in race.contestants)
+    labels = tuple(contestant.short for contestant in race.contestants)
+    palette = vega.Palette.of((contestant.short, contestant.backend) for contestant in race.contestants)
     runs, epochs = section.runs_of(race), section.epochs_of(race)
     return Main(runs, epochs, palette, labels, where(section, race), ", ".join(labels))
 

@@ -85,7 +85,7 @@ def components(layouts: Sequence[Array]) -> Components | None:
     Epochs that follow each other are alike where the machine drifts. What the estimates give is then right
     for one epoch and for as many as were run, too little between the two, and too much beyond.
     """
-    lengths = {one.shape[2] for one in layouts}
+    lengths = {layout.shape[2] for layout in layouts}
     if len(lengths) > 1:
         raise ValueError(f"expected layouts with one number of epochs; got {sorted(lengths)}")
     squares, freedom = np.zeros(2), np.zeros(2, dtype=int)

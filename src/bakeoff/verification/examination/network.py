@@ -318,6 +318,6 @@ def _voted_moving(exam: Examination, scene: str) -> bool:
 
     def vote(own: Evidence, scene: str, tolerance: Tolerances) -> Ballot:
         ballots = [exam.panel.on_moving(own, place, scene, tolerance) for place in places]
-        return next((one for one in ballots if one.vote is not Vote.AGREES), ballots[0])
+        return next((ballot for ballot in ballots if ballot.vote is not Vote.AGREES), ballots[0])
 
     return not places or not exam.lacks or _voted(exam, scene, "moving statistics", vote)

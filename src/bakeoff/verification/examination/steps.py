@@ -91,7 +91,7 @@ def _optimizers(exam: Examination, ratio: float | None, decay: float | None) -> 
 def check_steps(exam: Examination, scene: str) -> None:
     """The steps that the contestant made of its own gradients; then of the reference's."""
     is_unknown = not is_known(exam.evidence.optimizer) or any(
-        one.stage == "optimizer" and not one.is_explained for one in exam.findings
+        finding.stage == "optimizer" and not finding.is_explained for finding in exam.findings
     )
     if is_unknown or exam.is_random:
         exam.not_examined += ["weights"] * ("weights" not in exam.not_examined)
@@ -106,7 +106,9 @@ def check_steps(exam: Examination, scene: str) -> None:
             before, after = (_trained(exam, scene, step + ahead, trained) for ahead in (0, 1))
             seen = [new - old for new, old in zip(after, before, strict=True)]
             gradients = [
-                np.asarray(one, "float64") for one in evidence.gradients(scene, step) if one is not None
+                np.asarray(gradient, "float64")
+                for gradient in evidence.gradients(scene, step)
+                if gradient is not None
             ]
             expected = own.changes(before, gradients, seen)
             other = noisy.changes(before, _with_rounding(exam, gradients, trained), seen)
@@ -138,13 +140,17 @@ def _rate_and_decay(exam: Examination, scene: str, trained: list[int]) -> tuple[
     In the sense of least squares, each as if the other were as it should be.
     """
     before, after = (_trained(exam, scene, step, trained) for step in (0, 1))
-    gradients = [np.asarray(one, "float64") for one in exam.evidence.gradients(scene, 0) if one is not None]
+    gradients = [
+        np.asarray(gradient, "float64")
+        for gradient in exam.evidence.gradients(scene, 0)
+        if gradient is not None
+    ]
     optimizer = exam.optimizer(exam.semantics)
     expected = optimizer.changes(
         before, gradients, [new - old for new, old in zip(after, before, strict=True)]
     )
     point, change, found = (
-        np.concatenate([one.ravel() for one in arrays])
+        np.concatenate([array.ravel() for array in arrays])
         for arrays in (before, expected, [new - old for new, old in zip(after, before, strict=True)])
     )
     ratio = float(found @ change) / (float(change @ change) or 1.0)

@@ -76,7 +76,7 @@ class Network:
             result = self.call(call, _inputs(call, tensors), weights, semantics)
             tensors[call.output] = result.output
             results.append(result)
-        return Pass(self, tensors, results, [np.asarray(one, "float64") for one in weights], semantics)
+        return Pass(self, tensors, results, [np.asarray(weight, "float64") for weight in weights], semantics)
 
     def penalty(self, weights: Sequence[Array], semantics: Semantics) -> float:
         """What all penalties on weights add to the loss."""

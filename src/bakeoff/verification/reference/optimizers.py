@@ -102,8 +102,8 @@ class Optimizer:
     def _clipped(self, gradients: Sequence[Array]) -> list[Array]:
         bound = self.options.get("clipvalue")
         if bound:
-            return [np.clip(one, -bound, bound) for one in gradients]
-        norms = [float(np.linalg.norm(one)) for one in gradients]
+            return [np.clip(gradient, -bound, bound) for gradient in gradients]
+        norms = [float(np.linalg.norm(gradient)) for gradient in gradients]
         if self.options.get("clipnorm"):
             return [
                 one * min(1.0, self.options["clipnorm"] / norm) if norm else one
@@ -112,7 +112,8 @@ class Optimizer:
         if self.options.get("global_clipnorm"):
             total = float(np.linalg.norm(norms))
             return [
-                one * min(1.0, self.options["global_clipnorm"] / total) if total else one for one in gradients
+                gradient * min(1.0, self.options["global_clipnorm"] / total) if total else gradient
+                for gradient in gradients
             ]
         return list(gradients)
 

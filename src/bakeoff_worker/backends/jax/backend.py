@@ -62,8 +62,8 @@ class Backend(Keras3):
         """The compiled training step, as XLA prints it; empty before there is one."""
         texts = [
             module.to_string()
-            for one in self.jax.devices()[0].client.live_executables()
-            for module in one.hlo_modules()
+            for executable in self.jax.devices()[0].client.live_executables()
+            for module in executable.hlo_modules()
             if module.name == MODULE
         ]
         return texts[-1] if texts else ""

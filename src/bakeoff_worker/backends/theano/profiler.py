@@ -65,18 +65,18 @@ class Profiler:
             kind = _kind(node)
             roots = [_root(one) for one in node.inputs]
             layer = next(
-                (weights[one.name] for one in roots if one.owner is None and one.name in weights), ""
+                (weights[root.name] for root in roots if root.owner is None and root.name in weights), ""
             )
             if node in forward:
                 if kind == "pooling":
                     layer = next(poolings, "")
                 if kind and layer:
-                    inputs.update(((kind, one), layer) for one in roots if _is_computed_or_fed(one))
-            elif not kind and any(one in graph.outputs for one in node.outputs):
+                    inputs.update(((kind, root), layer) for root in roots if _is_computed_or_fed(root))
+            elif not kind and any(output in graph.outputs for output in node.outputs):
                 yield node, None  # the update of a weight
                 continue
             if kind and not layer:
-                layer = next((inputs[kind, one] for one in roots if (kind, one) in inputs), "")
+                layer = next((inputs[kind, root] for root in roots if (kind, root) in inputs), "")
             if layer:
                 yield node, (layer, "forward" if node in forward else "backward")
 

@@ -30,8 +30,8 @@ def tasks(account: eventlog.Account, figures: Sequence[Figures], warm_up: Set[in
 
     warm_up: ids of the stages that ran before anything counted.
     """
-    taken = {one["task_id"]: one for one in figures}
-    training = {one["stage"] for one in figures} | {
+    taken = {figure["task_id"]: figure for figure in figures}
+    training = {figure["stage"] for figure in figures} | {
         stage for stage, name in account.stages.items() if "spark_model.py" in name
     }
     found = []
@@ -74,16 +74,18 @@ def executors(account: eventlog.Account) -> List[ExecutorRecord]:
     """One record for each executor, and one for the driver where Spark polled it."""
     return [
         ExecutorRecord(
-            executor=one.executor,
-            host=one.host,
-            num_cores=one.num_cores,
-            added_s=(one.added_ms - account.started_ms) / 1000.0,
-            removed_s=None if one.removed_ms is None else (one.removed_ms - account.started_ms) / 1000.0,
-            removed_reason=one.removed_reason,
-            jvm_peak_bytes=one.jvm_peak_bytes,
-            python_peak_bytes=one.python_peak_bytes,
+            executor=executor.executor,
+            host=executor.host,
+            num_cores=executor.num_cores,
+            added_s=(executor.added_ms - account.started_ms) / 1000.0,
+            removed_s=None
+            if executor.removed_ms is None
+            else (executor.removed_ms - account.started_ms) / 1000.0,
+            removed_reason=executor.removed_reason,
+            jvm_peak_bytes=executor.jvm_peak_bytes,
+            python_peak_bytes=executor.python_peak_bytes,
         )
-        for one in account.executors
+        for executor in account.executors
     ]
 
 
@@ -99,10 +101,10 @@ def samples(
     epochs_per_job: epochs that one training job trains.
     """
     kept: Dict[Tuple[int, int], Figures] = {}
-    failed = {one.task_id for one in account.tasks if one.status != "ok"}
-    for one in figures:
-        if one["stage"] not in warm_up and one["task_id"] not in failed:
-            kept[one["stage"], one["partition"]] = one
+    failed = {task.task_id for task in account.tasks if task.status != "ok"}
+    for figure in figures:
+        if figure["stage"] not in warm_up and figure["task_id"] not in failed:
+            kept[figure["stage"], figure["partition"]] = figure
     sizes = [one["num_samples"] for one in kept.values()]
     skipped = [one for one in kept.values() if one["num_trained"] == 0 and one["num_samples"] > 0]
     return SamplesAccounted(

@@ -31,7 +31,8 @@ from bakeoff_worker.distribution.elephas.run import Run
 from bakeoff_worker.distribution.elephas.task import Figures, RecordedWorker
 from bakeoff_worker.distribution.spark import cluster, eventlog, guardian
 from bakeoff_worker.emit import Channel
-from bakeoff_worker.records import EpochRecord, Job, RunWarning, TrialSettings
+from bakeoff_worker.job import Job, TrialSettings
+from bakeoff_worker.records import EpochRecord, RunWarning
 
 _PARAMETER_SERVER_PORT = 4000  # Elephas's own; the workers of 0.4.5 know no other
 
@@ -197,7 +198,7 @@ def _train(run: Run, context: Any, properties: Dict[str, str], channel: Channel)
     pairs = _pairs(run, context)
     loop.end_phase(channel, "parallelize", watch.stop())
     if run.options["mode"] != "synchronous":
-        _check_server([one.host for one in cluster.executors(context)])
+        _check_server([executor.host for executor in cluster.executors(context)])
     setup = run.setup()
     releases.wrap_workers(lambda worker: RecordedWorker(worker, run.figures, setup))
     if run.options["merge"] == "averaged":
@@ -311,17 +312,17 @@ def _round(
     """One round as the epoch that it ends with; training loss and accuracy are of the tasks' last epochs."""
 
     def mean(key: str) -> float:
-        known = [(one[key], one["num_samples"]) for one in figures if one[key] is not None]
+        known = [(figure[key], figure["num_samples"]) for figure in figures if figure[key] is not None]
         total = sum(weight for _, weight in known)
         return sum(value * weight for value, weight in known) / total if total else float("nan")
 
     def cpu(own: Optional[float], key: str) -> Optional[float]:
-        return None if own is None else own + sum(one[key] or 0.0 for one in figures)
+        return None if own is None else own + sum(figure[key] or 0.0 for figure in figures)
 
     loss, accuracy = result
     return EpochRecord(
         epoch=number * run.epochs_per_round,
-        num_images=sum(one["num_trained"] for one in figures),
+        num_images=sum(figure["num_trained"] for figure in figures),
         train_s=trained.wall_s,
         evaluation_s=evaluated.wall_s,
         train_loss=mean("loss"),

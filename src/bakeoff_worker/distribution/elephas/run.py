@@ -7,7 +7,7 @@ from bakeoff_worker import data
 from bakeoff_worker.distribution import catalogue
 from bakeoff_worker.distribution.elephas.releases import Release
 from bakeoff_worker.distribution.elephas.task import Setup
-from bakeoff_worker.records import Job, RunPaths, TrialSettings
+from bakeoff_worker.job import Job, RunPaths, TrialSettings
 
 
 class Run:

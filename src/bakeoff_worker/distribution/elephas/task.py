@@ -14,7 +14,7 @@ import time
 from typing import Any, Callable, Dict, Iterator, List
 
 from bakeoff_worker import allocator, clock, probe
-from bakeoff_worker.records import RunPaths, TrialSettings
+from bakeoff_worker.job import RunPaths, TrialSettings
 
 _started: List[str] = []  # the backend that this Python process has been set up for
 Figures = Dict[str, Any]

@@ -17,7 +17,7 @@ from bakeoff_worker.distribution.elephas import driver, releases
 from bakeoff_worker.distribution.elephas.run import Run
 from bakeoff_worker.distribution.elephas.task import RecordedWorker
 from bakeoff_worker.emit import Channel
-from bakeoff_worker.records import Job
+from bakeoff_worker.job import Job
 from bakeoff_worker.verification import silence
 from bakeoff_worker.verification.batches import noisy
 from bakeoff_worker.verification.steps import shaken
@@ -42,7 +42,7 @@ def run(job: Job, channel: Channel, importing: Stopwatch) -> None:
     weights = Weights(run.backend)
     weights.write(shaken(weights.read(), weights.own_draws))
     start = run.backend.model.get_weights()
-    names = [str(getattr(one, "path", one.name)) for one in run.backend.model.weights]
+    names = [str(getattr(weight, "path", weight.name)) for weight in run.backend.model.weights]
     tasks: List[Dict[str, Any]] = []
 
     def one_round(run: Run, context: Any, properties: Dict[str, str], channel: Channel) -> None:

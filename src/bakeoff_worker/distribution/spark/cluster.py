@@ -301,11 +301,11 @@ def wait_for_executors(context: Any, num_executors: int, timeout_s: float) -> Tu
 def _dying(context: Any, watch: standalone.Watch) -> ClusterError:
     """Executors that start and die, in the words of one of them."""
     deaths = watch.deaths()
-    wrote = next((one for one in deaths if one.stderr), deaths[0])
+    wrote = next((death for death in deaths if death.stderr), deaths[0])
     return ClusterError(
         "executors start and die: {} ended on {} before the application was complete; one wrote: {}".format(
             len(deaths),
-            _several(len({one.page for one in deaths}), "node"),
+            _several(len({death.page for death in deaths}), "node"),
             standalone.first_error(wrote.stderr),
         ),
         standalone.remedy(wrote.stderr, _driver(context)),
@@ -480,7 +480,7 @@ class _Daemons:
     def _wait(self, whom: str, pattern: str, count: int) -> List[str]:
         """What the pattern found in the master's log, once it is there ``count`` times."""
         while True:
-            died = next((one for one in self._up._daemons if one.poll() is not None), None)
+            died = next((daemon for daemon in self._up._daemons if daemon.poll() is not None), None)
             with open(self._master_log, errors="replace") as log:
                 found = re.findall(pattern, log.read())
             if len(found) >= count:

@@ -110,7 +110,7 @@ class Account:
     @property
     def num_lost_executors(self) -> int:
         """Executors that were removed before the application ended."""
-        return sum(one.removed_ms is not None for one in self.executors)
+        return sum(executor.removed_ms is not None for executor in self.executors)
 
 
 def read(path: str) -> Account:

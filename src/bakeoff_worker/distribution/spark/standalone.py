@@ -67,7 +67,8 @@ def registered(context: Any, master_url: str) -> Tuple[Node, ...]:
             continue
         if state.status().toString() == "ALIVE":  # others stand by
             return tuple(
-                Node(int(one.cores()), int(one.memory()), str(one.webUiAddress())) for one in state.workers()
+                Node(int(worker.cores()), int(worker.memory()), str(worker.webUiAddress()))
+                for worker in state.workers()
             )
     if error is not None:
         raise error

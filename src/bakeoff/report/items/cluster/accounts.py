@@ -72,7 +72,9 @@ def beside(cluster: Cluster) -> Table:
     parts = ("mean", "low", "high", "minimum", "maximum")
     for column, heading, metric_name in _BESIDE:
         metric = kit.COUNT if metric_name == "count" else METRICS[metric_name]
-        of_trial = (runs.filter(trial_id=one.contestant.trial_id)[column] for one in contestants)
+        of_trial = (
+            runs.filter(trial_id=contestant.contestant.trial_id)[column] for contestant in contestants
+        )
         summaries = [kit.summary(values.drop_nulls().to_list(), metric) for values in of_trial]
         if not any(one.maximum for one in summaries):  # nothing known, or nothing but zeros
             continue
@@ -102,7 +104,7 @@ def sample_table(cluster: Cluster) -> Table:
             samples_asked="num_asked", samples_trained="num_trained", samples_skipped="num_skipped"
         )
         short = set(short_of_samples(renamed)["run_id"])
-        layout = {one.contestant.trial_id: one.plain_at for one in cluster.contestants}
+        layout = {contestant.contestant.trial_id: contestant.plain_at for contestant in cluster.contestants}
         grouped = renamed.group_by(["trial_id", *counts], maintain_order=True).agg("run_id", "repeat")
         for row in grouped.sort("trial_id", maintain_order=True).iter_rows(named=True):
             missing = row["run_id"][0] in short
@@ -131,17 +133,17 @@ def sample_table(cluster: Cluster) -> Table:
 def disclosure(cluster: Cluster) -> Table:
     """What each release of Elephas does, as the runs themselves said it."""
     rows = []
-    for one in cluster.distributed:
-        told = one.elephas
+    for contestant in cluster.distributed:
+        told = contestant.elephas
         does = [str(sentence).rstrip(".") for sentence in told.get("arithmetic") or []]
         cells = (told.get("version"), told.get("mode"), told.get("frequency"), told.get("rounds"))
         rows.append(
             (
-                one.at,
+                contestant.at,
                 *(NO_VALUE if cell is None else str(cell) for cell in cells),
-                one.variant,
+                contestant.variant,
                 "; ".join(does) or NO_VALUE,
-                _verified(cluster.rounds.get(one.contestant.trial_id), told.get("mode")),
+                _verified(cluster.rounds.get(contestant.contestant.trial_id), told.get("mode")),
             )
         )
     titles = ("Contestant", "Elephas", "Mode", "Every", "Rounds", "Variant", "What it does", "Verified")

@@ -29,7 +29,7 @@ def layouts(cluster: Cluster) -> Iterator[Item]:
 def one_machine(cluster: Cluster) -> Iterator[Item]:
     """Cluster against one machine."""
     found = _speed_up_frame(cluster)
-    names = ", ".join(one.at for one in cluster.distributed)
+    names = ", ".join(contestant.at for contestant in cluster.distributed)
     why_not = (
         "No contestant ran on one machine as well, in the same environment and with the same settings: "
         "whether to distribute at all can't be said."
@@ -70,10 +70,10 @@ def growth(cluster: Cluster) -> Iterator[Item]:
 def layout_table(cluster: Cluster) -> Table:
     """Every two layouts of one contestant: which is faster, in training and in total."""
     rows = []
-    for one in cluster.layouts:
-        train, total = kit.ratio_cells(one.verdict.time.inverse), kit.ratio_cells(one.total.time.inverse)
-        cells = (one.first.base, one.first.placed, one.second.placed)
-        rows.append((*cells, answer(one.verdict), *train, one.total.kind, *total, *kit.error_cells(one)))
+    for pair in cluster.layouts:
+        train, total = kit.ratio_cells(pair.verdict.time.inverse), kit.ratio_cells(pair.total.time.inverse)
+        cells = (pair.first.base, pair.first.placed, pair.second.placed)
+        rows.append((*cells, answer(pair.verdict), *train, pair.total.kind, *total, *kit.error_cells(pair)))
     faster = numbers("Times faster", "95 % interval", "Pairs")
     columns = (
         *(*words("Contestant", "Layout", "Against", "Training is"), *faster),
@@ -86,24 +86,24 @@ def layout_table(cluster: Cluster) -> Table:
 def machine_table(cluster: Cluster) -> Table:
     """Each contestant on a cluster against the same on one machine: speed-up, efficiency, error paid."""
     rows = []
-    for one in cluster.machine:
-        ratio = one.verdict.time.ratio
-        cores = (one.second.num_cpus, one.second.slots)
+    for pair in cluster.machine:
+        ratio = pair.verdict.time.ratio
+        cores = (pair.second.num_cpus, pair.second.slots)
         efficiency = [
             NO_VALUE if ratio is None or not number else METRICS["share"].text(ratio / number)
             for number in cores
         ]
-        busy = [METRICS["train_s"].text(busy_cores(cluster, member)) for member in (one.first, one.second)]
+        busy = [METRICS["train_s"].text(busy_cores(cluster, member)) for member in (pair.first, pair.second)]
         rows.append(
             (
-                one.second.at,
-                one.first.name,
-                *kit.ratio_cells(one.verdict.time),
-                *kit.ratio_cells(one.total.time)[:2],
+                pair.second.at,
+                pair.first.name,
+                *kit.ratio_cells(pair.verdict.time),
+                *kit.ratio_cells(pair.total.time)[:2],
                 *(str(number or NO_VALUE) for number in cores),
                 *efficiency,
                 *busy,
-                *kit.error_cells(one),
+                *kit.error_cells(pair),
             )
         )
     columns = (
@@ -135,7 +135,7 @@ def busy_cores(cluster: Cluster, member: ClusterContestant) -> float | None:
 
 def growth_table(cluster: Cluster, table: pl.DataFrame) -> Table:
     """How training time grows with the training set; table: as `scaling` has it."""
-    of_trial = {one.contestant.trial_id: one.contestant for one in cluster.contestants}
+    of_trial = {contestant.contestant.trial_id: contestant.contestant for contestant in cluster.contestants}
     rows = []
     for (line,), group in table.group_by(["line"], maintain_order=True):
         base = group.filter(pl.col("data_scale") == group["data_scale"].min())
@@ -176,20 +176,20 @@ def scaling(cluster: Cluster) -> pl.DataFrame:
     `distribution`, `data_scale`, `train_s`, `low`, `high`. Empty where no contestant has two sizes.
     """
     rows = []
-    for one in cluster.contestants:
-        summary = stats.summarize(cluster.values(one, "train_s"), bounds=stats.POSITIVE)
-        scale = int(one.settings.get(SCALE) or 1)
+    for contestant in cluster.contestants:
+        summary = stats.summarize(cluster.values(contestant, "train_s"), bounds=stats.POSITIVE)
+        scale = int(contestant.settings.get(SCALE) or 1)
         if summary.mean is None:
             continue
-        name = without(one.base, f"data scale {scale}")
+        name = without(contestant.base, f"data scale {scale}")
         rows.append(
             {
-                "line": f"{name} · {one.layout or 'one machine'}",
-                "trial_id": one.contestant.trial_id,
+                "line": f"{name} · {contestant.layout or 'one machine'}",
+                "trial_id": contestant.contestant.trial_id,
                 "contestant": name,
-                "backend": one.contestant.backend,
-                "layout": one.layout or None,
-                "distribution": one.settings.get("distribution", "single"),
+                "backend": contestant.contestant.backend,
+                "layout": contestant.layout or None,
+                "distribution": contestant.settings.get("distribution", "single"),
                 "data_scale": scale,
                 "train_s": summary.mean,
                 "low": summary.low,

@@ -32,8 +32,8 @@ PAGE = ("#ffffff", "#14171c")
 
 def by_layout(cluster: Cluster) -> list[ClusterContestant]:
     """Those with good runs, contestants of one layout together, in the order in which layouts appear."""
-    layouts = list(dict.fromkeys(one.layout for one in cluster.distributed))
-    return sorted(cluster.distributed, key=lambda one: layouts.index(one.layout))
+    layouts = list(dict.fromkeys(contestant.layout for contestant in cluster.distributed))
+    return sorted(cluster.distributed, key=lambda contestant: layouts.index(contestant.layout))
 
 
 def in_minutes(metric: Metric, values: Iterable[float | None]) -> Metric:
@@ -67,9 +67,9 @@ def ratio_cells(ratio: stats.TimeRatio) -> tuple[str, str, str]:
     return times[0], interval_text(times[1], times[2]), str(ratio.num_blocks)
 
 
-def error_cells(one: Between) -> tuple[str, str]:
+def error_cells(pair: Between) -> tuple[str, str]:
     """Error and interval: of a cluster less that of one machine; of two clusters, first less second."""
-    error = (one.verdict if one.first.is_distributed else one.verdict.inverse).error
+    error = (pair.verdict if pair.first.is_distributed else pair.verdict.inverse).error
     shown = ERROR_DIFFERENCE.texts([getattr(error, part, None) for part in ("difference", "low", "high")])
     return shown[0], interval_text(shown[1], shown[2])
 
@@ -79,13 +79,17 @@ def error_cells(one: Between) -> tuple[str, str]:
 
 def labels(cluster: Cluster) -> tuple[Label, ...]:
     """Every name that a chart of these runs may have, with its marks."""
-    every = [(one, name) for one in cluster.contestants for name in (one.base, one.plain_at, _placed(one))]
+    every = [
+        (contestant, name)
+        for contestant in cluster.contestants
+        for name in (contestant.base, contestant.plain_at, _placed(contestant))
+    ]
     return tuple(one.contestant.label(name) for one, name in every)
 
 
-def _placed(one: ClusterContestant) -> str:
-    words = one.layout or "one machine"
-    return one.base if words in one.base else f"{one.base} · {words}"
+def _placed(contestant: ClusterContestant) -> str:
+    words = contestant.layout or "one machine"
+    return contestant.base if words in contestant.base else f"{contestant.base} · {words}"
 
 
 def ranked(frame: pl.DataFrame) -> pl.DataFrame:
@@ -134,5 +138,5 @@ def rows_chart(
 ) -> vega.Chart:
     """Layers over one row per name, `step` pixels high, along an axis that a page may make logarithmic."""
     y = vega.rows_of(field, names, labelLimit=330)
-    placed = [{**one, "encoding": {"y": y, **one["encoding"]}} for one in layers]
+    placed = [{**layer, "encoding": {"y": y, **layer["encoding"]}} for layer in layers]
     return vega.chart(placed, rows, height=step * max(1, len(names)), room=60, switch="x")

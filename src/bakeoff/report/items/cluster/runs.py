@@ -156,7 +156,11 @@ class Cluster:
     def distributed(self) -> tuple[ClusterContestant, ...]:
         """Contestants on a cluster that have good runs."""
         ran = set(self.runs["trial_id"])
-        return tuple(one for one in self.contestants if one.is_distributed and one.contestant.trial_id in ran)
+        return tuple(
+            contestant
+            for contestant in self.contestants
+            if contestant.is_distributed and contestant.contestant.trial_id in ran
+        )
 
     def of(self, member: ClusterContestant) -> pl.DataFrame:
         """The member's good runs."""
@@ -212,7 +216,7 @@ def cluster(section: Section, contents: Contents) -> Cluster:
     spread = distributed(section.runs)
     spark = {run_id: found.get("spark") or {} for run_id, found in observed.items()}
     contestants = tuple(_contestants(section, observed))
-    layouts = {one.contestant.trial_id: one.layout for one in contestants}
+    layouts = {contestant.contestant.trial_id: contestant.layout for contestant in contestants}
     measured = measures.measures(spread, frames, spark)
     runs = section.runs.with_columns(
         layout=pl.col("trial_id").replace_strict(layouts, return_dtype=pl.String)
@@ -233,7 +237,11 @@ def cluster(section: Section, contents: Contents) -> Cluster:
         return Between(first, second, verdict=found, total=total)
 
     # Who learnt nothing is faster or slower than nobody.
-    learnt = [one for one in contestants if one.is_distributed and not one.contestant.learning.is_nothing]
+    learnt = [
+        contestant
+        for contestant in contestants
+        if contestant.is_distributed and not contestant.contestant.learning.is_nothing
+    ]
     return Cluster(
         section=section,
         contestants=contestants,
@@ -306,7 +314,7 @@ def _lent(
     contestants: Sequence[ClusterContestant], runs: pl.DataFrame, column: str
 ) -> Mapping[frozenset[str], stats.Lent]:
     """By pair of trial_ids, what the section's other contestants show of the noise of these seconds."""
-    of = [one.contestant.trial_id for one in contestants]
+    of = [contestant.contestant.trial_id for contestant in contestants]
     (found,) = stats.lend(
         [{one: dict(zip(*by_block(runs.filter(trial_id=one), column), strict=True)) for one in of}]
     )

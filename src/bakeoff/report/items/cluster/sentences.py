@@ -16,60 +16,60 @@ from bakeoff.report.items.cluster.runs import Between, Cluster, FollowUp
 
 def layout_claims(cluster: Cluster) -> Iterator[Claim]:
     """For every two layouts of a contestant: one of them, or undecided."""
-    for one in cluster.layouts:
-        first, second, ratio = one.first.placed, one.second.placed, one.verdict.time.inverse
+    for pair in cluster.layouts:
+        first, second, ratio = pair.first.placed, pair.second.placed, pair.verdict.time.inverse
         times = RATIO.text(ratio.ratio)
         if ratio.ratio is None:
-            claim = f"{one.first.base}: {first} or {second}: {stats.TOO_FEW}"
-        elif one.verdict.on_time == stats.FASTER:
-            claim = f"{one.first.base}: {first}, which trains {times}× faster than {second}"
-            claim += _at_what_error(one.verdict)
+            claim = f"{pair.first.base}: {first} or {second}: {stats.TOO_FEW}"
+        elif pair.verdict.on_time == stats.FASTER:
+            claim = f"{pair.first.base}: {first}, which trains {times}× faster than {second}"
+            claim += _at_what_error(pair.verdict)
         else:
-            ratio = one.verdict.time
+            ratio = pair.verdict.time
             claim = (
-                f"{one.first.base}: {first} or {second}: {one.verdict.kind}, ratio of times ({first}'s over "
-                f"{second}'s) {RATIO.text(ratio.ratio)}"
+                f"{pair.first.base}: {first} or {second}: {pair.verdict.kind}, ratio of times "
+                f"({first}'s over {second}'s) {RATIO.text(ratio.ratio)}"
             )
-        numbers = [_interval(ratio, one.verdict.rules)]
-        if one.total.time.ratio is not None:
-            numbers.append(f"in total {first} is {_compared(one.total.inverse)}")
-        yield _claim(one, claim, numbers, _error(one.verdict))
+        numbers = [_interval(ratio, pair.verdict.rules)]
+        if pair.total.time.ratio is not None:
+            numbers.append(f"in total {first} is {_compared(pair.total.inverse)}")
+        yield _claim(pair, claim, numbers, _error(pair.verdict))
 
 
 def machine_claims(cluster: Cluster) -> Iterator[Claim]:
     """For each contestant that ran both ways: should it be distributed at all?"""
-    for one in cluster.machine:
-        numbers = [_interval(_above_one(one.verdict.time), one.verdict.rules), _total(one)]
-        yield _claim(one, _answer([one]), numbers, _error(one.verdict.inverse, "the error paid is"))
+    for pair in cluster.machine:
+        numbers = [_interval(_above_one(pair.verdict.time), pair.verdict.rules), _total(pair)]
+        yield _claim(pair, _answer([pair]), numbers, _error(pair.verdict.inverse, "the error paid is"))
 
 
 def in_short(cluster: Cluster) -> Iterator[tuple[stats.Kind, str]]:
     """Should it be distributed at all? All of one answer together; then each layout that is better."""
     answers: dict[tuple[stats.Kind, bool, bool, str], list[Between]] = {}
-    for one in cluster.machine:
-        kind, ratio = one.verdict.on_time, one.verdict.time.ratio
-        whole = kind == one.total.kind == stats.SLOWER
-        alike = kind, whole, ratio is not None and ratio > 1, _at_what_error(one.verdict.inverse)
-        answers.setdefault(alike, []).append(one)
+    for pair in cluster.machine:
+        kind, ratio = pair.verdict.on_time, pair.verdict.time.ratio
+        whole = kind == pair.total.kind == stats.SLOWER
+        alike = kind, whole, ratio is not None and ratio > 1, _at_what_error(pair.verdict.inverse)
+        answers.setdefault(alike, []).append(pair)
     yield from ((kind, _answer(pairs)) for (kind, *_), pairs in answers.items())
-    for one in cluster.layouts:
-        if one.verdict.on_time is stats.FASTER:
-            times = RATIO.text(one.verdict.time.inverse.ratio)
-            claim = f"{one.first.base}: {one.first.placed} trains {times}× faster than {one.second.placed}"
-            yield stats.FASTER, claim + _at_what_error(one.verdict)
+    for pair in cluster.layouts:
+        if pair.verdict.on_time is stats.FASTER:
+            times = RATIO.text(pair.verdict.time.inverse.ratio)
+            claim = f"{pair.first.base}: {pair.first.placed} trains {times}× faster than {pair.second.placed}"
+            yield stats.FASTER, claim + _at_what_error(pair.verdict)
 
 
 def _answer(pairs: Sequence[Between]) -> str:
     """The first of a pair is one machine, the second the cluster: is the first slower? All answer alike."""
     placed: dict[str, list[str]] = {}
-    for one in pairs:
-        placed.setdefault(one.second.base, []).append(one.second.placed)
+    for pair in pairs:
+        placed.setdefault(pair.second.base, []).append(pair.second.placed)
     where = ", ".join(f"{base} on {' and '.join(layouts)}" for base, layouts in placed.items())
     verdict, total = pairs[0].verdict, pairs[0].total
     ratio, kind = verdict.time, verdict.on_time
     if ratio.ratio is None:
         return f"Distribute {where}? {stats.TOO_FEW}"
-    ratios = sorted(_above_one(one.verdict.time).ratio or math.nan for one in pairs)
+    ratios = sorted(_above_one(pair.verdict.time).ratio or math.nan for pair in pairs)
     times = " to ".join(dict.fromkeys(map(RATIO.text, (ratios[0], ratios[-1]))))
     error = _at_what_error(verdict.inverse)
     if kind == total.kind == stats.SLOWER:
@@ -92,18 +92,18 @@ def _at_what_error(verdict: stats.Verdict) -> str:
     )
 
 
-def _total(one: Between) -> str:
-    if one.total.time.ratio is None:
+def _total(pair: Between) -> str:
+    if pair.total.time.ratio is None:
         return ""
-    faster = one.total.time.ratio > 1
-    ratio = _above_one(one.total.time)
+    faster = pair.total.time.ratio > 1
+    ratio = _above_one(pair.total.time)
     words = f"{RATIO.text(ratio.ratio)}× faster" if faster else f"{RATIO.text(ratio.ratio)} times as long"
-    return f"the whole job {'is' if faster else 'takes'} {words} ({_ends(ratio, one.total.rules)})"
+    return f"the whole job {'is' if faster else 'takes'} {words} ({_ends(ratio, pair.total.rules)})"
 
 
 def shared_cores(cluster: Cluster) -> Iterator[str]:
     """Where task slots share cores, how many share how many."""
-    said = {(one.slots, one.num_cpus) for one in cluster.distributed}
+    said = {(contestant.slots, contestant.num_cpus) for contestant in cluster.distributed}
     for slots, cpus in sorted((pair for pair in said if pair[0] and pair[1]), key=str):
         if slots is not None and cpus is not None and slots > cpus:
             cores = "core" if cpus == 1 else "cores"
@@ -116,20 +116,20 @@ def shared_cores(cluster: Cluster) -> Iterator[str]:
 
 def where_time_went(cluster: Cluster) -> Iterator[str]:
     """For each contestant: the share of the total that is not training, and the largest avoidable item."""
-    for one in cluster.distributed:
-        found = cluster.shares(one)
+    for contestant in cluster.distributed:
+        found = cluster.shares(contestant)
         if not found:
             continue
         outside = stats.summarize([1 - run["training"] for run in found], bounds=stats.SHARE)
         texts = METRICS["share"].texts([outside.mean, outside.low, outside.high])
         ends = "" if outside.low is None else f" (95 % CI {texts[1]}–{texts[2]} %)"
         means = {name: sum(run[name] for run in found) / len(found) for name in found[0]}
-        said = f"{one.at}: {texts[0]} % of the total{ends} is not training"
+        said = f"{contestant.at}: {texts[0]} % of the total{ends} is not training"
         avoidable = budget.largest_avoidable(means)
         if avoidable is not None:
             share = METRICS["share"].text(means[avoidable.name])
             remedy = avoidable.remedy
-            waiting = cluster.share_of_lock(one) if avoidable.name == "build" else None
+            waiting = cluster.share_of_lock(contestant) if avoidable.name == "build" else None
             if waiting is not None and waiting > 0.5:
                 percent = METRICS["share"].text(waiting)
                 remedy = (
@@ -142,7 +142,7 @@ def where_time_went(cluster: Cluster) -> Iterator[str]:
 
 def skipped_samples(cluster: Cluster) -> Iterator[str]:
     """Who skipped samples, and how many."""
-    short = [one for one in cluster.distributed if one.contestant.is_short]
+    short = [contestant for contestant in cluster.distributed if contestant.contestant.is_short]
     if not short:
         return
     parts = []
@@ -158,11 +158,11 @@ def skipped_samples(cluster: Cluster) -> Iterator[str]:
 
 def retries(cluster: Cluster) -> Iterator[str]:
     """Attempts that failed and executors that were lost, in runs that ended well all the same."""
-    for one in cluster.distributed:
-        failed, lost = (int(sum(cluster.values(one, column))) for column in ("num_failed", "num_lost"))
+    for contestant in cluster.distributed:
+        failed, lost = (int(sum(cluster.values(contestant, column))) for column in ("num_failed", "num_lost"))
         if failed or lost:
             yield (
-                f"{one.at}: {failed} attempt{'' if failed == 1 else 's'} of tasks failed and {lost} "
+                f"{contestant.at}: {failed} attempt{'' if failed == 1 else 's'} of tasks failed and {lost} "
                 f"executor{' was' if lost == 1 else 's were'} lost in runs that ended well all the same; the "
                 "time that it took is in all figures."
             )
@@ -246,9 +246,9 @@ def _error(verdict: stats.Verdict, words: str = "final error differs by") -> str
     return f"{words} {signed(error.difference)} pp{ends}"
 
 
-def _claim(one: Between, claim: str, numbers: list[str], error: str) -> Claim:
+def _claim(pair: Between, claim: str, numbers: list[str], error: str) -> Claim:
     first, *rest = numbers
-    badges = [Badge("not all samples were trained", Tone.BAD, Mark.SHORT)] if one.is_short else []
+    badges = [Badge("not all samples were trained", Tone.BAD, Mark.SHORT)] if pair.is_short else []
     said = "; ".join(filter(None, (f"({first})", *rest, error)))
-    is_open = one.verdict.on_time in (stats.UNDECIDED, stats.TOO_FEW)
+    is_open = pair.verdict.on_time in (stats.UNDECIDED, stats.TOO_FEW)
     return Claim(claim, said, state=State.UNDECIDED if is_open else State.PLAIN, badges=tuple(badges))

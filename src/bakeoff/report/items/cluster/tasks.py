@@ -19,12 +19,12 @@ from bakeoff.report.items.words import slug
 def items(cluster: Cluster) -> Iterator[Item]:
     """The whole distribution of training tasks."""
     training = cluster.tasks.filter(pl.col("purpose") == "training") if len(cluster.tasks) else cluster.tasks
-    at = {one.contestant.trial_id: one.plain_at for one in cluster.contestants}
+    at = {contestant.contestant.trial_id: contestant.plain_at for contestant in cluster.contestants}
     if len(training):
         training = training.with_columns(
             contestant=pl.col("trial_id").replace_strict(at, return_dtype=pl.String)
         )
-    names = ", ".join(one.at for one in cluster.distributed)
+    names = ", ".join(contestant.at for contestant in cluster.distributed)
     yield Item(
         "task-times",
         "Training tasks",

@@ -47,7 +47,7 @@ DARK: Mapping[str, str] = dict([*PART_COLOURS.values(), kit.WARNING, kit.PAGE])
 def items(cluster: Cluster) -> Iterator[Item]:
     """The parts of the time, and the largest that could be avoided."""
     found = shares(cluster)
-    names = ", ".join(one.at for one in cluster.distributed)
+    names = ", ".join(contestant.at for contestant in cluster.distributed)
     yield Item(
         "time-budget",
         "Where the time went",
@@ -64,12 +64,12 @@ def items(cluster: Cluster) -> Iterator[Item]:
 def shares(cluster: Cluster) -> pl.DataFrame:
     """Mean core-seconds and shares, a row for each contestant and part."""
     rows = []
-    for one in cluster.distributed:
-        runs = cluster.of(one).select(PART_COLUMNS.values()).drop_nulls()
-        known = cluster.shares(one)
+    for contestant in cluster.distributed:
+        runs = cluster.of(contestant).select(PART_COLUMNS.values()).drop_nulls()
+        known = cluster.shares(contestant)
         rows += [
             {
-                "contestant": one.plain_at,
+                "contestant": contestant.plain_at,
                 "part": part.name,
                 "order": order,
                 "core_s": runs[PART_COLUMNS[part.name]].mean(),

@@ -51,7 +51,9 @@ _FAILURE_SHAPES = ("cross", "square", "triangle-up", "triangle-down", "triangle-
 def items(cluster: Cluster) -> Iterator[Item]:
     """One run of each contestant, that with the median total: of the first races, as far as there is room."""
     with_tasks = set(cluster.tasks["trial_id"]) if len(cluster.tasks) else set()
-    shown = [one for one in cluster.distributed if one.contestant.trial_id in with_tasks][:MAX_TIMELINES]
+    shown = [
+        contestant for contestant in cluster.distributed if contestant.contestant.trial_id in with_tasks
+    ][:MAX_TIMELINES]
     for number, one in enumerate(shown, 1):
         runs = cluster.of(one).filter(pl.col("run_id").is_in(cluster.tasks["run_id"].unique().to_list()))
         run = runs.sort("total_s")["run_id"][(len(runs) - 1) // 2]

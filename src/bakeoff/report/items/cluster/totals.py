@@ -31,9 +31,9 @@ def items(cluster: Cluster) -> Iterator[Item]:
     runs = cluster.runs.with_columns(layout=pl.when(pl.col("layout") != "").then("layout"))
     with_single = {pair.first.contestant.trial_id for pair in cluster.machine}
     shown = runs.filter(pl.col("layout").is_not_null() | pl.col("trial_id").is_in(list(with_single)))
-    names = {one.contestant.trial_id: one.base for one in cluster.contestants}
+    names = {contestant.contestant.trial_id: contestant.base for contestant in cluster.contestants}
     named = shown.with_columns(contestant=pl.col("trial_id").replace_strict(names, return_dtype=pl.String))
-    at = ", ".join(one.at for one in cluster.distributed)
+    at = ", ".join(contestant.at for contestant in cluster.distributed)
     yield Item(
         "totals",
         "Total time by layout",
@@ -53,8 +53,8 @@ def distributed_runs(cluster: Cluster) -> Table:
     cells: list[list[tuple[str, str]]] = []
     headings = [*words("Layout", "Contestant"), *numbers("Simulations")]
     for column, metric in _COLUMNS:
-        summaries = [kit.summary(cluster.values(one, column), metric) for one in contestants]
-        metric = kit.in_minutes(metric, [one.mean for one in summaries])
+        summaries = [kit.summary(cluster.values(contestant, column), metric) for contestant in contestants]
+        metric = kit.in_minutes(metric, [summary.mean for summary in summaries])
         cells.append(kit.mean_and_interval(metric, summaries, with_sd=True))
         headings += [Column(metric.heading), Column("95 % interval")]
     rows = tuple(
