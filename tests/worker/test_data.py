@@ -280,7 +280,7 @@ import hashlib, json, sys
 sys.path.insert(0, sys.argv[1])
 import numpy as np
 from bakeoff_worker import data, weights
-from bakeoff_worker.records import TrialSettings
+from bakeoff_worker.job import TrialSettings
 found = {"numpy": np.__version__}
 for layout in ("channels_last", "channels_first"):
     for preprocessing in ("scale", "standardize"):
