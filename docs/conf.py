@@ -40,7 +40,17 @@ BESIDES = (
     "CONTRIBUTING",
     *(
         f"results/{name}README"
-        for name in ("", "cluster/", "gpu/", "memory/", "quick/", "refine/", "sweep/", "verdicts/")
+        for name in (
+            "",
+            "cluster/",
+            "gpu/",
+            "keras-cost/",
+            "memory/",
+            "quick/",
+            "refine/",
+            "sweep/",
+            "verdicts/",
+        )
     ),
 )
 

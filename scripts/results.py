@@ -60,6 +60,8 @@ DRAWINGS = (
     Drawing("memory/memory.bundle.zip", "memory-jax", "jax", has_tables=False),
     Drawing("gpu/gpu.bundle.zip", "gpu", "gpu"),
     Drawing("quick/quick.bundle.zip", "quick", "quick"),
+    Drawing("quick/quick-distributed.bundle.zip", "quick-distributed", "quick-distributed"),
+    Drawing("keras-cost/keras-cost.bundle.zip", "keras-cost", "keras-cost"),
     Drawing("sweep/sweep.bundle.zip", "sweep", "sweep"),
     Drawing("refine/refine.bundle.zip", "refine-458f9fac-confirmation", "jax", has_tables=False),
 )

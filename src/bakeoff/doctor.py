@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,7 +74,7 @@ def _tools() -> Iterator[Check]:
     if compiler is None:
         yield Check("g++", "missing", "not on PATH: Theano can't compile", _install("g++", "gcc-c++"))
         return
-    version = _output([compiler, "--version"]).splitlines()
+    version = machine.output_of([compiler, "--version"]).splitlines()
     if version:
         yield Check("g++", "ok", version[0])
     else:
@@ -290,7 +289,7 @@ def _quiet(sysfs: Path) -> Iterator[Check]:
         f"{steal:.1%} of CPU time since boot went to other virtual machines, as far as the host tells",
         "use a machine of your own, or more repeats" if stolen else "",
     )
-    source = _text(sysfs / "devices/system/clocksource/clocksource0/current_clocksource")
+    source = machine.text_of(sysfs / "devices/system/clocksource/clocksource0/current_clocksource")
     resolution_ns = time.get_clock_info("perf_counter").resolution * 1e9
     slow = bool(source) and source not in _GOOD_CLOCKS
     yield Check(
@@ -299,7 +298,7 @@ def _quiet(sysfs: Path) -> Iterator[Check]:
         f"{source or 'unknown source'}, resolution {resolution_ns:.0f} ns",
         "boot with clocksource=tsc if the processor's is stable" if slow else "",
     )
-    governor = _text(sysfs / "devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    governor = machine.text_of(sysfs / "devices/system/cpu/cpu0/cpufreq/scaling_governor")
     fixed = governor in ("", "performance")
     yield Check(
         "frequency",
@@ -347,19 +346,3 @@ def _extras() -> Iterator[Check]:
 def _install(debian: str, fedora: str) -> str:
     """The command that installs a system package here; Debian's where the system is neither."""
     return f"sudo dnf install {fedora}" if shutil.which("dnf") else f"sudo apt-get install {debian}"
-
-
-def _output(command: list[str]) -> str:
-    """What a command prints; nothing if it is missing, fails or hangs."""
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=15, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return ""
-
-
-def _text(path: Path) -> str:
-    """A small file's text; nothing if it can't be read."""
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

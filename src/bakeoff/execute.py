@@ -186,7 +186,7 @@ def check_memory(specs: Sequence[RunSpec], peak_bytes: Mapping[str, int]) -> Non
             raise MachineError(
                 f"the {len(together)} contestants of a race would live at the same time and need "
                 f"{needed / 2**30:.1f} GiB, by their earlier runs; {free / 2**30:.1f} GiB are free",
-                'Close other programs, or run one after the other: `order = "sequential"`.',
+                "Close other programs, or run one after the other: `--set order=sequential`.",
             )
 
 

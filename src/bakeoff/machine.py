@@ -74,7 +74,7 @@ def identity(
     gpus: NVIDIA's in the order of their names, one mapping each.
     Values that can't be had are None.
     """
-    cpuinfo = _text(proc / "cpuinfo")
+    cpuinfo = text_of(proc / "cpuinfo")
     number = psutil.cpu_count() or 1
     usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(number))
     found: dict[str, Any] = {
@@ -94,8 +94,8 @@ def identity(
             {"name": one.name, "memory_mib": one.memory_mib, "driver": one.driver}
             for one in sorted(gpus(), key=lambda card: (card.name, card.memory_mib or 0))
         ],
-        "transparent_hugepages": _chosen(_text(sysfs / "kernel/mm/transparent_hugepage/enabled")),
-        "governor": _text(sysfs / "devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or None,
+        "transparent_hugepages": _chosen(text_of(sysfs / "kernel/mm/transparent_hugepage/enabled")),
+        "governor": text_of(sysfs / "devices/system/cpu/cpu0/cpufreq/scaling_governor") or None,
         "kernel": platform.release(),
         "os": _os_name(),
     }
@@ -106,7 +106,7 @@ def identity(
 
 def has_bfloat16(proc: Path = Path("/proc")) -> bool:
     """Whether the processor multiplies numbers of bfloat16 itself, as far as Linux says."""
-    return bool({"amx_bf16", "avx512_bf16", "bf16"} & set(_instructions(_text(proc / "cpuinfo")) or ()))
+    return bool({"amx_bf16", "avx512_bf16", "bf16"} & set(_instructions(text_of(proc / "cpuinfo")) or ()))
 
 
 @dataclass(frozen=True)
@@ -276,7 +276,7 @@ def _cpu_model(cpuinfo: str) -> str | None:
     if all(numbers):
         return "ARM " + " ".join(number[1] for number in numbers if number)
     if platform.system() == "Darwin":
-        return _output(["sysctl", "-n", "machdep.cpu.brand_string"]) or None
+        return output_of(["sysctl", "-n", "machdep.cpu.brand_string"]) or None
     return platform.processor() or None
 
 
@@ -289,7 +289,7 @@ def _chosen(words: str) -> str | None:
 def _num_physical(usable: Collection[int], sysfs: Path) -> int | None:
     """How many physical cores these logical ones are on."""
     cpus = sysfs / "devices/system/cpu"
-    siblings = {_text(cpus / f"cpu{each}/topology/thread_siblings_list").strip() for each in usable}
+    siblings = {text_of(cpus / f"cpu{each}/topology/thread_siblings_list") for each in usable}
     return None if "" in siblings else len(siblings)
 
 
@@ -310,7 +310,7 @@ def _cpu_quota(proc: Path, sysfs: Path) -> float | None:
     Source: Linux, Documentation/admin-guide/cgroup-v2.rst, ``cpu.max``; version 1, ``cpu.cfs_quota_us``.
     """
     quotas = []
-    for line in _text(proc / "self/cgroup").splitlines():
+    for line in text_of(proc / "self/cgroup").splitlines():
         _, controllers, group = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue
@@ -322,8 +322,11 @@ def _cpu_quota(proc: Path, sysfs: Path) -> float | None:
 
 def _quota(group: Path) -> float | None:
     """One control group's limit in cores; None without."""
-    words = _text(group / "cpu.max").split()
-    words = words or [*_text(group / "cpu.cfs_quota_us").split(), *_text(group / "cpu.cfs_period_us").split()]
+    words = text_of(group / "cpu.max").split()
+    words = words or [
+        *text_of(group / "cpu.cfs_quota_us").split(),
+        *text_of(group / "cpu.cfs_period_us").split(),
+    ]
     unlimited = len(words) != 2 or words[0] in ("max", "-1")
     return None if unlimited else int(words[0]) / int(words[1])
 
@@ -339,7 +342,7 @@ def _frequency_mhz() -> float | None:
 def _num_throttled(sysfs: Path) -> int | None:
     """Sum over cores; None where the kernel doesn't count, as in most virtual machines."""
     counts = [
-        _text(file)
+        text_of(file)
         for file in sysfs.glob("devices/system/cpu/cpu[0-9]*/thermal_throttle/core_throttle_count")
     ]
     return sum(int(count) for count in counts if count) if any(counts) else None
@@ -352,8 +355,8 @@ def _os_name() -> str:
         return platform.platform(terse=True)
 
 
-def _output(command: list[str]) -> str:
-    """What a command prints; nothing if it fails."""
+def output_of(command: list[str]) -> str:
+    """What a command prints; empty if it is missing, fails or hangs."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_COMMAND_S, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -361,9 +364,9 @@ def _output(command: list[str]) -> str:
     return done.stdout.strip()
 
 
-def _text(path: Path) -> str:
-    """A small file's text; nothing if it can't be read."""
+def text_of(path: Path) -> str:
+    """A small file's text, without the spaces around it; empty if it can't be read."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""

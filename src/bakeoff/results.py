@@ -20,7 +20,7 @@ import polars as pl
 from bakeoff import races, report
 from bakeoff.calibration import STUDY as CALIBRATION
 from bakeoff.errors import StoreError
-from bakeoff.races import Comparison, Judgement, Race, Section
+from bakeoff.races import Comparison, Judgement
 from bakeoff.report.contents import compose
 from bakeoff.report.formats.figures import with_marks
 from bakeoff.report.items import parts
@@ -81,13 +81,13 @@ class Comparisons:
     def __str__(self) -> str:
         """A sentence for each pair, a line each."""
         return "\n".join(
-            f"{_place(section, race)}: {races.sentence(one)}" for section, race, one in self.judgement
+            f"{section.place_of(race)}: {races.sentence(one)}" for section, race, one in self.judgement
         )
 
     def _repr_html_(self) -> str:
         heads = ("data set", "comparison", "certificate")
         rows = [
-            (_place(section, race), races.sentence(one), one.certificate.verdict or "not certified")
+            (section.place_of(race), races.sentence(one), one.certificate.verdict or "not certified")
             for section, race, one in self.judgement
         ]
         return _table(heads, rows)
@@ -263,10 +263,6 @@ def _last(reader: Reader) -> str:
     if not names:
         raise StoreError(f"{reader.path}: holds no study yet", 'Run one: bakeoff.run("quick")')
     return next((name for name in names if name != CALIBRATION), CALIBRATION)
-
-
-def _place(section: Section, race: Race) -> str:
-    return section.title + (f" ({race.setting})" if race.setting else "")
 
 
 def _leaves(facts: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str | None]]:

@@ -66,7 +66,7 @@ TROUBLED = Grid(
 )
 SWEEP = Grid(
     (Label("tensorflow"), Label("theano (vintage_spark)", [Mark.UNCERTIFIED])),
-    tuple(f"mnist (distribution elephas, layout {layout})" for layout in ("4x5", "5x4", "2x10", "10x2")),
+    tuple(f"mnist (elephas, layout {layout})" for layout in ("4x5", "5x4", "2x10", "10x2")),
     {**decided(0, (2.5,)), **decided(1, (2.76,)), **decided(2, (2.67,)), **decided(3, (3.1,))},
     "95 % CI",
 )

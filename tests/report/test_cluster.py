@@ -333,7 +333,7 @@ def test_one_machine_and_a_cluster_never_race(tmp_path: Path, backends: tuple[st
     (section,) = contents.sections
     assert set(section.axes) == {"distribution", "distribution_options.layout"}
     settings = [race.setting for race in section.races]
-    assert "distribution single" in settings and not any("default" in setting for setting in settings)
+    assert "one machine" in settings and not any("default" in setting for setting in settings)
 
 
 def test_a_release_that_averages_meets_one_that_was_corrected(tmp_path: Path) -> None:

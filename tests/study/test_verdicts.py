@@ -26,7 +26,7 @@ dataset = ["mnist", "cifar10"]
 # Of the release before studies had rules: what was measured then stays where it is found.
 DIGESTS_WITHOUT_RULES = {
     "paper": "f7a9cb4cf746d4e9dc675bdf5bd5c7d496ee575e9b2eb7de6a6ac6d32daefb7f",
-    "quick": "76515e254992c3e0cfa964ba5fee7360877178c7d603434c4e22d0e5523c04ab",  # since it runs in turns
+    "quick": "7eab391f92be21083b9ff009a5d3343782d4b711cce9ccedacb452c6e6434361",  # with a new description
     "smoke": "b33374d60a3ad2ec3242ad0befe9d3b0aeb28a4b5d78c236a820fa6d1a5424ab",
 }
 

@@ -113,8 +113,8 @@ class _Place:
 
     @property
     def name(self) -> str:
-        """The data set, and the race's setting where there are several."""
-        return self.section.title + (f" ({self.race.setting})" if self.race.setting else "")
+        """For people."""
+        return self.section.place_of(self.race)
 
 
 _Placed = tuple[_Place, Comparison]

@@ -149,8 +149,10 @@ def groups(
 
 
 def _setting(members: Sequence[Contestant], axes: Mapping[str, tuple[Any, ...]]) -> str:
+    shared = [(key, members[0].axes[key]) for key in axes if _common(key, members)]
     return ", ".join(
-        f"{_axis_name(key)} {plain(members[0].axes[key])}" for key in axes if _common(key, members)
+        text(key, value) if key == "distribution" else f"{_axis_name(key)} {plain(value)}"
+        for key, value in shared
     )
 
 

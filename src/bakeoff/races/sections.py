@@ -40,6 +40,10 @@ class Section:
         """Those of all races."""
         return tuple(contestant for race in self.races for contestant in race.contestants)
 
+    def place_of(self, race: Race) -> str:
+        """The section's title, with the race's setting where there are several: ``mnist (one machine)``."""
+        return f"{self.title} ({race.setting})" if race.setting else self.title
+
     def runs_of(self, race: Race) -> pl.DataFrame:
         """The race's runs that ended well, `contestant` in its short form."""
         return _of(self.runs, race.contestants)

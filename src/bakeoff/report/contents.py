@@ -108,7 +108,7 @@ def unequal_weights(section: Section, frames: Frames) -> list[tuple[str, list[in
                 digests.setdefault(repeat, set()).add(str(digest))
         differing = sorted(repeat for repeat, found_digests in digests.items() if len(found_digests) > 1)
         if differing:
-            found.append((f"{section.title}, {race.setting}" if race.setting else section.title, differing))
+            found.append((section.place_of(race), differing))
     return found
 
 

@@ -219,7 +219,7 @@ def _targets(
 
 def _check_order(table: StudyTable, trials: Sequence[Mapping[str, Any]], problems: Problems) -> None:
     """Turns are taken by processes on this machine's processors."""
-    sequential = 'leave `order` out, or write `order = "sequential"`'
+    sequential = 'write `order = "sequential"`, or run with `--set order=sequential`'
     if table.order != "alternating":
         if table.turn_steps is not None and "order" not in problems.broken:
             problems.add(("turn_steps",), 'goes with contestants that take turns: `order = "alternating"`')

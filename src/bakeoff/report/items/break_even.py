@@ -19,7 +19,6 @@ from bakeoff.report import vega
 from bakeoff.report.item import Item
 from bakeoff.report.items.certificates import labelled
 from bakeoff.report.items.verdicts import confidence
-from bakeoff.report.items.words import where
 from bakeoff.stats import BreakEven
 
 # Pairs that are drawn, and numbers of epochs at which a curve is, at most.
@@ -47,10 +46,10 @@ def items(section: Section) -> Iterator[Item]:
         "break-even",
         "Break-even",
         draw=partial(totals, curves),
-        caption=f"Break-even on {where(section, race)}: total time of a pair's first to that of its second, "
-        "by number of epochs; start-up, compilation and training count, evaluation does not. Below 1 the "
-        f"first is ahead. Bands: {100 * confidence([section]):g} % intervals. Diamonds: break-even points. "
-        f"Dashed: projected from the epochs that were run, by their mean after the warm-up.{some}",
+        caption=f"Break-even on {section.place_of(race)}: total time of a pair's first to that of its "
+        "second, by number of epochs; start-up, compilation and training count, evaluation does not. Below 1 "
+        f"the first is ahead. Bands: {100 * confidence([section]):g} % intervals. Diamonds: break-even "
+        f"points. Dashed: projected from the epochs that were run, by their mean after the warm-up.{some}",
         alt=f"Total times by number of epochs. {said}.",
         labels=tuple(labelled(one, "÷") for one, _ in shown),
     )

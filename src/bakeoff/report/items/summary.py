@@ -26,7 +26,6 @@ from bakeoff.report.items import verdicts
 from bakeoff.report.items.cluster.runs import cluster
 from bakeoff.report.items.cluster.sentences import in_short, where_time_went
 from bakeoff.report.items.conditions import last_calibration
-from bakeoff.report.items.words import where
 from bakeoff.report.reading import read
 
 # Names of places in a sentence, and sentences of one kind: more are counted. Races that are drawn.
@@ -251,7 +250,7 @@ class _Column:
     @property
     def where(self) -> str:
         """The data set and the race's setting."""
-        return where(self.section, self.race)
+        return self.section.place_of(self.race)
 
     @property
     def rivals(self) -> dict[stats.Kind, list[str]]:

@@ -14,7 +14,6 @@ from bakeoff.races.sections import Section
 from bakeoff.report import vega
 from bakeoff.report.item import Item
 from bakeoff.report.items.verdicts import confidence
-from bakeoff.report.items.words import where
 from bakeoff.stats import POSITIVE, error_rate, summarize
 
 # Races that have a panel, at most.
@@ -27,7 +26,7 @@ def items(section: Section) -> Iterator[Item]:
     shown = raced[:MAX_PANELS]
     if not shown or not section.runs["final_validation_error"].is_not_null().any():
         return
-    titles = [where(section, race) for race in shown]
+    titles = [section.place_of(race) for race in shown]
     columns = ("contestant", "trial_id", "backend", "train_s", "final_validation_error")
     runs = pl.concat(
         [

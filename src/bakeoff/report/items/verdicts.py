@@ -17,7 +17,7 @@ from bakeoff.races.sentences import answer
 from bakeoff.report import vega
 from bakeoff.report.item import Badge, Claim, Item, State, Table, Tone, numbers, words
 from bakeoff.report.items import certificates
-from bakeoff.report.items.words import interval_text, slug, where
+from bakeoff.report.items.words import interval_text, slug
 
 _UNLIKE = {DIFFERENT: "no: they differ"}
 
@@ -41,7 +41,7 @@ def items(section: Section) -> Iterator[Item]:
         )
         if ratios
         else None,
-        caption=f"Ratio of training times on {where(section, section.races[0])}: the first’s of each pair "
+        caption=f"Ratio of training times on {section.place_of(section.races[0])}: the first’s of each pair "
         "over the second’s, paired by block, geometric mean and 95 % interval. Filled: the verdict is that "
         "one is faster. Hollow: any other verdict, be it that both are equal or that it is undecided.",
         alt=f"Ratios of training times of {len(ratios)} pairs; the values are in the table of verdicts.",

@@ -11,16 +11,10 @@ import polars as pl
 
 from bakeoff import stats
 from bakeoff.metrics import NO_VALUE, Metric
-from bakeoff.races.definitions import Race
 from bakeoff.races.frames import plain
 from bakeoff.races.marks import Label
 from bakeoff.races.sections import Section
 from bakeoff.report import vega
-
-
-def where(section: Section, race: Race) -> str:
-    """The data set, with the race's setting where there are several."""
-    return section.title + (f" ({race.setting})" if race.setting else "")
 
 
 @dataclass(frozen=True)
@@ -41,7 +35,7 @@ def main_race(section: Section) -> Main:
     labels = tuple(contestant.short for contestant in race.contestants)
     palette = vega.Palette.of((contestant.short, contestant.backend) for contestant in race.contestants)
     runs, epochs = section.runs_of(race), section.epochs_of(race)
-    return Main(runs, epochs, palette, labels, where(section, race), ", ".join(labels))
+    return Main(runs, epochs, palette, labels, section.place_of(race), ", ".join(labels))
 
 
 def slug(text: str) -> str:
