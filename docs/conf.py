@@ -38,19 +38,9 @@ BESIDES = (
     "README",
     "CHANGELOG",
     "CONTRIBUTING",
-    *(
-        f"results/{name}README"
-        for name in (
-            "",
-            "cluster/",
-            "gpu/",
-            "keras-cost/",
-            "memory/",
-            "quick/",
-            "refine/",
-            "sweep/",
-            "verdicts/",
-        )
+    "results/README",
+    *sorted(
+        f"results/{page.parent.name}/README" for page in Path(__file__).parents[1].glob("results/*/README.md")
     ),
 )
 
