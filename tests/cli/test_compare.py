@@ -136,7 +136,8 @@ def test_json_has_all_of_it(program: Any) -> None:
 def test_where_the_study_names_its_comparisons_only_they_count(program: Any) -> None:
     asked = {"margin": 0.005, "comparisons": [["0" * 16, "1" * 16]]}
     store(program.store, slow_s=1.005, document={"rules": asked})
-    assert "undecided" in program("compare").stdout
+    told = program("compare").stdout
+    assert "\nThe study does not ask about 1 other pair:\nmnist: tensorflow against jax: undecided" in told
 
 
 @pytest.mark.parametrize("margin", ["two", "-1%", "200%"])

@@ -56,6 +56,14 @@ def test_where_not_all_can_be_tried_what_helps_is_combined_all_the_same() -> Non
     assert found.fates["b = true"] is found.fates["d = true"] is Fate.NO_TIME
 
 
+def test_who_goes_at_once_makes_room_for_the_next() -> None:
+    slow = [option(f"slow_{number}") for number in range(8)]
+    race = Simulated(0, {**{f"slow_{number} = true": 0.6 for number in range(8)}, **EFFECTS})
+    found = search((*slow, C, D), race, 75.0, 0.0025)  # places for six at first, and 45 runs
+    assert [found.fates[one.name] for one in (*slow, C, D)] == [*[Fate.SLOWER] * 8, Fate.HELPS, Fate.SLOWER]
+    assert found.winner is not None and found.winner.name == "c = true" and race.num_runs <= 45
+
+
 def test_a_pruned_candidate_is_worse_in_the_blocks_that_both_have() -> None:
     default = dict.fromkeys(range(9), 0.0)
     assert is_worse({0: 0.1, 1: 0.2, 2: 0.1}, default)

@@ -1,6 +1,7 @@
 """What the screen at a study's end says: whom it calls the fastest, and what it refuses to say."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 
 import polars as pl
@@ -8,7 +9,9 @@ import pytest
 
 from bakeoff.races.marks import Mark
 from bakeoff.report import Frames, screen
+from bakeoff.report.contents import compose
 from bakeoff.report.item import Tone
+from bakeoff.report.items import verdicts
 from bakeoff.report.items.summary import Cell, Screen
 
 
@@ -66,6 +69,21 @@ def test_times_the_fastest_and_who_that_is(quick: Frames) -> None:
         assert by_name["theano", data].marks == marks, "of the pair with the fastest"
     assert texts(found, Tone.DECIDED) == ["tensorflow trains fastest on all data sets."]
     assert [one.text for one in found.header][:2] == ["invented", f"72 of 72 runs, {took(quick)}"]
+
+
+def test_pairs_that_the_study_names_come_before_all_others(quick: Frames) -> None:
+    trials = quick.runs.unique("trial_id", maintain_order=True)
+    ids = {(row["dataset"], row["backend"]): row["trial_id"] for row in trials.iter_rows(named=True)}
+    named = [[ids[data, "torch"], ids[data, "jax"]] for data in ("mnist", "fashion_mnist", "cifar10")]
+    frames = dataclasses.replace(quick, document=json.dumps({"rules": {"comparisons": named}}))
+    (section, *_) = compose(frames).sections
+    shown = [claim for claim in verdicts.claims(section) if claim.is_leading]
+    assert [claim.claim.split(" trains ")[0] for claim in shown] == ["torch"]
+    told = texts(screen(frames), Tone.DECIDED)
+    assert len(told) == 3 and all(" faster than jax" in words for words in told), told
+    (overview,) = (words for words in texts(screen(frames), Tone.PLAIN) if "comparisons: " in words)
+    assert overview.startswith("3 comparisons: 1 decided, 2 decided on time, not on error. ")
+    assert overview.endswith("The study does not ask about 15 other pairs.")
 
 
 def took(frames: Frames) -> str:

@@ -17,6 +17,7 @@ from bakeoff.errors import FAILED, UNDECIDED, ReportError
 from bakeoff.metrics import ERROR_DIFFERENCE
 from bakeoff.races import Comparison, Judgement, Race, Section, sentences
 from bakeoff.store.reader import Reader
+from bakeoff.wording import counted
 
 # Of whom a remark is said by name; more are counted.
 MAX_NAMES = 3
@@ -66,10 +67,13 @@ def _lines(sections: tuple[Section, ...], stored: stats.Rules, rules: stats.Rule
     every = [_Place(section, race) for section in sections for race in section.races if race.comparisons]
     groups: dict[tuple[object, ...], list[_Placed]] = {}
     undecided: list[_Placed] = []
+    aside: list[_Placed] = []
     reasons = _Reasons()
     for place in every:
         for comparison in place.race.comparisons:
-            if comparison.is_asked and not comparison.verdict.is_decided_on_time:
+            if comparison.is_aside:
+                aside.append((place, comparison))
+            elif comparison.is_asked and not comparison.verdict.is_decided_on_time:
                 undecided.append((place, comparison))
             else:
                 groups.setdefault(_alike(comparison), []).append((place, comparison))
@@ -79,7 +83,8 @@ def _lines(sections: tuple[Section, ...], stored: stats.Rules, rules: stats.Rule
         yield from _folded([(place.name, list(_below(one, place.section, reasons))) for place, one in group])
     if undecided:
         yield ""
-        yield f"Undecided, {len(undecided)} of {sum(len(place.race.comparisons) for place in every)}:"
+        num = sum(len(place.race.comparisons) for place in every) - len(aside)
+        yield f"Undecided, {len(undecided)} of {num}:"
         yield from (f"{place.name}: {races.sentence(one)}" for place, one in undecided)
         yield from _folded(
             [
@@ -90,6 +95,9 @@ def _lines(sections: tuple[Section, ...], stored: stats.Rules, rules: stats.Rule
                 for place, one in undecided
             ]
         )
+    if aside:
+        yield from ["", f"The study does not ask about {counted(len(aside), 'other pair')}:"]
+        yield from (f"{place.name}: {races.sentence(one)}" for place, one in aside)
     if ranked := [(place.name, list(_ranking(place.race, rules))) for place in every]:
         folded = list(_folded(ranked))
         yield from ["", *(line.strip() for line in folded)] if folded else []

@@ -28,6 +28,7 @@ from bakeoff.identity import known
 from bakeoff.prepare import download, obstacles
 from bakeoff.store.reader import PastRun, Reader
 from bakeoff.study.words import key_name, text
+from bakeoff.wording import counted
 from bakeoff_worker.job import RunSpec
 
 _SHOWN = 12  # runs listed unless --all
@@ -184,7 +185,7 @@ def _rules(chosen: study.Study) -> str:
     rules, num = chosen.rules, len(chosen.rules.comparisons)
     always = " that hold after every block" if rules.is_sequential else ""
     return (
-        f"{num} comparison{'' if num == 1 else 's'}, by {100 * rules.confidence:g} % intervals{always}; "
+        f"{counted(num, 'comparison')}, by {100 * rules.confidence:g} % intervals{always}; "
         f"practically equal: times within {100 * rules.margin:g} %; "
         f"no worse: errors within {100 * rules.error_margin:g} percentage points"
     )
@@ -195,11 +196,8 @@ def _plain(specs: Sequence[RunSpec]) -> list[dict[str, Any]]:
 
 
 def _product(trials: int, repeats: int) -> str:
-    plural = {number: "" if number == 1 else "s" for number in (trials, repeats, trials * repeats)}
-    return (
-        f"{trials} trial{plural[trials]} × {repeats} repeat{plural[repeats]} = "
-        f"{trials * repeats} run{plural[trials * repeats]}"
-    )
+    of_trials, of_repeats = counted(trials, "trial"), counted(repeats, "repeat")
+    return f"{of_trials} × {of_repeats} = {counted(trials * repeats, 'run')}"
 
 
 def _then(chosen: study.Study, follow_up: study.FollowUp) -> str:

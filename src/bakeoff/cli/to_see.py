@@ -13,6 +13,7 @@ from rich.text import Text
 from bakeoff import stats
 from bakeoff.cli.console import table
 from bakeoff.design import Outlook, Projection
+from bakeoff.wording import counted
 
 
 def lines(
@@ -23,7 +24,7 @@ def lines(
     source = "the last calibration" if outlook.is_calibrated else "this study's contestants"
     yield (
         f"noise of {source} here: two runs of a block differ by {_percent(noise.log_sd(num))} "
-        f"with {_count(num, 'epoch')} ({noise.run_freedom} degrees of freedom)"
+        f"with {counted(num, 'epoch')} ({noise.run_freedom} degrees of freedom)"
         + (f", by {_percent(math.sqrt(2 * noise.process))} with ever so many" if noise.epoch else "")
     )
     shown = table("to see", "blocks × epochs", "runs", "time", "range", right=("to see", "runs", "time"))
@@ -97,9 +98,9 @@ def _command(projection: Projection, rules: stats.Rules, arguments: argparse.Nam
 
 def _as_written(outlook: Outlook, rules: stats.Rules) -> str:
     """What the study can tell apart as it is."""
-    num = _count(outlook.num_blocks, "block" if rules.is_sequential else "repeat")
+    num = counted(outlook.num_blocks, "block" if rules.is_sequential else "repeat")
     num = f"within {num}" if rules.is_sequential else num
-    epochs = "" if outlook.num_epochs is None else f" of {_count(outlook.num_epochs, 'epoch')}"
+    epochs = "" if outlook.num_epochs is None else f" of {counted(outlook.num_epochs, 'epoch')}"
     if outlook.resolution is None:
         return f"as written, {num}{epochs}: too few for any verdict; expected {stats.MIN_BLOCKS} or more"
     seen = outlook.resolution
@@ -111,7 +112,3 @@ def _as_written(outlook: Outlook, rules: stats.Rules) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

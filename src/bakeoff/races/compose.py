@@ -25,7 +25,7 @@ from bakeoff.races.frames import Frames, Selection, observed_of, parsed, select
 from bakeoff.races.learning import learnings
 from bakeoff.races.sections import Section
 from bakeoff.races.targets import Target, target_of
-from bakeoff.races.verdicts import rules_of, verdict
+from bakeoff.races.verdicts import named, rules_of, verdict
 from bakeoff.study import Agreement, Errors, racing
 
 
@@ -54,6 +54,7 @@ def compose(
         target_error=target_error,
         certificates=_certificates(frames.certificates, selection.ok),
         certified=answered(frames.certificates, selection.ok) if _by_certificate(document) else frozenset(),
+        named=named(document),
     )
     sections = [
         _rows(titles[str(dataset), str(model)], (str(dataset), str(model)), attempts, shared)
@@ -77,7 +78,7 @@ class _Shared:
     """What all sections are made from.
 
     targets: the study's, by data set; target_error: the one asked for. certified: pairs whose errors a
-    certificate answers for.
+    certificate answers for. named: pairs that the study is about.
     """
 
     frames: Frames
@@ -87,6 +88,7 @@ class _Shared:
     target_error: float | None
     certificates: Mapping[frozenset[str], Certified]
     certified: frozenset[frozenset[str]]
+    named: frozenset[frozenset[str]]
 
 
 _Lent = Mapping[frozenset[str], stats.Lent]
@@ -236,7 +238,10 @@ def _ranking(
 
 
 def _ranked(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
-    """Those that the fastest contestant wins come first, close ones before clear ones; refused ones last."""
+    """Those that the fastest contestant wins come first, close ones before clear ones; refused ones last.
+
+    Pairs that the study is about come before others.
+    """
     ratios = {id(comparison): comparison.verdict.time.ratio for comparison in comparisons}
     asked = [comparison for comparison in comparisons if comparison.refusal is None]
     wins = Counter(one.first.trial_id for one in asked if ratios[id(one)] is not None)
@@ -245,6 +250,7 @@ def _ranked(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
             comparisons,
             key=lambda comparison: (
                 comparison.refusal is not None,
+                comparison.is_aside,
                 ratios[id(comparison)] is None,
                 -wins[comparison.first.trial_id],
                 -(ratios[id(comparison)] or 0.0),
@@ -276,6 +282,7 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows, lent: _Lent) -> Comparis
         a, b, found = b, a, found.inverse
     track, differing = tracks.track(a, b)
     refused, growth = refusal(a, b), racing.growth(a, b)
+    is_asked = not (refused or growth)
     of_a, of_b = (rows.courses.get(one.trial_id, {}) for one in (a, b))
     target = rows.target
     reached = timed.to_target(of_a, of_b, target.error, rules) if target else None
@@ -293,12 +300,13 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows, lent: _Lent) -> Comparis
         num_compiled_otherwise=len(blocks - alike),
         target=reached,
         target_error=target.error if target and reached else None,
-        break_even=timed.break_even(of_a, of_b, alike, rules) if not (refused or growth) else None,
+        break_even=timed.break_even(of_a, of_b, alike, rules) if is_asked else None,
         certificate=_certified(a, b, shared.certificates),
         track=track,
         differing=differing,
         refusal=refused,
         growth=growth,
+        is_aside=is_asked and bool(shared.named) and frozenset((a.trial_id, b.trial_id)) not in shared.named,
         excluded=exclusions.excluded(pair, runs, rows.attempts, shared.selection.left_out),
         hinge=exclusions.hinge(pair, runs, rows.attempts, found, lambda others: judge(a, b, others)),
         run_ids=tuple(counted.sort("block", "trial_id")["run_id"]),

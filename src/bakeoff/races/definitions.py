@@ -144,9 +144,9 @@ class Comparison:
     ran differently in them as far as it governs speed, ``threads 2 and 1``. refusal: why the two may not be
     compared at all; None if they may. growth: in what the work of one backend's two trials differs,
     ``data scale 1 and 4``: their ratio says how cost grows, and nobody is faster; empty for equal work.
-    excluded: runs left out, by rules that stand in docs/compare.md. hinge: how the verdict would change with
-    them in, or without disturbed runs; empty if it wouldn't. run_ids: those that count. command: what repeats
-    them.
+    is_aside: whether nobody is refused, but the study names other pairs that it is about. excluded: runs left
+    out, by rules that stand in docs/compare.md. hinge: how the verdict would change with them in, or without
+    disturbed runs; empty if it wouldn't. run_ids: those that count. command: what repeats them.
     """
 
     first: Contestant
@@ -162,10 +162,16 @@ class Comparison:
     differing: tuple[str, ...] = ()
     refusal: Refusal | None = None
     growth: str = ""
+    is_aside: bool = False
     excluded: tuple[Exclusion, ...] = ()
     hinge: str = ""
     run_ids: tuple[str, ...] = ()
     command: str = ""
+
+    @property
+    def pair(self) -> frozenset[str]:
+        """Both trial_ids."""
+        return frozenset((self.first.trial_id, self.second.trial_id))
 
     @property
     def is_asked(self) -> bool:

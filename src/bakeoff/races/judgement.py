@@ -14,7 +14,7 @@ from bakeoff.races.definitions import Comparison, Race
 from bakeoff.races.frames import Frames, Source, parsed, read
 from bakeoff.races.sections import Section
 from bakeoff.races.sentences import sentence, what_would_decide
-from bakeoff.races.verdicts import rules_of
+from bakeoff.races.verdicts import named, rules_of
 
 _SCHEMA: dict[str, type[pl.DataType]] = {
     "study": pl.String,
@@ -66,14 +66,11 @@ class Judgement:
     @property
     def required(self) -> tuple[Comparison, ...]:
         """The comparisons that the study asks for: the pairs that it names, else all between equal work."""
-        named = {
-            frozenset(pair)
-            for pair in (parsed(self.frames.document).get("rules") or {}).get("comparisons") or ()
-        }
+        pairs = named(parsed(self.frames.document))
         return tuple(
-            one
-            for _, _, one in self
-            if (frozenset((one.first.trial_id, one.second.trial_id)) in named if named else not one.growth)
+            comparison
+            for _, _, comparison in self
+            if (comparison.pair in pairs if pairs else not comparison.growth)
         )
 
     @property

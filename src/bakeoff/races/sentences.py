@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from bakeoff import stats
 from bakeoff.metrics import ERROR_DIFFERENCE, METRICS, RATIO
 from bakeoff.races.definitions import DIFFERENT, NOT_COMPARED, SAME, Comparison, Race
+from bakeoff.wording import counted
 
 
 def sentence(comparison: Comparison) -> str:
@@ -145,7 +146,7 @@ _UNPAIRED = {
 
 
 def _more(number: int) -> str:
-    return f"{number} more block{'' if number == 1 else 's'}"
+    return counted(number, "more block")
 
 
 def in_full(reason: str) -> str:
@@ -223,7 +224,7 @@ def _doubt(comparison: Comparison, doubt: stats.Doubt) -> str:
         case stats.Finding.TWO_VALUED:
             return f"{whose} takes one of two times: the longer is {doubt.value:.2f} times the shorter"
         case stats.Finding.OUTLIERS:
-            number = f"{doubt.value:.0f} block{'' if doubt.value == 1 else 's'}"
+            number = counted(doubt.value, "block")
             return f"{whose} has outliers, in {number}: the verdict is on the mean, which they move"
 
 
@@ -344,7 +345,7 @@ def confidence(rules: stats.Rules) -> str:
 
 def blocks(number: int) -> str:
     """``3 paired blocks``."""
-    return f"{number} paired block{'' if number == 1 else 's'}"
+    return counted(number, "paired block")
 
 
 def signed(value: float) -> str:

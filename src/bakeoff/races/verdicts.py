@@ -84,6 +84,11 @@ def rules_of(document: str | Mapping[str, Any]) -> stats.Rules:
     return stats.Rules(**known)
 
 
+def named(document: Mapping[str, Any]) -> frozenset[frozenset[str]]:
+    """Pairs of trial_ids that a study is about; empty where it was stored without."""
+    return frozenset(map(frozenset, (document.get("rules") or {}).get("comparisons") or ()))
+
+
 def _error(a: pl.DataFrame, b: pl.DataFrame, evidence: Evidence, rules: stats.Rules) -> stats.ErrorDifference:
     """The difference of final errors, image by image where these are known to be the same ones.
 

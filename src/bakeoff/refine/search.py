@@ -154,31 +154,40 @@ def search(options: Iterable[Option], race: Race, budget_s: float, error_margin:
     alone = race(0, (), lambda standing: () if standing.num_blocks else (DEFAULT,))
     found.spent_s = alone.spent_s
     singles = [Candidate((option,)) for option in options]
-    num_tried = _num_fitting(alone, limit_s, budget_s)
     found.fates = dict.fromkeys((single.name for single in singles), Fate.NO_TIME)
-
-    def rule(
-        candidates: Sequence[Candidate], num_blocks: int, fate: Callable[[str, Standing], Fate]
-    ) -> GoingOn:
-        def going_on(standing: Standing) -> Collection[str]:
-            left = [candidate.name for candidate in candidates if fate(candidate.name, standing) is Fate.OPEN]
-            if standing.num_blocks == num_blocks or not left:
-                return ()
-            runs = (DEFAULT, *left)
-            run_s = standing.run_s or alone.run_s
-            expected_s = sum(run_s.get(name, alone.run_s.get(DEFAULT, 0.0)) for name in runs)
-            if standing.num_blocks and standing.spent_s + expected_s > limit_s:
-                return ()
-            return runs
-
-        return going_on
+    places = _num_fitting(alone, limit_s, budget_s)
+    # No more than may get their turn: each may need an environment of its own.
+    tried = singles[: max(places, _num_blocks(alone, limit_s - found.spent_s) // FEWEST_BLOCKS)]
 
     def against_default(name: str, standing: Standing) -> Fate:
         return _fate(standing.of(name), error_margin)
 
-    tried = singles[:num_tried]
-    standing = race(1, tried, rule(tried, SCREENING_BLOCKS, against_default))
+    def cost_s(names: Iterable[str], standing: Standing) -> float:
+        run_s = standing.run_s or alone.run_s
+        return sum(run_s.get(name, alone.run_s.get(DEFAULT, 0.0)) for name in (DEFAULT, *names))
+
+    def screening(standing: Standing) -> Collection[str]:
+        """Who is being tried goes on. Who is through makes room for the next, as long as there is time."""
+        num = {candidate.name: len(standing.of(candidate.name).logs) for candidate in tried}
+        left = [name for name in num if against_default(name, standing) is Fate.OPEN]
+        trying = [name for name in left if 0 < num[name] < SCREENING_BLOCKS]
+        joining = [name for name in left if not num[name]][: max(places - len(trying), 0)]
+        helping = [name for name in num if _settled(standing.of(name), error_margin) is Fate.HELPS]
+        share = _SCREENING_SHARE if trying or len(helping) > 1 else 1.0
+        while joining and standing.num_blocks:
+            expected_s = FEWEST_BLOCKS * cost_s([*trying, *joining], standing)
+            if standing.spent_s + expected_s <= share * limit_s:
+                break
+            joining.pop()
+        names = [*trying, *joining]
+        is_over = standing.num_blocks and standing.spent_s + cost_s(names, standing) > limit_s
+        if not names or is_over or standing.num_blocks == SCREENING_BLOCKS * len(tried):
+            return ()
+        return (DEFAULT, *names)
+
+    standing = race(1, tried, screening)
     found.add(tried, standing, error_margin)
+
     helping = found.helping(tried)[:_MOST_COMBINED]
     best = helping[0] if helping else None
     asked = _Combinations(helping, found.measured)
@@ -189,13 +198,21 @@ def search(options: Iterable[Option], race: Race, budget_s: float, error_margin:
             break
         members = [best, *fresh]
 
-        def against_best(name: str, standing: Standing, members: Sequence[Candidate] = members) -> Fate:
-            leader = min((member.name for member in members), key=lambda one: standing.of(one).mean)
-            if name != leader and is_worse(standing.of(name).logs, standing.of(leader).logs):
-                return Fate.SLOWER
-            return _fate(standing.of(name), error_margin)
+        def combining(standing: Standing, members: Sequence[Candidate] = members) -> Collection[str]:
+            logs = {member.name: standing.of(member.name).logs for member in members}
+            leader = min(logs, key=lambda name: standing.of(name).mean)
+            left = [
+                name
+                for name in logs
+                if against_default(name, standing) is Fate.OPEN
+                and (name == leader or not is_worse(logs[name], logs[leader]))
+            ]
+            is_over = standing.num_blocks and standing.spent_s + cost_s(left, standing) > limit_s
+            if not left or is_over or standing.num_blocks == COMBINATION_BLOCKS:
+                return ()
+            return (DEFAULT, *left)
 
-        standing = race(wave, members, rule(members, COMBINATION_BLOCKS, against_best))
+        standing = race(wave, members, combining)
         if not standing.num_blocks:
             break
         found.add(members, standing, error_margin)
@@ -208,8 +225,14 @@ def search(options: Iterable[Option], race: Race, budget_s: float, error_margin:
     return found
 
 
+def _num_blocks(alone: Standing, left_s: float) -> int:
+    """How many runs of the default take that long; as many as there can be where they take no time."""
+    run_s = alone.run_s.get(DEFAULT)
+    return 0 if run_s is None else int(min(left_s / run_s, sys.maxsize))
+
+
 def _num_fitting(alone: Standing, limit_s: float, budget_s: float) -> int:
-    """How many single changes the budget can screen; one at least."""
+    """How many single changes the budget can screen side by side; one at least."""
     run_s = alone.run_s.get(DEFAULT)
     if run_s is None:
         return 0

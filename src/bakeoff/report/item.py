@@ -176,7 +176,7 @@ class Item:
         counted = Counter(folded_claim.state for folded_claim in self.folded_claims)
         num, more = len(self.folded_claims), "more " if self.open_claims else ""
         states = (f"{counted[one]} {one.value}" for one in (State.UNDECIDED, State.REFUSED) if counted[one])
-        return ", ".join([f"{num} {more}comparison{'' if num == 1 else 's'}", *states])
+        return ", ".join([counted(num, f"{more}comparison"), *states])
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 from bakeoff.verification import architecture
 from bakeoff.verification.evidence import GENERAL, NUM_COMMON, Array, Evidence
 from bakeoff.verification.tolerances import EPSILON, Tolerances, difference, floors, layer_rms
+from bakeoff.wording import listed
 
 # In tolerances. On shared inputs each side has roundings of its own, of several layers where one holds
 # others; on a contestant's own inputs those that came in besides; in gradients what cancels is not known
@@ -50,9 +51,9 @@ class Ballot:
     def text(self) -> str:
         """For people; the same for all that agree with each other."""
         if self.vote is Vote.OUTVOTED:
-            return f"not what {_listed(self.others)} compute of the same, and no known cause accounts for it"
+            return f"not what {listed(self.others)} compute of the same, and no known cause accounts for it"
         return (
-            f"{_listed(self.own)} and {_listed(self.others)} compute different things of the same; "
+            f"{listed(self.own)} and {listed(self.others)} compute different things of the same; "
             "no majority tells who is right"
         )
 
@@ -288,7 +289,3 @@ def _gradients_apart(one: Voter, other: Voter, scene: str, batch: int, bound: fl
     worst = max(found, default=(0.0, "", -1))
     first = max(beyond, key=lambda each: each[2], default=worst)
     return worst[0], first[1]
-
-
-def _listed(labels: Sequence[str]) -> str:
-    return " and ".join(labels) if len(labels) < 3 else f"{', '.join(labels[:-1])} and {labels[-1]}"

@@ -14,6 +14,7 @@ from bakeoff.races.definitions import UNCERTIFIED, Comparison
 from bakeoff.races.frames import distributed
 from bakeoff.report.contents import Contents, unequal_weights
 from bakeoff.report.items.conditions import framework, header, last_calibration
+from bakeoff.wording import listed
 
 
 class Answer(Enum):
@@ -180,7 +181,7 @@ def methods_paragraph(contents: Contents) -> str:
     epochs = _range(ok["num_epochs"].to_list())
     unequal = any(unequal_weights(one, contents.frames) for one in contents.sections)
     said = [
-        f"We compared {_listed(names)} on {sets}: {len(ok)} training runs of {epochs} epochs, {blocks} for "
+        f"We compared {listed(names)} on {sets}: {len(ok)} training runs of {epochs} epochs, {blocks} for "
         f"each configuration, on {facts.get('Machine', 'one machine')}"
         + (f", {facts['Measured']}." if "Measured" in facts else "."),
         "Each run was a process of its own in an isolated environment. Runs were blocked: one repeat of "
@@ -236,10 +237,6 @@ def _backends(contents: Contents) -> list[str]:
 def _framework_of(contents: Contents, backend: str) -> str:
     known = [framework(contestant) for contestant in contents.contestants if contestant.backend == backend]
     return next((one for one in known if one != "–"), "version unknown")
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def bibtex(contents: Contents) -> str:

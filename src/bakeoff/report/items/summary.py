@@ -27,9 +27,11 @@ from bakeoff.report.items.cluster.runs import cluster
 from bakeoff.report.items.cluster.sentences import in_short, where_time_went
 from bakeoff.report.items.conditions import last_calibration
 from bakeoff.report.reading import read
+from bakeoff.wording import counted, listed
 
-# Names of places in a sentence, and sentences of one kind: more are counted. Races that are drawn.
-MAX_PLACES, MAX_ALIKE, MAX_RACES = 6, 4, 6
+# Names of places in a sentence, and sentences of one kind: more are counted. Races that are drawn. Claims on
+# who is faster.
+MAX_PLACES, MAX_ALIKE, MAX_RACES, MAX_CLAIMS = 6, 4, 6, 12
 # What may be said of the fastest's time against another's: beaten, or not yet known.
 _BEATEN = frozenset({stats.FASTER})
 _OPEN = (stats.UNDECIDED, stats.TOO_FEW)
@@ -362,13 +364,29 @@ def _sentences(contents: Contents, columns: Sequence[_Column]) -> Iterator[Words
 
 
 def _fastest(columns: Sequence[_Column]) -> Iterator[Words]:
-    """Who is fastest where: one sentence for all races in which the same may be said."""
+    """Who is fastest where, or how the study's pairs stand: once for all races where the same may be said."""
     found: dict[tuple[Tone, str], list[_Column]] = {}
     for column in columns:
-        if said_of := _of_race(column):
-            found.setdefault(said_of, []).append(column)
-    for (tone, words), places in found.items():
+        for claim in _of_pairs(column) or filter(None, [_of_race(column)]):
+            found.setdefault(claim, []).append(column)
+    for (tone, words), places in list(found.items())[:MAX_CLAIMS]:
         yield Words(words.replace("{where}", _places(places, columns)), tone)
+    if len(found) > MAX_CLAIMS:
+        yield Words(f"{len(found) - MAX_CLAIMS} more answers: bakeoff compare.")
+
+
+def _of_pairs(column: _Column) -> list[tuple[Tone, str]]:
+    """The claims on pairs that the study names, with ``{where}`` for the race; empty where it names none."""
+    if not any(pair.is_aside for pair in column.race.comparisons):
+        return []
+    named = [pair for pair in column.race.comparisons if pair.is_asked and not pair.is_aside]
+    return [
+        (
+            Tone.DECIDED if pair.verdict.is_decided_on_time else Tone.OPEN,
+            f"{sentences.claim_and_numbers(pair)[0]}{{where}}.",
+        )
+        for pair in named
+    ]
 
 
 def _of_race(column: _Column) -> tuple[Tone, str] | None:
@@ -384,11 +402,11 @@ def _of_race(column: _Column) -> tuple[Tone, str] | None:
     if doubtful and rivals.keys() == {stats.TOO_FEW}:
         return Tone.OPEN, f"Too few repeats to say who trains fastest{{where}}: {leader} took the least time."
     if doubtful:
-        names = _listed(column.in_order([leader, *doubtful, *alike]), "or")
+        names = listed(column.in_order([leader, *doubtful, *alike]), "or")
         return Tone.OPEN, f"Undecided who trains fastest{{where}}: {names}."
     if alike:
         others = " and less than all others" if len(alike) < num else ""
-        names = _listed(column.in_order([leader, *alike]))
+        names = listed(column.in_order([leader, *alike]))
         return Tone.PLAIN, f"{names} take practically the same time{others}{{where}}."
     if num == 1:
         ((other,),) = rivals.values()
@@ -408,7 +426,7 @@ def _not_well(contents: Contents, columns: Sequence[_Column]) -> Iterator[Words]
                     lines = (row["reason"] or "").strip().splitlines() or [""]
                     lost.setdefault((contestant.plain_short, row["status"], lines[0]), []).append(column)
     for (name, status, reason), of in list(lost.items())[:MAX_ALIKE]:
-        words = f"{name}: {_number(len(of), 'run')} {status.replace('_', ' ')}{_places(of, columns)}"
+        words = f"{name}: {counted(len(of), 'run')} {status.replace('_', ' ')}{_places(of, columns)}"
         yield Words(f"{words}: {reason}" if reason else f"{words}.", _tone_of(status))
     if len(lost) > MAX_ALIKE:
         yield Words(f"{len(lost) - MAX_ALIKE} more kinds of runs that did not end well.", Tone.BAD)
@@ -473,15 +491,15 @@ def _more(contents: Contents, columns: Sequence[_Column]) -> Iterator[Words]:
     """What else is known, and what would tell more."""
     pairs = [pair for column in columns for pair in column.race.comparisons if pair.is_asked]
     if doubtful := sum(bool(pair.hinge) or any(sentences.warnings(pair)) for pair in pairs):
-        yield Words(f"Doubts stand beside {_number(doubtful, 'comparison')}.", Tone.OPEN)
+        yield Words(f"Doubts stand beside {counted(doubtful, 'comparison')}.", Tone.OPEN)
     ok = contents.selection.ok
     if len(ok) and (disturbed := int(ok["disturbed"].fill_null(False).sum())):
-        of = _number(len(ok), "run")
+        of = counted(len(ok), "run")
         yield Words(f"The machine did other things during {disturbed} of {of}.", Tone.OPEN)
     if num := len(contents.selection.left_out):
-        yield Words(f"Left out: {_number(num, 'run')} under other conditions.", Tone.OPEN)
+        yield Words(f"Left out: {counted(num, 'run')} under other conditions.", Tone.OPEN)
     if (missing := (contents.frames.num_planned or 0) - len(ok)) > 0:
-        yield Words(f"Missing: {_number(missing, 'run')}; the same command goes on with them.", Tone.OPEN)
+        yield Words(f"Missing: {counted(missing, 'run')}; the same command goes on with them.", Tone.OPEN)
     if any(_tells(pair.verdict) for pair in pairs):
         yield Words("More repeats would tell: run it again with --until-decided.")
 
@@ -515,17 +533,9 @@ def _places(where: Sequence[_Column], every: Sequence[_Column]) -> str:
         return f" in all {len(names)} races" if has_settings else " on all data sets"
     if len(names) > MAX_PLACES:
         return f" in {len(names)} of {len(every)} races"
-    return f" on {_listed(names)}"
-
-
-def _number(num: int, noun: str) -> str:
-    return f"{num} {noun}{'' if num == 1 else 's'}"
+    return f" on {listed(names)}"
 
 
 def _counted(parts: Sequence[str]) -> str:
     more = f", and {len(parts) - MAX_PLACES} more" if len(parts) > MAX_PLACES else ""
     return ", ".join(parts[:MAX_PLACES]) + more
-
-
-def _listed(names: Sequence[str], word: str = "and") -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"

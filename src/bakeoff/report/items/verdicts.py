@@ -18,6 +18,7 @@ from bakeoff.report import vega
 from bakeoff.report.item import Badge, Claim, Item, State, Table, Tone, numbers, words
 from bakeoff.report.items import certificates
 from bakeoff.report.items.words import interval_text, slug
+from bakeoff.wording import counted
 
 _UNLIKE = {DIFFERENT: "no: they differ"}
 
@@ -27,7 +28,7 @@ def items(section: Section) -> Iterator[Item]:
     ratios = [
         comparison
         for comparison in section.races[0].comparisons
-        if comparison.verdict.time.ratio is not None and comparison.is_asked
+        if comparison.verdict.time.ratio is not None and comparison.is_asked and not comparison.is_aside
     ]
     found = pairs_table(section)
     if not found.rows:
@@ -58,9 +59,10 @@ def items(section: Section) -> Iterator[Item]:
 def claims(section: Section) -> Iterator[Claim]:
     """The section's comparisons in words, race by race, the main race first."""
     for index, race in enumerate(section.races):
+        has_asides = any(one.is_aside for one in race.comparisons)
         for place, one in enumerate(race.comparisons, 1):
             anchor = f"verdict-{slug(section.title)}-{index + 1}-{place}"
-            leads = one.first == race.comparisons[0].first
+            leads = not one.is_aside and (has_asides or one.first == race.comparisons[0].first)
             yield claim(one, anchor, race.setting if index else "", is_leading=leads)
 
 
@@ -140,7 +142,8 @@ def runs_anchor(contestant: Contestant) -> str:
 
 def overview(sections: Sequence[Section]) -> str:
     """How many comparisons are decided and how well founded they are, in one or two sentences."""
-    every = _every(sections)
+    raced = _every(sections)
+    every = [comparison for comparison in raced if not comparison.is_aside]
     if not every:
         return ""
     asked = [one for one in every if one.is_asked]
@@ -156,8 +159,9 @@ def overview(sections: Sequence[Section]) -> str:
     }
     parts = [f"{number} {word}" for word, number in counts.items() if number]
     founded = certificates.founded([one.certificate.verdict for one in every])
-    plural = "" if len(every) == 1 else "s"
-    return f"{len(every)} comparison{plural}: {', '.join(parts)}. {founded}"
+    beside = len(raced) - len(every)
+    more = f" The study does not ask about {counted(beside, 'other pair')}." if beside else ""
+    return f"{counted(len(every), 'comparison')}: {', '.join(parts)}. {founded}{more}"
 
 
 def rules(sections: Sequence[Section]) -> str:
