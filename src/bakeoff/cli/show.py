@@ -22,18 +22,24 @@ from bakeoff.store.reader import Reader
 def main(arguments: argparse.Namespace) -> int:
     """Print; 0."""
     path = store_path(arguments)
+    is_one_by_one = arguments.json or arguments.runs or arguments.certificates or arguments.warnings
     with Reader(path) as reader:
         study = chosen_study(arguments, reader)
-        runs = reader.runs(study)
-        certificates, warnings = reader.certificates(study), reader.warnings(study)
+        if is_one_by_one:
+            _print_one_by_one(reader, study, arguments)
+    if not is_one_by_one:
+        summary.print_screen(path, study, arguments)
+    return 0
+
+
+def _print_one_by_one(reader: Reader, study: str, arguments: argparse.Namespace) -> None:
+    runs = reader.runs(study)
+    certificates, warnings = reader.certificates(study), reader.warnings(study)
     if arguments.json:
         frame = certificates if arguments.certificates else warnings if arguments.warnings else runs
         sys.stdout.write(frame.write_json())
         print()
-        return 0
-    if not (arguments.runs or arguments.certificates or arguments.warnings):
-        summary.print_screen(path, study, arguments)
-        return 0
+        return
     screen = console()
     if arguments.runs:
         short = set(short_of_samples(runs)["run_id"])
@@ -44,7 +50,6 @@ def main(arguments: argparse.Namespace) -> int:
         screen.print(_certificate_table(certificates, runs))
     if arguments.warnings:
         screen.print(_warning_table(warnings))
-    return 0
 
 
 def _run_table(runs: pl.DataFrame, short: Collection[str]) -> Table:

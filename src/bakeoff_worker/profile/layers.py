@@ -22,7 +22,7 @@ from bakeoff_worker.profile import ceilings
 from bakeoff_worker.records import NotShown, ProfiledSteps, VariantTimed
 
 # Many short turns: what else the machine does hits some of them, and the median is of the others.
-_NUM_TURNS = 12
+_NUM_TURNS = 24
 _TURN_S = 0.05
 
 
