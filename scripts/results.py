@@ -63,7 +63,9 @@ DRAWINGS = (
     Drawing("quick/quick-distributed.bundle.zip", "quick-distributed", "quick-distributed"),
     Drawing("keras-cost/keras-cost.bundle.zip", "keras-cost", "keras-cost"),
     Drawing("sweep/sweep.bundle.zip", "sweep", "sweep"),
-    Drawing("refine/refine.bundle.zip", "refine-458f9fac-confirmation", "jax", has_tables=False),
+    Drawing("refine/jax.bundle.zip", "refine-458f9fac-confirmation", "jax", has_tables=False),
+    Drawing("refine/torch.bundle.zip", "refine-e341c9cd-confirmation", "torch", has_tables=False),
+    Drawing("refine/tensorflow.bundle.zip", "refine-b56e7b01-confirmation", "tensorflow", has_tables=False),
 )
 
 

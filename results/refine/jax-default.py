@@ -1,6 +1,6 @@
 """study_cnn on mnist: plain Keras on jax, without Bakeoff.
 
-    python refine-458f9fac-confirmation-default.py FOLDER
+    python jax-default.py FOLDER
 
 Ran with Keras 3.15.1 on JAX 0.10.2 (CPU).
 FOLDER has x_train.npy, images (N, H, W, C), and y_train.npy, their class numbers (N,).

@@ -51,6 +51,17 @@ def test_any_text_comes_out_as_it_went_in(one: str, other: str) -> None:
     assert row.startswith(one) and row.endswith(other)
 
 
+def test_a_contestants_long_name_takes_several_lines_and_hides_no_number() -> None:
+    screen = console.console(width_in_files=80)
+    screen.file = io.StringIO()
+    names = [f"{name} · channels_first · memory kept on · steps a call 8" for name in ("torch", "jax")]
+    listed = console.table("seconds", *names, right=names)
+    listed.add_row("imports", "4.59", "7.15")
+    screen.print(listed)
+    printed = screen.file.getvalue()
+    assert "4.59" in printed and "7.15" in printed and max(map(len, printed.splitlines())) <= 80
+
+
 def test_control_characters_are_shown_and_never_sent(capsys: pytest.CaptureFixture[str]) -> None:
     every = "".join(map(chr, (*range(32), *range(0x7F, 0xA0))))
     evil = f"a{every}\x1b]0;owned\x07\x1b[2Jz"

@@ -64,6 +64,9 @@ def tell_error(error: BakeoffError) -> None:
         tell(f"hint: {line}")
 
 
+_LONGEST_TITLE = 24
+
+
 def table(*columns: str, right: Collection[str] = (), title: str | None = None) -> Table:
     """An empty table in the one style that we have. right: the columns that are aligned to the right.
 
@@ -79,7 +82,6 @@ def table(*columns: str, right: Collection[str] = (), title: str | None = None) 
         collapse_padding=True,
     )
     for name in columns:
-        made.add_column(
-            name, justify="right" if name in right else "left", overflow="fold", min_width=len(name)
-        )
+        width = min(len(name), _LONGEST_TITLE)  # a contestant's name may be a line long
+        made.add_column(name, justify="right" if name in right else "left", overflow="fold", min_width=width)
     return made

@@ -9,6 +9,7 @@ from enum import Enum
 
 from bakeoff.races.marks import Mark, marks_of
 from bakeoff.report import vega
+from bakeoff.wording import counted
 
 
 @dataclass(frozen=True)
@@ -173,9 +174,13 @@ class Item:
     @property
     def fold(self) -> str:
         """What the fold is called: ``3 more comparisons, 1 undecided``."""
-        counted = Counter(folded_claim.state for folded_claim in self.folded_claims)
+        by_state = Counter(claim.state for claim in self.folded_claims)
         num, more = len(self.folded_claims), "more " if self.open_claims else ""
-        states = (f"{counted[one]} {one.value}" for one in (State.UNDECIDED, State.REFUSED) if counted[one])
+        states = (
+            f"{by_state[state]} {state.value}"
+            for state in (State.UNDECIDED, State.REFUSED)
+            if by_state[state]
+        )
         return ", ".join([counted(num, f"{more}comparison"), *states])
 
 
