@@ -185,7 +185,10 @@ def _costs(study: Study, trials: Sequence[Trial], history: Sequence[plan.PastRun
             )
             for trial in trials
         ]
-        return {one.label: one.run_s for one in plan.estimate(plan.block(study, then, 0), history).trials}
+        return {
+            trial_estimate.label: trial_estimate.run_s
+            for trial_estimate in plan.estimate(plan.block(study, then, 0), history).trials
+        }
 
     start, many = run_s(0), run_s(1000)
     found = []
@@ -209,7 +212,7 @@ def _noise(
 ) -> stats.Components | None:
     """From earlier runs of the same contestants, whatever their number of epochs."""
     wanted = {trial.trial_id: _alike(trial.settings) for trial in trials}
-    past = {one.settings.trial_id: _alike(one.settings) for one in history}
+    past = {past_run.settings.trial_id: _alike(past_run.settings) for past_run in history}
     same = [
         [trial_id for trial_id, settings in past.items() if settings in [wanted[one] for one in race]]
         for race in races

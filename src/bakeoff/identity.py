@@ -65,20 +65,20 @@ def identify(
     found: dict[str, Provision | BakeoffError] = {}
     looks: dict[str, Inputs | ModelFailure] = {}
     for trial_id, provision in provisions.items():
-        one = settings[trial_id]
+        setting = settings[trial_id]
         found[trial_id] = provision
         if isinstance(provision, BakeoffError):
             continue
         content = dict(provision.content)
-        if _program(one):
-            key = _key(one, provision.environment, provision.dataset)
+        if _program(setting):
+            key = _key(setting, provision.environment, provision.dataset)
             if key not in looks:
-                looks[key] = _look(key, one, provision, launcher, listener)
+                looks[key] = _look(key, setting, provision, launcher, listener)
             looked = looks[key]
             if isinstance(looked, ModelFailure):
                 found[trial_id] = looked
                 continue
-            content[_kind(one)] = _code_digest(looked)
+            content[_kind(setting)] = _code_digest(looked)
             found[trial_id] = dataclasses.replace(provision, code=looked)
         if content:
             contents[trial_id] = content
@@ -104,18 +104,18 @@ def known(study: Study) -> Study:
     def data_of(*key: Any) -> Prepared | None:
         return datasets.known(*key)
 
-    for trial_id, one in _settings_of(study).items():
+    for trial_id, settings in _settings_of(study).items():
         try:
-            data = data_of(one.dataset, one.image_size, one.data_scale)
-            environment = find(one.environment, served(one)) if _program(one) else None
+            data = data_of(settings.dataset, settings.image_size, settings.data_scale)
+            environment = find(settings.environment, served(settings)) if _program(settings) else None
         except (DatasetError, EnvironmentFailure):
             continue
         if data is None:
             continue
-        content = dict(data_content(one, data))
-        looked = _kept(_key(one, environment, data.path)) if environment else None
+        content = dict(data_content(settings, data))
+        looked = _kept(_key(settings, environment, data.path)) if environment else None
         if looked:
-            content[_kind(one)] = _code_digest(looked)
+            content[_kind(settings)] = _code_digest(looked)
         if content:
             contents[trial_id] = content
     _fill_in_models(_settings_of(study), contents)
@@ -148,9 +148,9 @@ def _fill_in_models(settings: Mapping[str, TrialSettings], contents: Mapping[str
 
     read = {model(settings[trial_id]): one["model"] for trial_id, one in contents.items() if "model" in one}
     for trial_id, content in contents.items():
-        one = settings[trial_id]
-        if "contestant" in content and one.model not in MODELS:
-            content["model"] = read.get(model(one)) or _code_digest(inputs.look([one.model]))
+        setting = settings[trial_id]
+        if "contestant" in content and setting.model not in MODELS:
+            content["model"] = read.get(model(setting)) or _code_digest(inputs.look([setting.model]))
 
 
 def _look(

@@ -196,11 +196,11 @@ def obstacles(study: Study, specs: Iterable[RunSpec]) -> Mapping[str, BakeoffErr
     checks = {place: partial(_check_place, study, place) for place in map(_place, trials.values())}
     of_place = {place: obstacle for place, check in checks.items() if (obstacle := _raised(check))}
     found: dict[str, BakeoffError] = {}
-    for trial_id, one in trials.items():
+    for trial_id, settings in trials.items():
         obstacle = (
-            _raised(partial(_check_accepted, one))
-            or _raised(partial(check_devices, [one]))
-            or of_place.get(_place(one))
+            _raised(partial(_check_accepted, settings))
+            or _raised(partial(check_devices, [settings]))
+            or of_place.get(_place(settings))
         )
         if obstacle:
             found[trial_id] = obstacle

@@ -120,7 +120,11 @@ def environments_of(backend: str, *, has_spark: bool, device: str = "cpu") -> tu
     known = backends().get(backend)
     every = known.record.environments if known else ()
     kind = has_spark, device == "gpu"
-    return tuple(one.name for one in every if (one.has_spark, one.cuda is not None) == kind)
+    return tuple(
+        environment.name
+        for environment in every
+        if (environment.has_spark, environment.cuda is not None) == kind
+    )
 
 
 def code_of(backend: str) -> dict[str, str]:

@@ -81,14 +81,19 @@ class Comparisons:
     def __str__(self) -> str:
         """A sentence for each pair, a line each."""
         return "\n".join(
-            f"{section.place_of(race)}: {races.sentence(one)}" for section, race, one in self.judgement
+            f"{section.place_of(race)}: {races.sentence(comparison)}"
+            for section, race, comparison in self.judgement
         )
 
     def _repr_html_(self) -> str:
         heads = ("data set", "comparison", "certificate")
         rows = [
-            (section.place_of(race), races.sentence(one), one.certificate.verdict or "not certified")
-            for section, race, one in self.judgement
+            (
+                section.place_of(race),
+                races.sentence(comparison),
+                comparison.certificate.verdict or "not certified",
+            )
+            for section, race, comparison in self.judgement
         ]
         return _table(heads, rows)
 

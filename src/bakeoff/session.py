@@ -240,7 +240,7 @@ class _Execution:
     @property
     def conditions(self) -> dict[str, str]:
         """Their names, by trial_id."""
-        return {trial_id: one.condition_id for trial_id, one in self.here.items()}
+        return {trial_id: condition.condition_id for trial_id, condition in self.here.items()}
 
     def run(self, trials: Sequence[Trial], specs: Sequence[RunSpec], title: str, listener: Listener) -> Tally:
         """Run what is missing of these specs; where the study asks for it, of more blocks of these trials."""
@@ -345,7 +345,7 @@ class _Execution:
         with Reader(self.writer.path) as reader:
             left = plan.missing(specs, reader.done(specs, self.conditions))
         planned, lacking = (
-            Counter(one.block for one in some if one.settings.alternates) for some in (specs, left)
+            Counter(spec.block for spec in some if spec.settings.alternates) for some in (specs, left)
         )
         if parts := [block + 1 for block, number in lacking.items() if number < planned[block]]:
             which = f"block{'s' * (len(parts) > 1)} {', '.join(map(str, parts))}"

@@ -125,10 +125,10 @@ class Calibration:
     def reach_sentence(self) -> str:
         """One line for people: what this machine can tell apart in how long; empty if that is not known."""
         told = [
-            f"in {name} differences of {percent(one.difference, 1)} or more ({percent(one.low, 1)} to "
-            f"{percent(one.high, 1)}; {one.num_blocks} blocks × {one.num_epochs:g} epochs)"
-            for name, one in zip(REACH_S, self.reach, strict=True)
-            if one is not None
+            f"in {name} differences of {percent(reach.difference, 1)} or more ({percent(reach.low, 1)} to "
+            f"{percent(reach.high, 1)}; {reach.num_blocks} blocks × {reach.num_epochs:g} epochs)"
+            for name, reach in zip(REACH_S, self.reach, strict=True)
+            if reach is not None
         ]
         return f"of two contestants like this one it can tell apart {', '.join(told)}" if told else ""
 

@@ -88,7 +88,7 @@ def show(found: Calibration) -> None:
     if told:
         screen.print(_table("identical entries told apart", _APART, [_apart(one) for one in told]))
     if found.found:
-        screen.print(_table("slower on purpose", _SLOWER, [_slower(one) for one in found.found]))
+        screen.print(_table("slower on purpose", _SLOWER, [_slower(entry) for entry in found.found]))
     rows: list[tuple[str, ...]] = [(source.name, source.seen, source.remedy) for source in found.sources]
     screen.print(Text(f"noise of the ratio of two runs of a block: {percent(found.noise.log_sd, 1)}"))
     if rows:

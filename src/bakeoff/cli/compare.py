@@ -47,9 +47,9 @@ def main(arguments: argparse.Namespace) -> int:
         print()
     else:
         say(*_lines(judged.sections, judged.stored, judged.rules))
-    if not all(one.is_asked for one in judged.required):
+    if not all(comparison.is_asked for comparison in judged.required):
         return FAILED
-    return 0 if all(one.verdict.is_decided for one in judged.required) else UNDECIDED
+    return 0 if all(comparison.verdict.is_decided for comparison in judged.required) else UNDECIDED
 
 
 # ---- for people -----------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     cached = [one.key for one in datasets.status() if one.path and "@" not in one.key]
     damaged = 0
     for name in arguments.names or cached:
-        for one in datasets.verify(name):
-            damaged += bool(one.damaged)
-            say(f"{one.key}: {'; '.join(one.damaged) or 'as it should be'}")
+        for verification in datasets.verify(name):
+            damaged += bool(verification.damaged)
+            say(f"{verification.key}: {'; '.join(verification.damaged) or 'as it should be'}")
     return DatasetError.exit_code if damaged else 0

@@ -66,7 +66,8 @@ def main(arguments: argparse.Namespace) -> int:
             "rules": dataclasses.asdict(chosen.rules),
             "download": dataclasses.asdict(wanted) if wanted else None,
             "cannot_run": {
-                trial_id: {"reason": one.message, "hint": one.hint} for trial_id, one in in_the_way.items()
+                trial_id: {"reason": error.message, "hint": error.hint}
+                for trial_id, error in in_the_way.items()
             },
         }
         if chosen.rules.is_sequential:

@@ -30,7 +30,7 @@ def main(arguments: argparse.Namespace) -> int:
     found = []
     with closing(progress.listener(quiet=arguments.quiet, as_json=False)) as listener:
         for label in labels:
-            one = refine(
+            refinement = refine(
                 chosen,
                 label,
                 store_path(arguments),
@@ -39,9 +39,9 @@ def main(arguments: argparse.Namespace) -> int:
                 listener=listener,
                 data_directory=arguments.data_dir,
             )
-            found.append(one)
+            found.append(refinement)
             if not arguments.json:
-                _show(one)
+                _show(refinement)
     if arguments.json:
         print(json.dumps([_document(one) for one in found], indent=1))
     if any(one.failure for one in found):

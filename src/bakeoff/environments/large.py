@@ -107,7 +107,11 @@ def check_for_cpu(spec: EnvironmentSpec) -> None:
             for environment in registry.environments().values()
             if set(environment.backends) & set(spec.backends)
         ]
-        ours = [one.name for one in alike if one.cuda is None and not one.has_spark and spec.cuda]
+        ours = [
+            environment_spec.name
+            for environment_spec in alike
+            if environment_spec.cuda is None and not environment_spec.has_spark and spec.cuda
+        ]
         raise EnvironmentFailure(
             f"environment {spec.name} would download {wanted.size} of CUDA for a run on the CPU",
             f'Use {" or ".join(ours) or "a build for CPUs, such as environment torch"}, or device = "gpu".',

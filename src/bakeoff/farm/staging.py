@@ -90,7 +90,9 @@ def _unpacked(provisions: Provisions, archives: Mapping[str, Path], folder: Path
 def _environments(provisions: Provisions) -> list[Environment]:
     """Those that Bakeoff made, once each; any other has to be on the nodes."""
     each = [provision.environment for provision in provisions.values() if isinstance(provision, Provision)]
-    return list({one.name: one for one in each if one.kind == "managed"}.values())
+    return list(
+        {environment.name: environment for environment in each if environment.kind == "managed"}.values()
+    )
 
 
 def _check_seen(work: Work) -> None:

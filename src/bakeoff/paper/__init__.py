@@ -38,7 +38,9 @@ def extend(contents: Contents, parts: Sequence[Part]) -> list[Part]:
     if tried is not None:
         every = conclusions.conclusions(tried)
         differing = f"What differs here: {' '.join(conclusions.conditions(tried))}"
-        claims = tuple(Claim(f"{one.claim}: {one.verdict}", one.here) for one in every)
+        claims = tuple(
+            Claim(f"{conclusion.claim}: {conclusion.verdict}", conclusion.here) for conclusion in every
+        )
         item = Item("conclusions", "Reproduced?", claims, (differing,), table=conclusions.table(tried, every))
         found.append(Part("conclusions", "The paper's conclusions", (item,)))
     return found

@@ -166,8 +166,16 @@ def conclusions(cluster: Cluster) -> tuple[Conclusion, ...]:
 def table(cluster: Cluster, found: Sequence[Conclusion]) -> Table:
     """The conclusions with their figures there and here, and the verdict on each."""
     rows = []
-    for one in found:
-        rows.append((one.claim, one.verdict, one.here, one.printed, one.rule or "–"))
+    for conclusion in found:
+        rows.append(
+            (
+                conclusion.claim,
+                conclusion.verdict,
+                conclusion.here,
+                conclusion.printed,
+                conclusion.rule or "–",
+            )
+        )
     columns = words("The paper's conclusion", "Verdict", "Here", "Printed", "Counts as reproduced if")
     return Table(
         "conclusions",
@@ -184,9 +192,13 @@ def table(cluster: Cluster, found: Sequence[Conclusion]) -> Table:
 def conditions(cluster: Cluster) -> Iterator[str]:
     """What differs from the paper's conditions, one sentence each."""
     ran = cluster.distributed
-    embedded = [one for one in ran if one.settings.get("distribution_options.master") == "embedded"]
+    embedded = [
+        contestant
+        for contestant in ran
+        if contestant.settings.get("distribution_options.master") == "embedded"
+    ]
     if embedded:
-        cpus = {one.num_cpus for one in embedded if one.num_cpus}
+        cpus = {contestant.num_cpus for contestant in embedded if contestant.num_cpus}
         cores = f" with {' or '.join(map(str, sorted(cpus)))} cores" if cpus else ""
         yield (
             f"The nodes are processes of one machine{cores}: no network lies between them, and all share its "
@@ -194,17 +206,22 @@ def conditions(cluster: Cluster) -> Iterator[str]:
         )
     images = _words(_images(cluster))
     yield f"Data: {cluster.section.title}, {images} training images (the paper: {published.IMAGES:,})."
-    yield f"Epochs: {_words({one.settings.get('epochs') for one in ran})} (the paper: {published.EPOCHS})."
-    batches = {one.settings.get("distribution_options.batch_size_per_task") for one in ran}
-    modes = {f"{one.settings.get('distribution_options.mode')}, {one.variant}" for one in ran if one.variant}
+    epochs = {contestant.settings.get("epochs") for contestant in ran}
+    yield f"Epochs: {_words(epochs)} (the paper: {published.EPOCHS})."
+    batches = {contestant.settings.get("distribution_options.batch_size_per_task") for contestant in ran}
+    modes = {
+        f"{contestant.settings.get('distribution_options.mode')}, {contestant.variant}"
+        for contestant in ran
+        if contestant.variant
+    }
     yield f"Batch per task: {_words(batches)} (the paper: not stated)."
     yield f"Elephas's mode: {_words(modes)} (the paper: not stated; its release's default was asynchronous)."
-    backends = {one.contestant.backend for one in ran}
+    backends = {contestant.contestant.backend for contestant in ran}
     if "tensorflow1" not in backends:
         yield "TensorFlow is today's, not the TensorFlow 1 of the paper's time."
-    layouts = {one.layout for one in ran} - {"5 × 4", "4 × 5"}
+    layouts = {contestant.layout for contestant in ran} - {"5 × 4", "4 × 5"}
     if layouts:
-        yield f"Layouts: {_words({one.layout for one in ran})} (the paper: 5 × 4 and 4 × 5)."
+        yield f"Layouts: {_words({contestant.layout for contestant in ran})} (the paper: 5 × 4 and 4 × 5)."
 
 
 # ---- cases --------------------------------------------------------------------------------------
@@ -291,8 +308,8 @@ def _pairs(cluster: Cluster) -> list[tuple[ClusterContestant, ClusterContestant]
 
 
 def _contestants(pairs: Iterable[tuple[ClusterContestant, ClusterContestant]]) -> list[ClusterContestant]:
-    every = [one for pair in pairs for one in pair]
-    return list({one.contestant.trial_id: one for one in every}.values())
+    every = [contestant for pair in pairs for contestant in pair]
+    return list({contestant.contestant.trial_id: contestant for contestant in every}.values())
 
 
 def _in_its_mode(contestants: Sequence[ClusterContestant]) -> bool:
@@ -312,7 +329,7 @@ def _study_layouts(cluster: Cluster) -> list[Between]:
         if pair.first.contestant.backend in ("theano", "tensorflow", "tensorflow1")
         and {pair.first.layout, pair.second.layout} == {"5 × 4", "4 × 5"}
     ]
-    return [one for one in found if _in_its_mode((one.first, one.second))] or found
+    return [between for between in found if _in_its_mode((between.first, between.second))] or found
 
 
 def _layout_reason(cluster: Cluster) -> str:

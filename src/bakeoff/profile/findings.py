@@ -78,7 +78,7 @@ def findings(profiled: Profiled) -> tuple[Finding, ...]:
             found += _of_input(profiled, budget(answer), by_layer)
         for facts in answer.of(Facts):
             found += _of_settings(facts)
-    return tuple(sorted(found, key=lambda one: -(one.share or 0.0)))
+    return tuple(sorted(found, key=lambda finding: -(finding.share or 0.0)))
 
 
 def _of_layers(by_layer: Layers) -> Iterator[Finding]:

@@ -59,16 +59,16 @@ def roofline(answer: Answer) -> Roofline | None:
         return None
     num_images = answer.of(VariantTimed)[0].num_images
     points = []
-    for index, one in enumerate(found.layers):
-        counted = arithmetic(one.layer, is_first=not index)
-        if counted is None or not counted.training or one.both.value <= 0 or one.both.high <= 0:
+    for index, layer in enumerate(found.layers):
+        counted = arithmetic(layer.layer, is_first=not index)
+        if counted is None or not counted.training or layer.both.value <= 0 or layer.both.high <= 0:
             continue
         operations = num_images * counted.training
-        weights = sum(math.prod(shape) for shape in one.layer.weight_shapes)
+        weights = sum(math.prod(shape) for shape in layer.layer.weight_shapes)
         moved = (2 * num_images * counted.values + 3 * weights) * ceilings.value_bytes
         rate = [
             operations / (share * found.step_s) if share > 0 else None
-            for share in (one.both.value, one.both.high, one.both.low)
+            for share in (layer.both.value, layer.both.high, layer.both.low)
         ]
-        points.append(Point(one.layer.name, operations / moved, rate[0] or 0.0, rate[1] or 0.0, rate[2]))
+        points.append(Point(layer.layer.name, operations / moved, rate[0] or 0.0, rate[1] or 0.0, rate[2]))
     return Roofline(ceilings, tuple(points)) if points else None

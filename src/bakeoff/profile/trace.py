@@ -17,7 +17,9 @@ def trace(profiles: Iterable[Profiled]) -> dict[str, Any]:
     """
     return {
         "displayTimeUnit": "ms",
-        "traceEvents": [event for pid, one in enumerate(profiles, start=1) for event in _events(pid, one)],
+        "traceEvents": [
+            event for pid, profiled in enumerate(profiles, start=1) for event in _events(pid, profiled)
+        ],
     }
 
 

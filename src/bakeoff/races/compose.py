@@ -168,9 +168,9 @@ def _lent(sections: Sequence[_Rows]) -> _Lent:
             json.dumps([member.backend, member.environment, racing.values(member, keys)])
             for member in members
         ]
-        for one, name in zip(members, names, strict=True):
+        for contestant, name in zip(members, names, strict=True):
             # Two that compute the same by different settings lend to nobody else, and not to each other.
-            alike[one.trial_id] = name if names.count(name) == 1 else one.trial_id
+            alike[contestant.trial_id] = name if names.count(name) == 1 else contestant.trial_id
     times = [{alike[member.trial_id]: _times(member, rows) for member in members} for rows, members in races]
     return {
         frozenset((a.trial_id, b.trial_id)): lent[frozenset((alike[a.trial_id], alike[b.trial_id]))]
@@ -329,8 +329,8 @@ def _is_finished(pair: tuple[Contestant, Contestant], attempts: pl.DataFrame) ->
     if "planned_blocks" not in attempts.columns:
         return True
     ended = attempts.filter(pl.col("status").is_in(["running", "interrupted"]).not_())
-    for one in pair:
-        mine = ended.filter(trial_id=one.trial_id)
+    for contestant in pair:
+        mine = ended.filter(trial_id=contestant.trial_id)
         if len(mine) and mine["repeat"].n_unique() < (mine["planned_blocks"][-1] or 0):
             return False
     return True
@@ -383,7 +383,11 @@ def answered(certificates: pl.DataFrame, runs: pl.DataFrame) -> frozenset[frozen
     Both were shown to train the same thing, in the environments of these runs, and all that the certificate
     doesn't look at is the same: images, epochs, batches. Not on a cluster, whose merging it knows nothing of.
     """
-    same = [pair for pair, one in _certificates(certificates, runs).items() if one.is_same and len(pair) == 2]
+    same = [
+        pair
+        for pair, certified in _certificates(certificates, runs).items()
+        if certified.is_same and len(pair) == 2
+    ]
     if not same:
         return frozenset()
     what = [name for name in runs.columns if name.startswith("settings.") and name not in _HOW]

@@ -52,7 +52,9 @@ def contestants(
         for row in rows
     ]
     axes = _axes(found)
-    return [replace(one, axes={key: one.settings.get(key) for key in axes}) for one in found], axes
+    return [
+        replace(contestant, axes={key: contestant.settings.get(key) for key in axes}) for contestant in found
+    ], axes
 
 
 def titles(runs: pl.DataFrame) -> dict[tuple[str, str], str]:

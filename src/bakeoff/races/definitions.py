@@ -119,7 +119,10 @@ class Refusal:
         """For people, without a full stop."""
         if self.kind is Unfit.UNLIKE:
             return self.difference
-        return "; ".join(f"{one.short} learnt nothing: {nothing_learnt(one.learning)}" for one in self.who)
+        return "; ".join(
+            f"{contestant.short} learnt nothing: {nothing_learnt(contestant.learning)}"
+            for contestant in self.who
+        )
 
 
 def refusal(first: Contestant, second: Contestant) -> Refusal | None:

@@ -29,4 +29,4 @@ class Evidence:
     @property
     def idle(self) -> dict[str, Learning]:
         """Trials that learnt nothing, by trial_id."""
-        return {trial_id: one for trial_id, one in self.learnings.items() if one.is_nothing}
+        return {trial_id: learning for trial_id, learning in self.learnings.items() if learning.is_nothing}

@@ -26,7 +26,7 @@ def excluded(
     runs: good ones that may share a mean. attempts: every run under these conditions. left_out: runs under
     others.
     """
-    names = {one.trial_id: one.short for one in pair}
+    names = {contestant.trial_id: contestant.short for contestant in pair}
     counted = {trial: runs.filter(trial_id=trial) for trial in names}
     blocks = {trial: set(mine["block"]) for trial, mine in counted.items()}
     partners = dict(zip(names, reversed(list(names)), strict=True))
@@ -50,7 +50,9 @@ def excluded(
         Exclusion(run_id, names[trial], block, "under other conditions")
         for run_id, trial, block in _of(left_out, names).select("run_id", "trial_id", "block").iter_rows()
     ]
-    return tuple(sorted(found, key=lambda one: (one.block, one.contestant, one.run_id)))
+    return tuple(
+        sorted(found, key=lambda exclusion: (exclusion.block, exclusion.contestant, exclusion.run_id))
+    )
 
 
 def hinge(
@@ -65,7 +67,7 @@ def hinge(
     Tried are: the first good attempt of a repeat instead of the last; runs that failed, but had trained all
     their epochs; and the disturbed runs left out, as far as enough blocks are left.
     """
-    names = {one.trial_id: one.short for one in pair}
+    names = {contestant.trial_id: contestant.short for contestant in pair}
     mine = _of(runs, names)
     said = []
     for words, others in _alternatives(mine, _of(attempts, names)):

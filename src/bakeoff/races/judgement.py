@@ -76,7 +76,7 @@ class Judgement:
     @property
     def verdicts(self) -> pl.DataFrame:
         """One row per comparison; columns as in ``docs/store.md``."""
-        rows = [_row(self.frames.study, section, race, one) for section, race, one in self]
+        rows = [_row(self.frames.study, section, race, comparison) for section, race, comparison in self]
         return pl.DataFrame(rows, schema=_SCHEMA)
 
 

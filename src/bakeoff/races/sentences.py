@@ -165,8 +165,10 @@ def remarks(comparison: Comparison, why: Callable[[str], str] = in_full) -> Iter
     yield from warnings(comparison)
     if comparison.excluded:
         reasons: dict[tuple[str, str], int] = {}
-        for one in comparison.excluded:
-            reasons[one.contestant, one.why] = reasons.get((one.contestant, one.why), 0) + 1
+        for exclusion in comparison.excluded:
+            reasons[exclusion.contestant, exclusion.why] = (
+                reasons.get((exclusion.contestant, exclusion.why), 0) + 1
+            )
         words = (f"{name}: {number} {why}" for (name, why), number in reasons.items())
         yield f"left out: {', '.join(words)}"
     if comparison.hinge:
@@ -321,11 +323,13 @@ def measure_words(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 def bare_measures(comparison: Comparison) -> str:
     """The same in one line, where none has an interval; empty where one has."""
-    known = {name: one for name, one in comparison.measures.items() if one.ratio is not None}
-    if not known or any(one.low is not None for one in known.values()):
+    known = {
+        name: time_ratio for name, time_ratio in comparison.measures.items() if time_ratio.ratio is not None
+    }
+    if not known or any(time_ratio.low is not None for time_ratio in known.values()):
         return ""
-    ratios = "; ".join(f"{METRICS[name].compared} {_times(one)}" for name, one in known.items())
-    most = max(one.num_blocks for one in known.values())
+    ratios = "; ".join(f"{METRICS[name].compared} {_times(time_ratio)}" for name, time_ratio in known.items())
+    most = max(time_ratio.num_blocks for time_ratio in known.values())
     return f"without intervals, from {blocks(most)}: {ratios}"
 
 

@@ -132,10 +132,10 @@ def refine(
     )
     with Reader(store) as reader:
         trial_of = dict(reader.runs(confirmation.name).select("label", "trial_id").iter_rows())
-        for _, _, one in races.judge(reader, confirmation.name):
-            is_first = one.first.trial_id == trial_of[winner.name]
-            verdict = one.verdict if is_first else one.verdict.inverse
-            sentence, place = races.sentence(one), store.with_name(confirmation.name)
+        for _, _, comparison in races.judge(reader, confirmation.name):
+            is_first = comparison.first.trial_id == trial_of[winner.name]
+            verdict = comparison.verdict if is_first else comparison.verdict.inverse
+            sentence, place = races.sentence(comparison), store.with_name(confirmation.name)
             done = Refinement(label, trial.settings, result, verdict, sentence, confirmation.name)
             if not done.is_confirmed:
                 return done
@@ -252,7 +252,7 @@ class _Race:
     ) -> Study:
         """A study of these. Its seed is its own, so that no other wave or search has its blocks."""
         rules = rules or Rules()
-        trials = tuple(Trial(label, one, {}) for label, one in settings.items())
+        trials = tuple(Trial(label, setting, {}) for label, setting in settings.items())
         about = [name, [trial.trial_id for trial in trials], dataclasses.asdict(rules)]
         return replace(
             self._study,

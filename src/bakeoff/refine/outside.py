@@ -74,8 +74,8 @@ class Outside:
 
 def toml(settings: TrialSettings, chosen: Sequence[Option]) -> str:
     """The settings that the options change, as a study's ``[defaults]``."""
-    tuned = changed(settings, *(one.changes for one in chosen))
-    keys = dict.fromkeys(key for one in chosen for key in one.changes)
+    tuned = changed(settings, *(option.changes for option in chosen))
+    keys = dict.fromkeys(key for option in chosen for key in option.changes)
     return "\n".join(["[defaults]", *(f"{key} = {_value(getattr(tuned, key))}" for key in keys)])
 
 
@@ -88,10 +88,10 @@ def shown(default: Ready, tuned: Ready, place: Path) -> Outside:
         return Outside(failure=reason)
     files = place.with_name(f"{place.name}-default.py"), place.with_name(f"{place.name}-tuned.py")
     seconds = []
-    for file, (one, provision) in zip(files, (default, tuned), strict=True):
+    for file, (settings, provision) in zip(files, (default, tuned), strict=True):
         if isinstance(provision, BakeoffError):
             return Outside(failure=provision.message)
-        file.write_text(program(one, provision, file.name))
+        file.write_text(program(settings, provision, file.name))
         done = _run(file, provision)
         if isinstance(done, str):
             return Outside(files, failure=f"{file.name}: {done}")

@@ -305,11 +305,11 @@ class _Combinations:
         self._study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
         choice = optuna.distributions.CategoricalDistribution([False, True])
         self._distributions: dict[str, Any] = dict.fromkeys(self._options, choice)
-        for one in helping:
+        for candidate in helping:
             self._study.add_trial(
                 optuna.trial.create_trial(
-                    value=measured[one.name].mean,
-                    params={name: name == one.name for name in self._options},
+                    value=measured[candidate.name].mean,
+                    params={name: name == candidate.name for name in self._options},
                     distributions=self._distributions,
                 )
             )
@@ -324,7 +324,9 @@ class _Combinations:
         fresh: list[Candidate] = []
         for _ in range(_ATTEMPTS if len(self._options) > 1 and most >= 1 else 0):
             trial = self._study.ask(self._distributions)
-            candidate = Candidate(tuple(one for name, one in self._options.items() if trial.params[name]))
+            candidate = Candidate(
+                tuple(option for name, option in self._options.items() if trial.params[name])
+            )
             if candidate.name in self._seen or not candidate.options or not fit_together(candidate.options):
                 self._study.tell(trial, state=_optuna().trial.TrialState.FAIL)
                 continue

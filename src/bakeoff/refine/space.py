@@ -89,11 +89,11 @@ def fit_together(chosen: Sequence[Option]) -> bool:
     """Whether no two of them set the same thing."""
     taken = [
         (key, name)
-        for one in chosen
-        for key, value in one.changes.items()
+        for option in chosen
+        for key, value in option.changes.items()
         for name in (value.keys() - _JOINED_BY.keys() if key == "variables" else [""])
     ]
-    knobs = [one.knob.name for one in chosen]
+    knobs = [option.knob.name for option in chosen]
     return len(taken) == len(set(taken)) and len(knobs) == len(set(knobs))
 
 

@@ -162,7 +162,7 @@ def _system_time(sections: Sequence[Section]) -> list[str]:
 
 def _warm_up(who: str, times: NDArray[np.float64]) -> list[str]:
     """How many leading epochs are slower, and what they cost, as the median run has it."""
-    runs = [one for one in map(stats.warm_up, times) if one is not None]
+    runs = [warm_up for warm_up in map(stats.warm_up, times) if warm_up is not None]
     if not runs:
         return []
     num = int(np.median([run.num_epochs for run in runs]))

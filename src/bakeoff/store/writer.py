@@ -573,9 +573,9 @@ class Writer:
 def _files(path: Path) -> list[tuple[int, int] | None]:
     """Device and inode of the store and of its log; None for one that is not there."""
     found: list[tuple[int, int] | None] = []
-    for one in (path, path.with_name(path.name + "-wal")):
+    for file in (path, path.with_name(path.name + "-wal")):
         try:
-            status = one.stat()
+            status = file.stat()
         except OSError:
             found.append(None)
         else:

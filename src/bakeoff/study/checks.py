@@ -194,7 +194,11 @@ def _check_options(draft: DraftTrial, problems: Problems) -> bool:
 def _check_elephas(settings: Mapping[str, Any], environments: Collection[str], note: Note) -> None:
     """What must hold on a cluster."""
     backend, environment = settings["backend"], settings["environment"]
-    of_cluster = {name: one for name, one in registry.environments().items() if one.has_spark}
+    of_cluster = {
+        name: environment_spec
+        for name, environment_spec in registry.environments().items()
+        if environment_spec.has_spark
+    }
     if environment not in (*of_cluster, *environments):
         serving = registry.environments_of(backend, has_spark=True)
         if serving:

@@ -109,15 +109,17 @@ def _branches(choose: str, changes: Row, drafts: Sequence[DraftTrial]) -> list[O
     written = {identity: json.dumps(value) for identity, value in values.items()}
     branches = []
     for text, value in {written[identity]: value for identity, value in values.items()}.items():
-        compared = [one for one in drafts if written.get(one.identity) == text]
+        compared = [trial for trial in drafts if written.get(trial.identity) == text]
         # What has no such setting, as one machine has no layout, stands beside them all: it goes along.
-        going_on = [one for one in drafts if written.get(one.identity, text) == text]
-        changed = {one.identity: one for one in (_changed(one, changes) for one in going_on)}
+        going_on = [trial for trial in drafts if written.get(trial.identity, text) == text]
+        changed = {
+            trial.identity: trial for trial in (_changed(draft_trial, changes) for draft_trial in going_on)
+        }
         branches.append(
             OutlineBranch(
                 value,
-                tuple((one, _all_but(choose, one)) for one in compared),
-                tuple(one for one in changed.values() if one.identity not in own),
+                tuple((trial, _all_but(choose, trial)) for trial in compared),
+                tuple(trial for trial in changed.values() if trial.identity not in own),
             )
         )
     return branches
@@ -127,9 +129,9 @@ def _values(choose: str, drafts: Sequence[DraftTrial]) -> dict[str, Any]:
     """By identity, the value of the axis, where there is one."""
     names_of = naming.contestants(drafts)
     return {
-        one.identity: name if choose == "contestant" else one.settings[choose]
-        for one, name in zip(drafts, names_of, strict=True)
-        if choose == "contestant" or choose in one.settings
+        trial.identity: name if choose == "contestant" else trial.settings[choose]
+        for trial, name in zip(drafts, names_of, strict=True)
+        if choose == "contestant" or choose in trial.settings
     }
 
 

@@ -254,7 +254,7 @@ def _follow_up(outline: follow_up.Outline, trials: Mapping[str, Trial]) -> Follo
         branches=tuple(
             Branch(
                 value=branch.value,
-                compared={trials[one.identity].trial_id: name for one, name in branch.compared},
+                compared={trials[trial.identity].trial_id: name for trial, name in branch.compared},
                 trials=tuple(trials[draft.identity] for draft in branch.drafts),
             )
             for branch in outline.branches
@@ -323,7 +323,7 @@ def _rules(table: VerdictsTable, trials: Sequence[Trial], then: FollowUp | None,
     groups = [trials, *(branch.trials for branch in (then.branches if then else ()))]
     racing = [pair for group in groups for pair in comparisons.racing_pairs(group)]
     if table.compare:
-        everything = tuple({one.trial_id: one for group in groups for one in group}.values())
+        everything = tuple({trial.trial_id: trial for group in groups for trial in group}.values())
         asked = comparisons.named(table.compare, everything, racing, ("verdicts", "compare"), problems)
     else:
         asked = tuple(dict.fromkeys(pair for group in groups for pair in comparisons.pairs(group)))

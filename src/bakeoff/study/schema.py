@@ -129,7 +129,7 @@ def suggestion(got: object, known: Iterable[str]) -> str:
     word = str(got).lower()
     if word in _SOMETHING_ELSE:
         return ""
-    aliases = {alias: name for name, (one, _) in registry.backends().items() for alias in one.aliases}
+    aliases = {alias: name for name, (record, _) in registry.backends().items() for alias in record.aliases}
     meant = aliases.get(word) or OTHER_NAMES.get(word)
     near = [meant] if meant in known else []
     near = near or difflib.get_close_matches(word.replace("-", "_"), known, n=1, cutoff=0.6)

@@ -26,7 +26,9 @@ def words(certificate: Certificate) -> str:
         ]
         return ", ".join(agreed)
     if certificate.verdict is Agreement.DIFFERENT:
-        found = list(dict.fromkeys(f"{label}: {_finding(one)}" for label, one in certificate.findings))
+        found = list(
+            dict.fromkeys(f"{label}: {_finding(finding)}" for label, finding in certificate.findings)
+        )
         more = len(found) - _FINDINGS
         return "; ".join([*found[:_FINDINGS], *([f"and {more} more"] if more > 0 else [])])
     return _short(certificate.reason)
@@ -52,7 +54,9 @@ def lines(verified: Verified) -> list[str]:
     elif len(verified.not_compared) == len(verified.certificates):
         said.append("no two contestants could be compared")
     elif verified.not_compared:
-        pairs = ", ".join(f"{one.one} with {one.other}" for one in verified.not_compared)
+        pairs = ", ".join(
+            f"{certificate.one} with {certificate.other}" for certificate in verified.not_compared
+        )
         said.append(f"not compared: {pairs}")
         if not alike:
             said.append("of those compared, no two train the same thing")

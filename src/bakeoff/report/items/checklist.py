@@ -225,8 +225,10 @@ def _order(runs: pl.DataFrame) -> str:
 
 
 def _decided(asked: list[Comparison]) -> str:
-    decided = sum(one.verdict.is_decided for one in asked)
-    on_time = sum(one.verdict.is_decided_on_time for one in asked if not one.verdict.is_decided)
+    decided = sum(comparison.verdict.is_decided for comparison in asked)
+    on_time = sum(
+        comparison.verdict.is_decided_on_time for comparison in asked if not comparison.verdict.is_decided
+    )
     return f"{decided} of {len(asked)}" + (f", and {on_time} on time alone" if on_time else "")
 
 

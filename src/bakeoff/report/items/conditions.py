@@ -187,7 +187,7 @@ def machines(contents: Contents) -> Table:
 
 def versions(contents: Contents) -> Table:
     """Versions that were seen to run, by environment."""
-    relevant = (*_PACKAGES, *(name for one, _ in registry.backends().values() for name in one.packages))
+    relevant = (*_PACKAGES, *(name for record, _ in registry.backends().values() for name in record.packages))
     found: dict[str, dict[str, set[str]]] = {}
     for environment, _, told in _facts(contents):
         seen = found.setdefault(environment, {})

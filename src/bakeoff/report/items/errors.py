@@ -37,15 +37,18 @@ def items(section: Section) -> Iterator[Item]:
         labels=main.labels,
     )
     found = plateaus(section)
-    if any(one.epochs for one in found.values()):
+    if any(plateau.epochs for plateau in found.values()):
         said = "; ".join(
-            f"{name}: {f'epoch {one.epoch}' if one.epoch else one.reason}" for name, one in found.items()
+            f"{name}: {f'epoch {plateau.epoch}' if plateau.epoch else plateau.reason}"
+            for name, plateau in found.items()
         )
         yield Item(
             "plateau",
             "Where the error stops improving",
             draw=partial(
-                remaining_improvement, {name: one for name, one in found.items() if one.epochs}, palette
+                remaining_improvement,
+                {name: plateau for name, plateau in found.items() if plateau.epochs},
+                palette,
             ),
             caption=f"How far the mean validation error on {at} will still fall after each epoch (averages "
             f"of five epochs). A symbol marks where it stops improving: {said}.",
@@ -105,10 +108,10 @@ def plateaus(section: Section) -> dict[str, stats.Plateau]:
 
 def plateau_table(section: Section, found: Mapping[str, stats.Plateau]) -> Table:
     """The epoch from which each contestant's error no longer improves."""
-    tolerances = METRICS["validation_error"].texts([one.tolerance for one in found.values()])
+    tolerances = METRICS["validation_error"].texts([plateau.tolerance for plateau in found.values()])
     rows = tuple(
-        (name, NO_VALUE if one.epoch is None else str(one.epoch), tolerance, one.reason)
-        for (name, one), tolerance in zip(found.items(), tolerances, strict=True)
+        (name, NO_VALUE if plateau.epoch is None else str(plateau.epoch), tolerance, plateau.reason)
+        for (name, plateau), tolerance in zip(found.items(), tolerances, strict=True)
     )
     columns = (
         *words("Contestant"),

@@ -161,14 +161,14 @@ def _roofline(shown: _Shown) -> Roofline | None:
 
 
 def _limits(limits: Sequence[tuple[_Shown, Roofline]]) -> Item:
-    names = ", ".join(one.name for one, _ in limits)
+    names = ", ".join(shown.name for shown, _ in limits)
     rows = tuple(
         (
-            *(one.name, point.layer, f"{point.intensity:.1f}", f"{point.flops_per_s / 1e9:.1f}"),
+            *(shown.name, point.layer, f"{point.intensity:.1f}", f"{point.flops_per_s / 1e9:.1f}"),
             f"{point.low / 1e9:.1f} to {_number(point.high and point.high / 1e9, '.1f')}",
             f"{found.roof(point.intensity) / 1e9:.1f}",
         )
-        for one, found in limits
+        for shown, found in limits
         for point in found.points
     )
     return Item(
@@ -179,7 +179,7 @@ def _limits(limits: Sequence[tuple[_Shown, Roofline]]) -> Item:
         "must move. Lines: what this machine attains at its best in the contestant's own library, with its "
         "threads. Vertical lines: by the interval of the layer's share of the step.",
         alt=f"A roofline for each of {names}, and its layers below it; the values are in the table.",
-        labels=tuple(one.name for one, _ in limits),
+        labels=tuple(shown.name for shown, _ in limits),
         table=Table(
             "profile-limits",
             "How far from the limit",

@@ -275,9 +275,9 @@ def _column(section: Section, race: Race) -> _Column:
     times = dict(means.iter_rows())
     order = race.ranking.order if race.ranking else range(len(race.contestants))
     timed = [race.contestants[one] for one in order if race.contestants[one].trial_id in times]
-    fit = [one for one in timed if not one.learning.is_nothing]
+    fit = [contestant for contestant in timed if not contestant.learning.is_nothing]
     if race.ranking is None:
-        fit.sort(key=lambda one: times[one.trial_id])
+        fit.sort(key=lambda contestant: times[contestant.trial_id])
     leader = fit[0] if fit else None
     against = {}
     for pair in race.comparisons:

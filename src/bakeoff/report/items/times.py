@@ -204,9 +204,9 @@ def results(section: Section) -> Table:
         # One number of decimals for the whole metric, so that its columns compare at a glance.
         texts = iter(metric.texts([getattr(one, part) for *_, one in samples for part in parts]))
         variances = metric.squares([one.variance for *_, one in samples])
-        for (label, contestant, one), variance in zip(samples, variances, strict=True):
+        for (label, contestant, summary), variance in zip(samples, variances, strict=True):
             mean, low, high, sd, minimum, maximum = (next(texts) for _ in parts)
-            measured = (str(one.num), mean, interval_text(low, high), sd, variance, minimum, maximum)
+            measured = (str(summary.num), mean, interval_text(low, high), sd, variance, minimum, maximum)
             ended = counts.get(contestant.trial_id, ("0", "0"))
             rows.append((metric.heading, label, *measured, *ended))
     shown = ("Repeats", "Mean", "95 % interval", "SD", "Variance", "Min", "Max", "Failed", "Skipped")

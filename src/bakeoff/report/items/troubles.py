@@ -33,10 +33,10 @@ def runs_table(section: Section) -> Table:
     counted = set(section.runs["run_id"])
     # A run that is left out of one pair only, since the other has none in its block, counts in others.
     why = {
-        one.run_id: one.why
+        exclusion.run_id: exclusion.why
         for race in section.races
         for comparison in race.comparisons
-        for one in comparison.excluded
+        for exclusion in comparison.excluded
     }
     rows: list[tuple[str, ...]] = []
     anchors: dict[str, str] = {}

@@ -60,10 +60,10 @@ def claims(section: Section) -> Iterator[Claim]:
     """The section's comparisons in words, race by race, the main race first."""
     for index, race in enumerate(section.races):
         has_asides = any(one.is_aside for one in race.comparisons)
-        for place, one in enumerate(race.comparisons, 1):
+        for place, comparison in enumerate(race.comparisons, 1):
             anchor = f"verdict-{slug(section.title)}-{index + 1}-{place}"
-            leads = not one.is_aside and (has_asides or one.first == race.comparisons[0].first)
-            yield claim(one, anchor, race.setting if index else "", is_leading=leads)
+            leads = not comparison.is_aside and (has_asides or comparison.first == race.comparisons[0].first)
+            yield claim(comparison, anchor, race.setting if index else "", is_leading=leads)
 
 
 def claim(comparison: Comparison, anchor: str = "", setting: str = "", *, is_leading: bool = True) -> Claim:
@@ -95,7 +95,7 @@ def claim(comparison: Comparison, anchor: str = "", setting: str = "", *, is_lea
         badges=tuple(_badges(comparison)),
         remarks=tuple(_sentence(one, [side.short for side in sides]) for one in more if one),
         measures=() if comparison.refusal else tuple(sentences.measure_words(comparison)),
-        runs=tuple((one.short, runs_anchor(one)) for one in sides),
+        runs=tuple((contestant.short, runs_anchor(contestant)) for contestant in sides),
         command=comparison.command,
         setting=setting,
         is_leading=is_leading,
@@ -106,12 +106,12 @@ def claim(comparison: Comparison, anchor: str = "", setting: str = "", *, is_lea
 def _badges(comparison: Comparison) -> Iterable[Badge]:
     if not comparison.refusal:
         yield Badge(comparison.track)
-    for one in (comparison.first, comparison.second):
-        if one.is_short:
-            yield Badge(f"{one.plain_short} skipped samples", Tone.BAD, Mark.SHORT)
-        if one.learning.is_partial:
-            some = f"{one.learning.num_nothing} of {one.learning.num_runs}"
-            yield Badge(f"{one.plain_short} learnt nothing in {some} runs", Tone.BAD)
+    for contestant in (comparison.first, comparison.second):
+        if contestant.is_short:
+            yield Badge(f"{contestant.plain_short} skipped samples", Tone.BAD, Mark.SHORT)
+        if contestant.learning.is_partial:
+            some = f"{contestant.learning.num_nothing} of {contestant.learning.num_runs}"
+            yield Badge(f"{contestant.plain_short} learnt nothing in {some} runs", Tone.BAD)
     yield certificates.badge(comparison)
     if comparison.hinges:
         yield Badge("hinges on which runs count", Tone.BAD)
@@ -120,7 +120,7 @@ def _badges(comparison: Comparison) -> Iterable[Badge]:
 def _exclusions(comparison: Comparison) -> Iterable[str]:
     if comparison.hinge:
         yield f"hinges on which runs count: {comparison.hinge}"
-    counted = Counter((one.contestant, one.why) for one in comparison.excluded)
+    counted = Counter((exclusion.contestant, exclusion.why) for exclusion in comparison.excluded)
     if counted:
         parts = (f"{name}: {number} {why}" for (name, why), number in counted.items())
         yield f"left out by rule: {', '.join(parts)}"
@@ -148,7 +148,7 @@ def overview(sections: Sequence[Section]) -> str:
         return ""
     asked = [one for one in every if one.is_asked]
     open_ones = [one.verdict for one in asked if not one.verdict.is_decided]
-    on_error = sum(one.is_decided_on_time for one in open_ones)
+    on_error = sum(verdict.is_decided_on_time for verdict in open_ones)
     counts = {
         "decided": len(asked) - len(open_ones),
         "decided on time, not on error": on_error,
@@ -186,7 +186,7 @@ def confidence(sections: Sequence[Section]) -> float:
 
 def rules_of(sections: Sequence[Section]) -> stats.Rules | None:
     """Those of the study, which all comparisons share."""
-    return next((one.verdict.rules for one in _every(sections)), None)
+    return next((comparison.verdict.rules for comparison in _every(sections)), None)
 
 
 def _every(sections: Sequence[Section]) -> list[Comparison]:

@@ -46,7 +46,7 @@ def check_data(exam: Examination) -> None:
 
 
 def check_initial_weights(exam: Examination) -> None:
-    own, others = (one.weights_after(AS_TRAINED, 0) for one in (exam.evidence, exam.others))
+    own, others = (evidence.weights_after(AS_TRAINED, 0) for evidence in (exam.evidence, exam.others))
     matching = architecture.matching(exam.evidence, exam.others)
     alikes = {exam.others.key_of(place): place for place in range(len(others))}
     for place, array in enumerate(own):

@@ -93,13 +93,14 @@ def _vote(exam: Examination, scene: str, index: int) -> Ballot:
     votes = [panel.on_own_inputs(evidence, index, scene, tolerance)]
     if scene == GENERAL:
         votes.insert(0, panel.on_shared_inputs(evidence, index, tolerance))
-    votes = [one for one in votes if one.vote is not Vote.ALONE]
+    votes = [ballot for ballot in votes if ballot.vote is not Vote.ALONE]
     if not votes:
         # Fed differently, or by what can't be seen: all that can be asked is whether it gives the same.
         given = panel.on_outputs(evidence, index, scene, tolerance)
         return given if given.vote is Vote.AGREES else Ballot(Vote.ALONE)
     return next(
-        (one for one in votes if one.vote is not Vote.AGREES), max(votes, key=lambda one: one.difference)
+        (ballot for ballot in votes if ballot.vote is not Vote.AGREES),
+        max(votes, key=lambda ballot: ballot.difference),
     )
 
 

@@ -71,8 +71,13 @@ def check_optimizer(exam: Examination) -> None:
 def _declared_otherwise(exam: Examination) -> Iterator[tuple[str, object, object]]:
     """What a contestant's recipe says of itself that the others' doesn't: key, its value, theirs."""
     own, others = (
-        {"optimizer": one.optimizer, "loss": one.loss, **one.optimizer_options, **one.loss_options}
-        for one in (exam.evidence, exam.others)
+        {
+            "optimizer": evidence.optimizer,
+            "loss": evidence.loss,
+            **evidence.optimizer_options,
+            **evidence.loss_options,
+        }
+        for evidence in (exam.evidence, exam.others)
     )
     for key in {**own, **others}:
         if own.get(key) != others.get(key):

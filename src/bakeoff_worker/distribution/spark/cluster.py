@@ -347,7 +347,7 @@ def _too_few(
             len(found),
             num_executors,
             timeout_s,
-            _several(sum(one.num_cores for one in found), "core"),
+            _several(sum(executor.num_cores for executor in found), "core"),
             num_executors,
             cores or "all",
             memory or "1g",

@@ -79,9 +79,19 @@ def beside(cluster: Cluster) -> Table:
         if not any(one.maximum for one in summaries):  # nothing known, or nothing but zeros
             continue
         texts = iter(metric.texts([getattr(one, part) for one in summaries for part in parts]))
-        for one, summary in zip(contestants, summaries, strict=True):
+        for contestant, summary in zip(contestants, summaries, strict=True):
             mean, low, high, least, most = (next(texts) for _ in parts)
-            rows.append((heading, one.at, str(summary.num), mean, interval_text(low, high), least, most))
+            rows.append(
+                (
+                    heading,
+                    contestant.at,
+                    str(summary.num),
+                    mean,
+                    interval_text(low, high),
+                    least,
+                    most,
+                )
+            )
     return Table(
         f"beside-{slug(cluster.section.title)}",
         f"Driver and executors, Python and JVM on {cluster.section.title}",

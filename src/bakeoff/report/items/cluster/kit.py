@@ -84,7 +84,7 @@ def labels(cluster: Cluster) -> tuple[Label, ...]:
         for contestant in cluster.contestants
         for name in (contestant.base, contestant.plain_at, _placed(contestant))
     ]
-    return tuple(one.contestant.label(name) for one, name in every)
+    return tuple(contestant.contestant.label(name) for contestant, name in every)
 
 
 def _placed(contestant: ClusterContestant) -> str:

@@ -146,10 +146,10 @@ def skipped_samples(cluster: Cluster) -> Iterator[str]:
     if not short:
         return
     parts = []
-    for one in short:
-        asked, trained = (sum(cluster.values(one, f"samples_{what}")) for what in ("asked", "trained"))
+    for contestant in short:
+        asked, trained = (sum(cluster.values(contestant, f"samples_{what}")) for what in ("asked", "trained"))
         share = METRICS["share"].text(1 - trained / asked if asked else None)
-        parts.append(f"{one.plain_at} {share} %")
+        parts.append(f"{contestant.plain_at} {share} %")
     yield (
         f"{Mark.SHORT.value} Not trained: {', '.join(parts)}. Such runs did less work than the others in "
         "their time."
@@ -170,16 +170,16 @@ def retries(cluster: Cluster) -> Iterator[str]:
 
 def warmth(cluster: Cluster) -> Iterator[str]:
     """Cold executors against warm ones."""
-    for one in cluster.warmth:
-        train, total, kind = one.verdict.time, one.total.time, one.verdict.on_time
+    for between in cluster.warmth:
+        train, total, kind = between.verdict.time, between.total.time, between.verdict.on_time
         if train.ratio is None:
             continue
         words = {stats.SLOWER: "warming up helps", stats.FASTER: "warming up harms"}
-        times, rules = (RATIO.text(train.ratio), RATIO.text(total.ratio)), one.verdict.rules
+        times, rules = (RATIO.text(train.ratio), RATIO.text(total.ratio)), between.verdict.rules
         yield (
-            f"{one.second.at}: with cold executors training takes {times[0]} times as long as with warm ones "
-            f"({_interval(train, rules)}): {words.get(kind, kind)}. The total, with warming up in it, takes "
-            f"{times[1]} times as long ({_ends(total, rules)})."
+            f"{between.second.at}: with cold executors training takes {times[0]} times as long as with warm "
+            f"ones ({_interval(train, rules)}): {words.get(kind, kind)}. The total, with warming up in it, "
+            f"takes {times[1]} times as long ({_ends(total, rules)})."
         )
 
 

@@ -41,7 +41,7 @@ def task_table(cluster: Cluster) -> Table:
     """The whole distribution of training tasks, all runs of a contestant together."""
     rows = []
     collection = METRICS["gc_s"]
-    every = [(one, cluster.tasks_of(one)) for one in kit.by_layout(cluster)]
+    every = [(contestant, cluster.tasks_of(contestant)) for contestant in kit.by_layout(cluster)]
     quantiles = [
         [
             (tasks["finished_s"] - tasks["launched_s"]).quantile(share, "linear")
@@ -54,11 +54,11 @@ def task_table(cluster: Cluster) -> Table:
     texts = iter(shown.texts([value for values in quantiles for value in values]))
     collections = [kit.summary(tasks["gc_s"].drop_nulls().to_list(), collection) for _, tasks in every]
     parts = ("mean", "median", "maximum")
-    collected = iter(collection.texts([getattr(one, part) for one in collections for part in parts]))
-    for one, tasks in every:
-        runs = cluster.of(one)
+    collected = iter(collection.texts([getattr(summary, part) for summary in collections for part in parts]))
+    for contestant, tasks in every:
+        runs = cluster.of(contestant)
         stages = sorted({int(number) for number in runs["num_stages"].drop_nulls()})
-        cells = (one.at, str(len(tasks)), " / ".join(map(str, stages)) or NO_VALUE)
+        cells = (contestant.at, str(len(tasks)), " / ".join(map(str, stages)) or NO_VALUE)
         rows.append((*cells, *(next(texts) for _ in range(5)), *(next(collected) for _ in range(3))))
     columns = (
         *(*words("Contestant"), *numbers("Tasks", "Stages per run")),

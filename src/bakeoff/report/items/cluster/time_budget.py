@@ -85,20 +85,22 @@ def shares(cluster: Cluster) -> pl.DataFrame:
 def budget_table(cluster: Cluster) -> Table:
     """Where the core-seconds went, by contestant and part, means over runs."""
     rows: list[tuple[str, ...]] = []
-    for one in kit.by_layout(cluster):
-        runs = cluster.of(one).filter(pl.col(PART_COLUMNS["training"]).is_not_null())
+    for contestant in kit.by_layout(cluster):
+        runs = cluster.of(contestant).filter(pl.col(PART_COLUMNS["training"]).is_not_null())
         if not len(runs):
             continue
         totals = runs.select(pl.sum_horizontal(PART_COLUMNS.values())).to_series()
         parts = [part for part in PARTS if runs[PART_COLUMNS[part.name]].sum() > 0]
         spent = [kit.summary(runs[PART_COLUMNS[part.name]].to_list(), METRICS["core_s"]) for part in parts]
-        of_all = cluster.shares(one)
+        of_all = cluster.shares(contestant)
         known = [kit.summary([run[part.name] for run in of_all], METRICS["share"]) for part in parts]
         core_s = kit.mean_and_interval(METRICS["core_s"], spent)
         share = kit.mean_and_interval(METRICS["share"], known)
-        rows += [(one.at, part.title, *core_s[index], *share[index]) for index, part in enumerate(parts)]
+        rows += [
+            (contestant.at, part.title, *core_s[index], *share[index]) for index, part in enumerate(parts)
+        ]
         whole = METRICS["core_s"].text(stats.summarize(totals.to_list()).mean)
-        rows.append((one.at, "All task slots, launch to stop", whole, NO_VALUE, "100", NO_VALUE))
+        rows.append((contestant.at, "All task slots, launch to stop", whole, NO_VALUE, "100", NO_VALUE))
     columns = numbers("Core-seconds", "95 % interval", "Share (%)", "95 % interval")
     return Table(
         f"budget-{slug(cluster.section.title)}",

@@ -54,8 +54,10 @@ def items(cluster: Cluster) -> Iterator[Item]:
     shown = [
         contestant for contestant in cluster.distributed if contestant.contestant.trial_id in with_tasks
     ][:MAX_TIMELINES]
-    for number, one in enumerate(shown, 1):
-        runs = cluster.of(one).filter(pl.col("run_id").is_in(cluster.tasks["run_id"].unique().to_list()))
+    for number, contestant in enumerate(shown, 1):
+        runs = cluster.of(contestant).filter(
+            pl.col("run_id").is_in(cluster.tasks["run_id"].unique().to_list())
+        )
         run = runs.sort("total_s")["run_id"][(len(runs) - 1) // 2]
         tasks = cluster.tasks.filter(pl.col("run_id") == run).sort("launched_s")
         tasks = tasks.with_columns(worker_start_s=WORKER_START)
@@ -65,15 +67,15 @@ def items(cluster: Cluster) -> Iterator[Item]:
         left_out = len(tasks) - MAX_TASKS
         cut = f" Only its first {MAX_TASKS:,} tasks are drawn, {left_out:,} more ran." if left_out > 0 else ""
         repeat = runs.filter(run_id=run)["repeat"][0]
-        task_cpus = int(one.settings.get("distribution_options.task_cpus") or 1)
+        task_cpus = int(contestant.settings.get("distribution_options.task_cpus") or 1)
         yield Item(
             f"timeline-{number}",
-            f"Timeline of {one.at}",
+            f"Timeline of {contestant.at}",
             draw=partial(timeline, tasks.head(MAX_TASKS), executors, task_cpus),
-            caption=f"Every task of one run of {one.at} on {cluster.section.title} (repeat {repeat}, of the "
-            f"median total): a row for each slot, seconds since the application was launched.{cut}",
-            alt=f"Timeline of {len(tasks)} tasks of {one.at}.",
-            labels=(one.at,),
+            caption=f"Every task of one run of {contestant.at} on {cluster.section.title} (repeat {repeat}, "
+            f"of the median total): a row for each slot, seconds since the application was launched.{cut}",
+            alt=f"Timeline of {len(tasks)} tasks of {contestant.at}.",
+            labels=(contestant.at,),
         )
 
 

@@ -59,12 +59,12 @@ def distributed_runs(cluster: Cluster) -> Table:
         headings += [Column(metric.heading), Column("95 % interval")]
     rows = tuple(
         (
-            one.layout,
-            one.contestant.label(one.base),
-            str(len(cluster.of(one))),
+            contestant.layout,
+            contestant.contestant.label(contestant.base),
+            str(len(cluster.of(contestant))),
             *(text for column in cells for text in column[index]),
         )
-        for index, one in enumerate(contestants)
+        for index, contestant in enumerate(contestants)
     )
     return Table(
         f"cluster-{slug(cluster.section.title)}",
