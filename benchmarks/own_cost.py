@@ -44,6 +44,7 @@ _CONDITION = Condition("invented-machine", "invented-packages", {"description": 
 def main() -> int:
     """All figures; 0 if every goal was met."""
     arguments = _arguments()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # users keep what was compiled
     parts = {
         "start-up": lambda folder: _start_up(arguments.starts),
         "parent": lambda folder: _parent(folder, arguments.epochs),
