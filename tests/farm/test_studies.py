@@ -136,7 +136,7 @@ def test_a_node_that_dies_has_its_block_run_anew_on_another(
 def test_a_cancelled_job_is_recorded_and_the_study_goes_on(
     tiny: Callable[..., Study], tmp_path: Path
 ) -> None:
-    store, asked = tmp_path / "store.sqlite", tiny("epochs=300", "repeats=2")
+    store, asked = tmp_path / "store.sqlite", tiny("epochs=900", "repeats=2")
     cancelled: list[str] = []
 
     def listen(line: str) -> None:
@@ -194,7 +194,9 @@ def test_a_disk_that_is_full_ends_a_block_with_its_reason(tiny: Callable[..., St
         subprocess.run(["umount", "--lazy", str(tmp_path / "jobs")], check=True)
     with Reader(store) as reader:
         runs = reader.runs()
-    assert tally.counts == {"failed": 1, "killed": 1}, runs["reason"].to_list()
+    # Who is next finds the disk full, or is never come to, as it happens.
+    ends = {"failed": 1, "killed": 1}, {"interrupted": 1, "killed": 1}
+    assert tally.counts in ends, runs["reason"].to_list()
     assert runs["reason"].str.contains("No space left on device").all(), runs["reason"].to_list()
     assert runs["num_epochs"].max() > 0
     assert session.run(asked, store, verify=False, farm="slurm").counts == {"ok": 2}
@@ -203,10 +205,15 @@ def test_a_disk_that_is_full_ends_a_block_with_its_reason(tiny: Callable[..., St
 @pytest.mark.exhaustive
 def test_a_job_that_takes_too_much_memory_says_so(tiny: Callable[..., Study], tmp_path: Path) -> None:
     """By Slurm's own count: it has a state for that only where its nodes have cgroups."""
-    store, asked = tmp_path / "store.sqlite", tiny("farm.exclusive=false", "farm.memory='40M'", "repeats=1")
-    assert session.run(asked, store, verify=False, farm="slurm").counts == {"interrupted": 2}
+    store, asked = (
+        tmp_path / "store.sqlite",
+        tiny("farm.exclusive=false", "farm.memory='40M'", "repeats=1", "epochs=900"),
+    )
+    counts = session.run(asked, store, verify=False, farm="slurm").counts
     with Reader(store) as reader:
-        assert reader.runs()["reason"].str.contains("Exceeded job memory limit").all()
+        reasons = reader.runs()["reason"].to_list()
+    assert len(reasons) == 2 and all("Exceeded job memory limit" in reason for reason in reasons), reasons
+    assert "interrupted" in counts and counts.keys() <= {"killed", "interrupted"}, counts
 
 
 def test_until_decided_takes_the_blocks_that_it_would_take_alone(

@@ -37,6 +37,8 @@ _Instants = tuple[float | None, float | None]
 _TRIES = 3  # of a block in one call, where preemption or a dead node ended it
 # Without a time limit of the user's: the long end of the estimate, half as much again, and for starting.
 _SLACK, _STARTING_MIN = 1.5, 10
+# Submitit's words on a node that waited for the folder's files in vain.
+_NOT_SEEN = "could not find submitted jobs"
 # How a run ended whose job was ended by the manager; and what is said of it.
 _ENDS: Mapping[State, tuple[str, str]] = {
     State.TIMEOUT: ("timeout", "the job reached its time limit{limit}: farm.time asks for more"),
@@ -396,9 +398,10 @@ class _Collection:
     def _never_begun(self, job: Job, state: JobState, spec: RunSpec, kept: Sequence[journal.Kept]) -> RunRow:
         """A run that its job never came to: stored, so that it is known why it is missing."""
         ended = self._end(job, state)
+        has_seen = bool(kept) or (bool(ended.last_lines) and _NOT_SEEN not in ended.last_lines)
         if kept and kept[-1].obstacle:
             ended = RunEnded("failed", kept[-1].obstacle)
-        elif not kept and not ended.last_lines and state.state in (State.FAILED, State.DONE, State.GONE):
+        elif not has_seen and state.state in (State.FAILED, State.DONE, State.GONE):
             ended = RunEnded(
                 "failed",
                 f"{_where(job, state)} left nothing in {job.folder}: do nodes see that folder? "
