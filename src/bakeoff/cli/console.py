@@ -18,6 +18,8 @@ from bakeoff.errors import BakeoffError
 
 # C0 but tab and line feed, DEL and C1: what moves a terminal's cursor, colours it, or asks it for an answer.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0)) if code not in (9, 10)}
+# Characters of a column's title that stay in one line: a contestant's name may be a line long.
+_LONGEST_TITLE = 24
 
 
 class _Console(Console):
@@ -64,9 +66,6 @@ def tell_error(error: BakeoffError) -> None:
         tell(f"hint: {line}")
 
 
-_LONGEST_TITLE = 24
-
-
 def table(*columns: str, right: Collection[str] = (), title: str | None = None) -> Table:
     """An empty table in the one style that we have. right: the columns that are aligned to the right.
 
@@ -82,6 +81,6 @@ def table(*columns: str, right: Collection[str] = (), title: str | None = None) 
         collapse_padding=True,
     )
     for name in columns:
-        width = min(len(name), _LONGEST_TITLE)  # a contestant's name may be a line long
+        width = min(len(name), _LONGEST_TITLE)
         made.add_column(name, justify="right" if name in right else "left", overflow="fold", min_width=width)
     return made

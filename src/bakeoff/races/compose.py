@@ -261,7 +261,8 @@ def _ranked(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
 
 def _compare(a: Contestant, b: Contestant, rows: _Rows, lent: _Lent) -> Comparison:
     shared = rows.shared
-    of_pair = lent[frozenset((a.trial_id, b.trial_id))]
+    both = frozenset((a.trial_id, b.trial_id))
+    of_pair = lent[both]
     runs = pl.concat([rows.by_trial[a.trial_id], rows.by_trial[b.trial_id]]).sort(
         "block", maintain_order=True
     )
@@ -306,7 +307,7 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows, lent: _Lent) -> Comparis
         differing=differing,
         refusal=refused,
         growth=growth,
-        is_aside=is_asked and bool(shared.named) and frozenset((a.trial_id, b.trial_id)) not in shared.named,
+        is_aside=is_asked and bool(shared.named) and both not in shared.named,
         excluded=exclusions.excluded(pair, runs, rows.attempts, shared.selection.left_out),
         hinge=exclusions.hinge(pair, runs, rows.attempts, found, lambda others: judge(a, b, others)),
         run_ids=tuple(counted.sort("block", "trial_id")["run_id"]),
