@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from bakeoff.cli import main
 from bakeoff.store.reader import Reader
 
 STUDY = """
@@ -75,12 +77,42 @@ class Program:
         return process
 
     def __call__(self, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """The program, ended with that exit code and without a traceback."""
-        process = self.start(*arguments)
-        out, err = process.communicate(timeout=120)
-        assert process.returncode == code, f"exit code {process.returncode}, expected {code}:\n{out}\n{err}"
+        """The program, ended with that exit code and without a traceback.
+
+        It is called in this process, which has imported all of it, unless there are variables to begin with.
+        """
+        words = [str(argument) for argument in arguments]
+        if self.variables:
+            process = self.start(*words)
+            out, err = process.communicate(timeout=120)
+            found = process.returncode
+        else:
+            found, out, err = self._called(words)
+        assert found == code, f"exit code {found}, expected {code}:\n{out}\n{err}"
         assert "Traceback" not in out + err
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+        return subprocess.CompletedProcess(words, found, out, err)
+
+    def _called(self, words: list[str]) -> tuple[int, str, str]:
+        """Exit code, output and messages of the program's entry point, in the folder, with no terminal."""
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+        polite_end = signal.getsignal(signal.SIGTERM)
+        with pytest.MonkeyPatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("BAKEOFF_")]:
+                patch.delenv(name)
+            patch.setenv("BAKEOFF_CACHE", str(self.cache))
+            patch.chdir(self.folder)
+            patch.setattr(sys, "argv", ["bakeoff", *words])
+            patch.setattr(sys, "stdin", io.StringIO())
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", err)
+            try:
+                code = main(words)
+            except SystemExit as end:
+                code = int(end.code or 0)
+            finally:
+                signal.signal(signal.SIGTERM, polite_end)
+        texts = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
+        return code, texts[0], texts[1]
 
     def write(self, name: str, text: str) -> Path:
         """A file in the folder."""

@@ -136,8 +136,11 @@ def test_json_has_all_of_it(program: Any) -> None:
 def test_where_the_study_names_its_comparisons_only_they_count(program: Any) -> None:
     asked = {"margin": 0.005, "comparisons": [["0" * 16, "1" * 16]]}
     store(program.store, slow_s=1.005, document={"rules": asked})
-    told = program("compare").stdout
+    told = program("compare", code=1).stdout
     assert "\nThe study does not ask about 1 other pair:\nmnist: tensorflow against jax: undecided" in told
+    assert told.endswith("\nWithout runs to compare: 1 pair that the study names.\n")
+    document = json.loads(program("compare", "--json", code=1).stdout)
+    assert document["sections"][0]["races"][0]["comparisons"][0]["is_aside"]
 
 
 @pytest.mark.parametrize("margin", ["two", "-1%", "200%"])

@@ -45,7 +45,7 @@ def test_a_budget_is_kept_and_what_it_leaves_out_is_said() -> None:
     found = search((A, B, C, D), race, 20.0, 0.0025)  # a run takes a second
     assert race.num_runs <= 12
     assert found.fates["c = true"] is found.fates["d = true"] is Fate.NO_TIME
-    with pytest.raises(MachineError, match=r"too small: one run of the default takes 1 s, .* takes 12 s"):
+    with pytest.raises(MachineError, match=r"too small: one run of the default takes 1 s, .* takes 19 s"):
         search((A, B), Simulated(0, EFFECTS), 6.0, 0.0025)
 
 
@@ -62,6 +62,16 @@ def test_who_goes_at_once_makes_room_for_the_next() -> None:
     found = search((*slow, C, D), race, 75.0, 0.0025)  # places for six at first, and 45 runs
     assert [found.fates[one.name] for one in (*slow, C, D)] == [*[Fate.SLOWER] * 8, Fate.HELPS, Fate.SLOWER]
     assert found.winner is not None and found.winner.name == "c = true" and race.num_runs <= 45
+
+
+def test_as_long_as_nothing_helps_only_the_shortest_confirmation_is_kept_free() -> None:
+    slow = [option(f"slow_{number}") for number in range(40)]
+    race = Simulated(0, {f"slow_{number} = true": 0.3 for number in range(40)})
+    found = search(slow, race, 60.0, 0.0025)  # of 60 runs, twelve are the confirmation's
+    assert found.winner is None and 36 < race.num_runs <= 48
+    race = Simulated(0, EFFECTS)
+    found = search((A,), race, 19.0, 0.0025)
+    assert found.winner is not None and race.num_runs <= 7
 
 
 def test_a_pruned_candidate_is_worse_in_the_blocks_that_both_have() -> None:

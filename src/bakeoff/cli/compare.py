@@ -47,7 +47,9 @@ def main(arguments: argparse.Namespace) -> int:
         print()
     else:
         say(*_lines(judged.sections, judged.stored, judged.rules))
-    if not all(comparison.is_asked for comparison in judged.required):
+        if judged.num_missing:
+            say("", f"Without runs to compare: {counted(judged.num_missing, 'pair')} that the study names.")
+    if judged.num_missing or not all(comparison.is_asked for comparison in judged.required):
         return FAILED
     return 0 if all(comparison.verdict.is_decided for comparison in judged.required) else UNDECIDED
 
@@ -271,6 +273,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "sentence": races.sentence(comparison),
         "verdict": _plain(verdict),
         "is_decided": comparison.verdict.is_decided and comparison.is_asked,
+        "is_aside": comparison.is_aside,
         "what_would_decide": races.what_would_decide(comparison),
         "refusal": comparison.refusal.words if comparison.refusal else "",
         "growth": comparison.growth,

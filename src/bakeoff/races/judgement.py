@@ -28,6 +28,7 @@ _SCHEMA: dict[str, type[pl.DataType]] = {
     "on_time": pl.String,
     "on_error": pl.String,
     "is_decided": pl.Boolean,
+    "is_aside": pl.Boolean,
     "ratio": pl.Float64,
     "ratio_low": pl.Float64,
     "ratio_high": pl.Float64,
@@ -66,12 +67,20 @@ class Judgement:
     @property
     def required(self) -> tuple[Comparison, ...]:
         """The comparisons that the study asks for: the pairs that it names, else all between equal work."""
-        pairs = named(parsed(self.frames.document))
         return tuple(
             comparison
             for _, _, comparison in self
-            if (comparison.pair in pairs if pairs else not comparison.growth)
+            if (comparison.pair in self._named if self._named else not comparison.growth)
         )
+
+    @property
+    def num_missing(self) -> int:
+        """How many of the pairs that the study names have no runs to compare."""
+        return len(self._named - {comparison.pair for _, _, comparison in self})
+
+    @property
+    def _named(self) -> frozenset[frozenset[str]]:
+        return named(parsed(self.frames.document))
 
     @property
     def verdicts(self) -> pl.DataFrame:
@@ -117,6 +126,7 @@ def _row(study: str, section: Section, race: Race, comparison: Comparison) -> di
         "first_trial": comparison.first.trial_id,
         "second_trial": comparison.second.trial_id,
         "is_decided": comparison.is_asked and verdict.is_decided,
+        "is_aside": comparison.is_aside,
         "num_blocks": time.num_blocks,
         "track": comparison.track,
         "certificate": str(comparison.certificate.verdict),

@@ -36,7 +36,7 @@ from bakeoff_worker.job import TrialSettings
 __all__ = ["Refinement", "refine", "this_machine"]
 
 # What is searched, and by what rules. Searches of different versions are different ones.
-VERSION = 4
+VERSION = 5
 # A candidate that takes so many times as long as the default is hung, as far as anybody cares.
 _HUNG, _LEAST_LIMIT_S = 10, 60.0
 _CONFIRMATION, _BLOCKS_OF_A_WAVE = "confirmation", 1000

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from bakeoff.errors import MachineError
 from bakeoff.refine.space import Effect, Option, fit_together
+from bakeoff.stats import MIN_BLOCKS
 
 if TYPE_CHECKING:
     import optuna
 
 DEFAULT, JOINT = "default", " + "
-# Of the budget, what the search may take at most; the rest is for the confirmation.
+# Of the budget, what the search may take at most; the rest is for the confirmation. As long as nothing seems
+# to help it may take more, up to the time of the shortest confirmation.
 SEARCH_SHARE = 0.6
 # Of the search, what single changes may take: what helps is to be combined, too.
 _SCREENING_SHARE = 2 / 3
@@ -150,14 +152,15 @@ def search(options: Iterable[Option], race: Race, budget_s: float, error_margin:
     """
     _optuna()  # said now, if it isn't there
     found = Search()
-    limit_s = SEARCH_SHARE * budget_s
     alone = race(0, (), lambda standing: () if standing.num_blocks else (DEFAULT,))
     found.spent_s = alone.spent_s
+    most_s = budget_s - 2 * MIN_BLOCKS * alone.run_s.get(DEFAULT, 0.0)
+    limit_s = min(SEARCH_SHARE * budget_s, most_s)
     singles = [Candidate((option,)) for option in options]
     found.fates = dict.fromkeys((single.name for single in singles), Fate.NO_TIME)
     places = _num_fitting(alone, limit_s, budget_s)
     # No more than may get their turn: each may need an environment of its own.
-    tried = singles[: max(places, _num_blocks(alone, limit_s - found.spent_s) // FEWEST_BLOCKS)]
+    tried = singles[: max(places, _num_blocks(alone, most_s - found.spent_s) // FEWEST_BLOCKS)]
 
     def against_default(name: str, standing: Standing) -> Fate:
         return _fate(standing.of(name), error_margin)
@@ -173,14 +176,15 @@ def search(options: Iterable[Option], race: Race, budget_s: float, error_margin:
         trying = [name for name in left if 0 < num[name] < SCREENING_BLOCKS]
         joining = [name for name in left if not num[name]][: max(places - len(trying), 0)]
         helping = [name for name in num if _settled(standing.of(name), error_margin) is Fate.HELPS]
+        end_s = limit_s if helping else most_s
         share = _SCREENING_SHARE if trying or len(helping) > 1 else 1.0
         while joining and standing.num_blocks:
             expected_s = FEWEST_BLOCKS * cost_s([*trying, *joining], standing)
-            if standing.spent_s + expected_s <= share * limit_s:
+            if standing.spent_s + expected_s <= share * end_s:
                 break
             joining.pop()
         names = [*trying, *joining]
-        is_over = standing.num_blocks and standing.spent_s + cost_s(names, standing) > limit_s
+        is_over = standing.num_blocks and standing.spent_s + cost_s(names, standing) > end_s
         if not names or is_over or standing.num_blocks == SCREENING_BLOCKS * len(tried):
             return ()
         return (DEFAULT, *names)
@@ -237,10 +241,11 @@ def _num_fitting(alone: Standing, limit_s: float, budget_s: float) -> int:
     if run_s is None:
         return 0
     if (limit_s - alone.spent_s) / (run_s * FEWEST_BLOCKS) < 2:
-        needed_s = (2 * FEWEST_BLOCKS + 1) * run_s / SEARCH_SHARE
+        search_s = (2 * FEWEST_BLOCKS + 1) * run_s
+        needed_s = max(search_s / SEARCH_SHARE, search_s + 2 * MIN_BLOCKS * run_s)
         raise MachineError(
             f"a budget of {budget_s:.0f} s is too small: one run of the default takes {run_s:.0f} s, and to "
-            f"try one change takes {needed_s:.0f} s",
+            f"try and confirm one change takes {needed_s:.0f} s",
             f"Give it more (--budget {math.ceil(needed_s / 60)}m), or fewer images or epochs "
             "(--set train_images=N).",
         )
