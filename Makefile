@@ -1,7 +1,7 @@
 # The few targets a person needs. Each sets up all that it needs; only Python 3.11+ and g++ must be there.
 #   make quick            the main job: four backends, three data sets, a report
 #   make quick-distributed   two backends on a small Spark cluster and on one machine, a report
-#   make test             style, types, layering, tests with real frameworks: each thing once
+#   make test             style, types, layering, docs, tests with real frameworks: each thing once
 #   make test-all         the same with every crossing of frameworks, releases and settings
 #   make test-fast        without frameworks, downloads, a browser, starts of the program, whole reports
 #   make results          reports and tables under results/, outputs and the picture in README and docs, as of today
@@ -25,22 +25,23 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 SLURM := slurmctld slurmd slurm-client munge
 ENVIRONMENTS := tensorflow jax torch theano tensorflow_spark theano_spark vintage vintage_spark java
 
-test: $(VENV)/.installed-test
+# Documents and fast tests are made while environments are downloaded, which takes little of a processor.
+test: $(VENV)/.installed-test $(VENV)/.installed-docs
 	scripts/system-packages chromium g++ python3-dev npm $(SLURM)
-	$(MAKE) --jobs 2 lint environments
-	$(PYTEST) -m "not exhaustive"
+	$(MAKE) --jobs 2 environments docs test-fast
+	$(PYTEST) -m "slow and not exhaustive"
 	@echo "make test-all last passed: $$(cat tests/last-full-pass.txt)"
 
-test-all: $(VENV)/.installed-test
+test-all: $(VENV)/.installed-test $(VENV)/.installed-docs
 	scripts/system-packages chromium g++ python3-dev npm $(SLURM)
-	$(MAKE) --jobs 2 lint environments
-	$(PYTEST)
+	$(MAKE) --jobs 2 environments docs test-fast
+	$(PYTEST) -m "slow or exhaustive"
 	echo "$$(date -u +%F), of $$(git describe --always --dirty)" > tests/last-full-pass.txt
 
 test-fast: $(VENV)/.installed-test lint
 	$(PYTEST) -m "not slow and not exhaustive"
 
-# Made on demand otherwise; their downloads need little of a processor. Tests say what is amiss with one.
+# Made on demand otherwise. Tests say what is amiss with one.
 environments: $(VENV)/.installed
 	@$(BIN)/bakeoff env create $(ENVIRONMENTS) >/dev/null 2>&1 || true
 

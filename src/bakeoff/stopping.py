@@ -18,6 +18,7 @@ from bakeoff.races.definitions import Comparison, Contestant, refusal
 from bakeoff.races.evidence import Evidence
 from bakeoff.races.learning import Learning, nothing_learnt
 from bakeoff.study import FEWEST_BLOCKS, Budget, Study
+from bakeoff.wording import span
 
 Pair = tuple[str, str]
 
@@ -173,7 +174,7 @@ def _rule(name: str, value: float) -> str:
 
 def opening(num_comparisons: int, budget: Budget) -> str:
     """What a study sets out to do."""
-    hours = "" if budget.max_hours is None else f" and {budget.max_hours:g} hours"
+    hours = "" if budget.max_hours is None else f" and {span(3600 * budget.max_hours)}"
     return (
         f"until {_comparisons(num_comparisons)} decided, in {FEWEST_BLOCKS} blocks at least, "
         f"within {budget.max_blocks} blocks{hours}"
@@ -212,8 +213,8 @@ def conclusion(look: Look, budget: Budget, hours: float) -> str:
     if look.num_blocks >= budget.max_blocks:
         return f"{open_ones}: the budget of {budget.max_blocks} blocks is spent; --max-blocks N raises it"
     return (
-        f"{open_ones}: {hours:.2g} hours are spent, and one more block would go beyond the budget of "
-        f"{budget.max_hours:g}; --max-hours H raises it"
+        f"{open_ones}: {span(3600 * hours)} of runs, and one more block would go beyond the budget of "
+        f"{span(3600 * (budget.max_hours or 0.0))}; --max-hours H raises it"
     )
 
 

@@ -165,11 +165,17 @@ def test_a_report_says_each_verdict_once() -> None:
             None,
             "2 comparisons are undecided, and more blocks would not help",
         ),
+        (
+            {name: around(1.0, noise=0.2, seed=seed) for seed, name in enumerate("abc")},
+            1.2,
+            "3 comparisons are undecided: 60.0 minutes of runs, and one more block would go beyond the "
+            "budget of 72.0 minutes; --max-hours H raises it",
+        ),
     ],
 )
 def test_a_conclusion(times: Mapping[str, Sequence[float | None]], hours: float | None, words: str) -> None:
     look = stopping.look(PAIRS, 8, evidence(times), RULES)
-    assert stopping.conclusion(look, Budget(8, hours), 1.0) == words
+    assert stopping.conclusion(look, Budget(8 if hours is None else 50, hours), 1.0) == words
 
 
 def test_the_rules_are_those_of_the_study() -> None:

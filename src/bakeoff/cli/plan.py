@@ -21,14 +21,13 @@ from bakeoff.cli import to_see
 from bakeoff.cli.console import console, table
 from bakeoff.cli.overrides import study_of
 from bakeoff.cli.stores import store_path
-from bakeoff.cli.to_see import span
 from bakeoff.errors import BakeoffError, ReportError
 from bakeoff.events import messages
 from bakeoff.identity import known
 from bakeoff.prepare import download, obstacles
 from bakeoff.store.reader import PastRun, Reader
 from bakeoff.study.words import key_name, text
-from bakeoff.wording import counted
+from bakeoff.wording import counted, span
 from bakeoff_worker.job import RunSpec
 
 _SHOWN = 12  # runs listed unless --all
@@ -104,7 +103,7 @@ def main(arguments: argparse.Namespace) -> int:
         if cluster:
             blocks = chosen.budget.max_blocks
             most = plan.side_by_side(most, blocks, chosen.farm.nodes or study.FEWEST_BLOCKS)
-        limit = "" if chosen.budget.max_hours is None else f", {chosen.budget.max_hours:g} hours at most"
+        limit = "" if chosen.budget.max_hours is None else f", {span(3600 * chosen.budget.max_hours)} at most"
         screen.print(
             f"  that is for the fewest blocks; if nothing is decided: {span(most.total_s or 0.0)} for "
             f"{chosen.budget.max_blocks} blocks{limit}"

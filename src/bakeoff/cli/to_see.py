@@ -13,7 +13,7 @@ from rich.text import Text
 from bakeoff import stats
 from bakeoff.cli.console import table
 from bakeoff.design import Outlook, Projection
-from bakeoff.wording import counted
+from bakeoff.wording import counted, span
 
 
 def lines(
@@ -50,14 +50,6 @@ def lines(
         f"{100 * stats.POWER:g} % power, {100 * rules.confidence:g} % intervals; ranges: 8 of 10 estimates "
         "of the noise. Of times only: errors need epochs of their own, or a certificate (`bakeoff verify`)."
     )
-
-
-def span(seconds: float) -> str:
-    """``2.5 hours``"""
-    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _cells(projection: Projection, outlook: Outlook) -> tuple[str, ...]:
