@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -92,11 +93,16 @@ class _Shared:
 
 
 _Lent = Mapping[frozenset[str], stats.Lent]
+_SETTING = re.compile(r"settings[.](?!epochs$)")
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """A section before its races are judged. ok: good runs; by_trial: these by trial_id, without settings."""
+    """A section before its races are judged.
+
+    ok: good runs; attempts: all. by_trial, tried: these by trial_id, without settings but the number of
+    epochs: half as wide, since they are cut and sorted for every pair. measured: what the good ones took.
+    """
 
     title: str
     shared: _Shared
@@ -106,6 +112,8 @@ class _Rows:
     epochs: pl.DataFrame
     by_trial: Mapping[str, pl.DataFrame]
     attempts: pl.DataFrame
+    tried: Mapping[str, pl.DataFrame]
+    measured: Mapping[str, timed.Measured]
     courses: timed.Courses
     evidence: Evidence
     target: Target | None
@@ -124,9 +132,10 @@ def _rows(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _Shar
     evaluated = evaluations(frames.facts, ok)
     learnt = learnings(ok, frames.epochs, evaluated)
     contestants, axes = entering.contestants(attempts, seen, learnt, drop)
+    trial_ids = [contestant.trial_id for contestant in contestants]
     naming = pl.DataFrame(
         {
-            "trial_id": [contestant.trial_id for contestant in contestants],
+            "trial_id": trial_ids,
             "contestant": [str(contestant.name) for contestant in contestants],
         },
         schema={"trial_id": pl.String, "contestant": pl.String},
@@ -135,7 +144,7 @@ def _rows(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _Shar
     cache = [observed.get(run_id, {}).get("compile_cache") for run_id in ok["run_id"]]
     ok = ok.with_columns(cache=pl.Series(cache, dtype=pl.String))
     epochs = frames.epochs.join(ok.select("run_id", "contestant"), on="run_id", maintain_order="left")
-    figures = ok.select(pl.exclude("^settings[.].*$"))  # half as wide: cut and sorted for every pair
+    by_trial = _by_trial(trial_ids, ok)
     return _Rows(
         title=title,
         shared=shared,
@@ -143,10 +152,10 @@ def _rows(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _Shar
         axes=axes,
         ok=ok,
         epochs=epochs,
-        by_trial={
-            contestant.trial_id: figures.filter(trial_id=contestant.trial_id) for contestant in contestants
-        },
+        by_trial=by_trial,
+        measured={trial_id: timed.measured(runs) for trial_id, runs in by_trial.items()},
         attempts=attempts.join(naming, on="trial_id", maintain_order="left"),
+        tried=_by_trial(trial_ids, attempts),
         courses=timed.courses(ok, epochs, frames.phases),
         evidence=Evidence(ok, frames.outcomes, evaluated, learnt, shared.certified),
         target=target_of(
@@ -156,6 +165,11 @@ def _rows(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _Shar
             asked=shared.target_error,
         ),
     )
+
+
+def _by_trial(trial_ids: Iterable[str], runs: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    figures = runs.select(name for name in runs.columns if not _SETTING.match(name))
+    return {trial_id: figures.filter(trial_id=trial_id) for trial_id in trial_ids}
 
 
 def _lent(sections: Sequence[_Rows]) -> _Lent:
@@ -263,9 +277,8 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows, lent: _Lent) -> Comparis
     shared = rows.shared
     both = frozenset((a.trial_id, b.trial_id))
     of_pair = lent[both]
-    runs = pl.concat([rows.by_trial[a.trial_id], rows.by_trial[b.trial_id]]).sort(
-        "block", maintain_order=True
-    )
+    runs = pl.concat(rows.by_trial[one.trial_id] for one in (a, b)).sort("block", maintain_order=True)
+    attempts = pl.concat(rows.tried[one.trial_id] for one in (a, b))
 
     def judge(first: Contestant, second: Contestant, others: pl.DataFrame) -> stats.Verdict:
         return verdict(
@@ -273,7 +286,7 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows, lent: _Lent) -> Comparis
             second.trial_id,
             replace(rows.evidence, runs=others),
             shared.rules,
-            is_finished=_is_finished((first, second), rows.attempts),
+            is_finished=_is_finished((first, second), attempts),
             lent=of_pair,
         )
 
@@ -296,7 +309,7 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows, lent: _Lent) -> Comparis
         second=b,
         verdict=found,
         measures=timed.measures(
-            rows.by_trial[a.trial_id], rows.by_trial[b.trial_id], of_a, of_b, alike, rules
+            rows.measured[a.trial_id], rows.measured[b.trial_id], of_a, of_b, alike, rules
         ),
         num_compiled_otherwise=len(blocks - alike),
         target=reached,
@@ -308,8 +321,8 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows, lent: _Lent) -> Comparis
         refusal=refused,
         growth=growth,
         is_aside=is_asked and bool(shared.named) and both not in shared.named,
-        excluded=exclusions.excluded(pair, runs, rows.attempts, shared.selection.left_out),
-        hinge=exclusions.hinge(pair, runs, rows.attempts, found, lambda others: judge(a, b, others)),
+        excluded=exclusions.excluded(pair, runs, attempts, shared.selection.left_out),
+        hinge=exclusions.hinge(pair, runs, attempts, found, lambda others: judge(a, b, others)),
         run_ids=tuple(counted.sort("block", "trial_id")["run_id"]),
         command=command_of(counted),
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bakeoff import stats
 from bakeoff.metrics import METRICS
-from bakeoff.races.verdicts import paired
+from bakeoff.races.verdicts import by_block
 
 Array = NDArray[np.float64]
 
@@ -75,9 +75,24 @@ def alike_compiled(a: pl.DataFrame, b: pl.DataFrame) -> frozenset[int]:
     return frozenset(groups[best]) if best is not None else frozenset()
 
 
+# By metric and block.
+Measured = Mapping[str, Mapping[int, float]]
+
+
+def measured(runs: pl.DataFrame) -> Measured:
+    """What one contestant's runs took, by metric that is compared; a block's last run counts."""
+    compared = {
+        name: pl.sum_horizontal(metric.columns, ignore_nulls=False)
+        for name, metric in METRICS.items()
+        if metric.compared and {*metric.columns} <= {*runs.columns}
+    }
+    values = runs.select("block", **compared)
+    return {name: dict(zip(*by_block(values, name), strict=True)) for name in compared}
+
+
 def measures(
-    a: pl.DataFrame,
-    b: pl.DataFrame,
+    a: Measured,
+    b: Measured,
     of_a: Mapping[int, Course],
     of_b: Mapping[int, Course],
     alike: frozenset[int],
@@ -89,20 +104,12 @@ def measures(
     time is that of the whole process. A throughput is a rate: above 1, a is faster.
     """
     found = {"epoch_s": _ratio(of_a, of_b, lambda course: course.steady_s, rules)}
-    compared = {
-        name: metric
-        for name, metric in METRICS.items()
-        if metric.compared and {*metric.columns} <= {*a.columns}
-    }
-    values = {
-        name: pl.sum_horizontal(metric.columns, ignore_nulls=False) for name, metric in compared.items()
-    }
-    every = [side.select("block", **values) for side in (a, b)]
-    of_alike = [side.filter(pl.col("block").is_in(list(alike))) for side in every]
-    for name, metric in compared.items():
-        of_first, of_second = of_alike if metric.includes_compilation else every
-        found[name] = stats.time_ratio(*paired(of_first, of_second, name), rules)
-    return {name: ratio for name, ratio in found.items() if ratio.num_blocks}
+    for name in a.keys() & b.keys():
+        common = a[name].keys() & b[name].keys()
+        blocks = sorted(common & alike if METRICS[name].includes_compilation else common)
+        of_first, of_second = ([side[name][block] for block in blocks] for side in (a, b))
+        found[name] = stats.time_ratio(of_first, of_second, rules)
+    return {name: found[name] for name in ("epoch_s", *METRICS) if name in found and found[name].num_blocks}
 
 
 def to_target(

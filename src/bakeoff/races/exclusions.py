@@ -6,7 +6,7 @@ count. A block counts for a pair if a run of both counts in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import polars as pl
 
@@ -23,8 +23,8 @@ def excluded(
 ) -> tuple[Exclusion, ...]:
     """The pair's runs that do not count, block by block.
 
-    runs: good ones that may share a mean. attempts: every run under these conditions. left_out: runs under
-    others.
+    runs: good ones that may share a mean. attempts: all under these conditions. left_out: anybody's runs
+    under others.
     """
     names = {contestant.trial_id: contestant.short for contestant in pair}
     counted = {trial: runs.filter(trial_id=trial) for trial in names}
@@ -33,7 +33,7 @@ def excluded(
     ok = {run_id for mine in counted.values() for run_id in mine["run_id"]}
     good = set(runs.select("trial_id", "repeat").iter_rows())
     found = []
-    for row in _of(attempts, names).iter_rows(named=True):
+    for row in attempts.iter_rows(named=True):
         trial = row["trial_id"]
         why = ""
         if row["run_id"] in ok:
@@ -48,7 +48,8 @@ def excluded(
             found.append(Exclusion(row["run_id"], names[trial], row["block"], why))
     found += [
         Exclusion(run_id, names[trial], block, "under other conditions")
-        for run_id, trial, block in _of(left_out, names).select("run_id", "trial_id", "block").iter_rows()
+        for run_id, trial, block in left_out.select("run_id", "trial_id", "block").iter_rows()
+        if trial in names
     ]
     return tuple(
         sorted(found, key=lambda exclusion: (exclusion.block, exclusion.contestant, exclusion.run_id))
@@ -67,10 +68,8 @@ def hinge(
     Tried are: the first good attempt of a repeat instead of the last; runs that failed, but had trained all
     their epochs; and the disturbed runs left out, as far as enough blocks are left.
     """
-    names = {contestant.trial_id: contestant.short for contestant in pair}
-    mine = _of(runs, names)
     said = []
-    for words, others in _alternatives(mine, _of(attempts, names)):
+    for words, others in _alternatives(runs, attempts):
         found = judge(others)
         # With too few blocks for the error, as with too few for the time, nothing was found out about it.
         is_told = found.on_time is not stats.TOO_FEW and found.on_time != verdict.on_time
@@ -110,7 +109,3 @@ def _alternatives(runs: pl.DataFrame, attempts: pl.DataFrame) -> Iterator[tuple[
 
 def _runs(number: int) -> str:
     return "the one run" if number == 1 else f"the {number} runs"
-
-
-def _of(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
-    return frame.filter(pl.col("trial_id").is_in(list(names))) if len(frame) else frame
