@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,13 +47,26 @@ BUDGET = Answer(
 )
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    """Invented runs of two contestants, and a profile of the first."""
-    file = tmp_path / "smoke.sqlite"
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Invented runs of two contestants, to be copied."""
+    file = tmp_path_factory.mktemp("ran") / "smoke.sqlite"
     bakeoff.run("smoke", file, progress=False)
-    keep(file, Profiled("fake", TrialSettings("fake", "fake"), {"budget": BUDGET, "layers": LAYERS}))
     return file
+
+
+@pytest.fixture
+def unprofiled(ran: Path, tmp_path: Path) -> Path:
+    """A store of them."""
+    return Path(shutil.copy(ran, tmp_path))
+
+
+@pytest.fixture
+def store(unprofiled: Path) -> Path:
+    """The same with a profile of the first contestant."""
+    profiled = Profiled("fake", TrialSettings("fake", "fake"), {"budget": BUDGET, "layers": LAYERS})
+    keep(unprofiled, profiled)
+    return unprofiled
 
 
 def keep(file: Path, profiled: Profiled, **changes: object) -> None:
@@ -110,12 +124,10 @@ def test_a_layer_stands_below_what_the_machine_can() -> None:
 
 
 @pytest.mark.parametrize("other", ["machine_id", "environment_digest", "trial_id", "profile_version"])
-def test_a_profile_under_other_conditions_than_the_runs_is_not_shown(tmp_path: Path, other: str) -> None:
-    file = tmp_path / "smoke.sqlite"
-    bakeoff.run("smoke", file, progress=False)
+def test_a_profile_under_other_conditions_than_the_runs_is_not_shown(unprofiled: Path, other: str) -> None:
     profiled = Profiled("fake", TrialSettings("fake", "fake"), {"budget": BUDGET})
-    keep(file, profiled, **{other: VERSION + 1 if other == "profile_version" else "another"})
-    assert part(file) is None
-    keep(file, profiled)
-    shown = part(file)
+    keep(unprofiled, profiled, **{other: VERSION + 1 if other == "profile_version" else "another"})
+    assert part(unprofiled) is None
+    keep(unprofiled, profiled)
+    shown = part(unprofiled)
     assert shown is not None and [one.name for one in shown.items] == ["findings", "budget", "layers"][:2]
