@@ -56,6 +56,9 @@ SLOWEST = (
 THEANO_FLAGS = "cmodule.remove_gxx_opt=True,compile.wait=1,compile.timeout=120"
 ARCHITECTURE = "-march=x86-64" if platform.machine() == "x86_64" else ""
 
+# For JVMs that live for seconds: to optimize what they run takes longer than it saves.
+BRIEF = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -91,6 +94,8 @@ def framework() -> Callable[[str], Environment]:
             if not name.startswith("vintage"):
                 raise
             pytest.skip(failure.message)
+        if name.endswith("_spark"):
+            made = replace(made, variables={**made.variables, "JAVA_TOOL_OPTIONS": BRIEF})
         if name == "jax":
             cached = {
                 "JAX_COMPILATION_CACHE_DIR": str(made.scratch / "tests"),
