@@ -67,10 +67,11 @@ class Judgement:
     @property
     def required(self) -> tuple[Comparison, ...]:
         """The comparisons that the study asks for: the pairs that it names, else all between equal work."""
+        pairs = self._named
         return tuple(
             comparison
             for _, _, comparison in self
-            if (comparison.pair in self._named if self._named else not comparison.growth)
+            if (comparison.pair in pairs if pairs else not comparison.growth)
         )
 
     @property
