@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+
+_UNITS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def counted(number: float, noun: str) -> str:
@@ -16,8 +19,10 @@ def listed(names: Sequence[str], word: str = "and") -> str:
 
 
 def span(seconds: float) -> str:
-    """``2.5 hours``, ``40 s``: about how long."""
-    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    """``4.2 s``, ``40 s``, ``8 min 40 s``, ``3 h 5 min``, ``2 days 3 h``: to two units at most."""
+    for (large, size), (small, part) in itertools.pairwise(_UNITS):
+        num, rest = divmod(round(seconds / part), size // part)
+        if num:
+            first = counted(num, large) if large == "day" else f"{num} {large}"
+            return f"{first} {rest} {small}" if rest else first
+    return f"{seconds:.2g} s" if seconds < 9.95 else f"{seconds:.0f} s"

@@ -322,6 +322,17 @@ def test_a_budget_without_a_question_is_refused(program: Any) -> None:
     assert "--max-hours: goes with a study that runs until decided" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [("--max-hours", "more than 0; got `0.0`"), ("--max-blocks", "at least 1; got `0`")],
+)
+def test_a_budget_of_nothing_is_refused_and_not_taken_for_none(
+    program: Any, option: str, expected: str
+) -> None:
+    done = program("run", "tiny.toml", "--until-decided", option, 0, code=3)
+    assert f"{option}: expected {expected}" in done.stderr
+
+
 def test_what_is_not_compared_is_said_and_not_run_for(folder: Path) -> None:
     """Width 3 has more epochs, which is no question of who is faster: it runs as often as `repeats` says."""
     widths = (f"{{ model_options.width = {width}, epochs = {epochs} }}" for width, epochs in WIDTH_3_MORE)

@@ -168,8 +168,8 @@ def test_a_report_says_each_verdict_once() -> None:
         (
             {name: around(1.0, noise=0.2, seed=seed) for seed, name in enumerate("abc")},
             1.2,
-            "3 comparisons are undecided: 60.0 minutes of runs, and one more block would go beyond the "
-            "budget of 72.0 minutes; --max-hours H raises it",
+            "3 comparisons are undecided: 1 h of runs, and one more block would go beyond the "
+            "budget of 1 h 12 min; --max-hours H raises it",
         ),
     ],
 )

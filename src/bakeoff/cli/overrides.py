@@ -23,7 +23,8 @@ def study_of(arguments: argparse.Namespace) -> study.Study:
     Raises:
         StudyError: with all mistakes of file and command line.
     """
-    given = {key: value for name, key in _SHORT.items() if (value := getattr(arguments, name, None))}
+    typed = {key: getattr(arguments, name, None) for name, key in _SHORT.items()}
+    given = {key: value for key, value in typed.items() if value is not None and value is not False}
     # JSON's values are TOML's, so that whatever was typed arrives as text.
     short = [f"{key}={json.dumps(value)}" for key, value in given.items()]
     try:

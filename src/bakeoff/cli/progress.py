@@ -300,7 +300,7 @@ class LiveTable(Lines):
         grid.add_row(
             "study",
             _bar(self._index, self._total),
-            f"run {self._index} of {self._total} done, {_span(elapsed_s)} elapsed, ends about {ends}",
+            f"run {self._index} of {self._total} done, {_timer(elapsed_s)} elapsed, ends about {ends}",
         )
         if spec is not None:
             run = self._runs[_key(spec)]
@@ -368,7 +368,7 @@ def _clock(seconds_from_now: float) -> str:
     return then.strftime("%H:%M:%S" if seconds_from_now < 86_400 else "%a %d %b %H:%M")
 
 
-def _span(seconds: float) -> str:
+def _timer(seconds: float) -> str:
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}"

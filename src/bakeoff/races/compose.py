@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -93,15 +92,19 @@ class _Shared:
 
 
 _Lent = Mapping[frozenset[str], stats.Lent]
-_SETTING = re.compile(r"settings[.](?!epochs$)")
+# What a pair's verdict is made from, its exclusions and its command: cut and sorted for every pair.
+_JUDGED = (
+    *("trial_id", "run_id", "repeat", "block", "status", "train_s", "final_validation_error", "num_epochs"),
+    *("settings.epochs", "disturbed", "planned_blocks", "begun_for_blocks", "cache", "command"),
+)
 
 
 @dataclass(frozen=True)
 class _Rows:
     """A section before its races are judged.
 
-    ok: good runs; attempts: all. by_trial, tried: these by trial_id, without settings but the number of
-    epochs: half as wide, since they are cut and sorted for every pair. measured: what the good ones took.
+    ok: good runs; attempts: all. by_trial, tried: these by trial_id, `_JUDGED` alone. measured: what the good
+    ones took.
     """
 
     title: str
@@ -144,7 +147,6 @@ def _rows(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _Shar
     cache = [observed.get(run_id, {}).get("compile_cache") for run_id in ok["run_id"]]
     ok = ok.with_columns(cache=pl.Series(cache, dtype=pl.String))
     epochs = frames.epochs.join(ok.select("run_id", "contestant"), on="run_id", maintain_order="left")
-    by_trial = _by_trial(trial_ids, ok)
     return _Rows(
         title=title,
         shared=shared,
@@ -152,8 +154,8 @@ def _rows(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _Shar
         axes=axes,
         ok=ok,
         epochs=epochs,
-        by_trial=by_trial,
-        measured={trial_id: timed.measured(runs) for trial_id, runs in by_trial.items()},
+        by_trial=_by_trial(trial_ids, ok),
+        measured={trial_id: timed.measured(ok.filter(trial_id=trial_id)) for trial_id in trial_ids},
         attempts=attempts.join(naming, on="trial_id", maintain_order="left"),
         tried=_by_trial(trial_ids, attempts),
         courses=timed.courses(ok, epochs, frames.phases),
@@ -168,8 +170,8 @@ def _rows(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _Shar
 
 
 def _by_trial(trial_ids: Iterable[str], runs: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    figures = runs.select(name for name in runs.columns if not _SETTING.match(name))
-    return {trial_id: figures.filter(trial_id=trial_id) for trial_id in trial_ids}
+    judged = runs.select(name for name in runs.columns if name in _JUDGED)
+    return {trial_id: judged.filter(trial_id=trial_id) for trial_id in trial_ids}
 
 
 def _lent(sections: Sequence[_Rows]) -> _Lent:

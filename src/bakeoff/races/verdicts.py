@@ -121,9 +121,10 @@ def _wrong(
     """By block, whether each run of a pair erred on each image (num_images,); None where it is not known."""
     if not len(outcomes) or not pairs:
         return None
+    mine = outcomes.filter(pl.col("run_id").is_in([run_id for pair in pairs for run_id in pair]))
     found = {
         run_id: np.unpackbits(np.frombuffer(wrong, dtype=np.uint8), count=num).astype(float)
-        for run_id, num, wrong in outcomes.select("run_id", "num_images", "wrong").iter_rows()
+        for run_id, num, wrong in mine.select("run_id", "num_images", "wrong").iter_rows()
     }
     sides = [[found[run_id] for run_id in side if run_id in found] for side in zip(*pairs, strict=True)]
     if any(len(side) < len(pairs) for side in sides):

@@ -126,17 +126,15 @@ def _of_pair(a: Mapping[int, float], b: Mapping[int, float]) -> Array:
 def _of_race(logs: Mapping[str, Mapping[int, float]]) -> Array:
     """The same of a race: twice the residuals' sum of squares, since a ratio has the noise of two."""
     blocks = sorted({block for mine in logs.values() for block in mine})
-    cells = [
-        (row, column)
-        for row, mine in enumerate(logs.values())
-        for column, block in enumerate(blocks)
-        if block in mine
-    ]
-    if not cells:
+    table = np.array([[mine.get(block, np.nan) for block in blocks] for mine in logs.values()])
+    rows, columns = np.nonzero(np.isfinite(table.reshape(len(logs), len(blocks))))
+    if not len(rows):
         return np.zeros(2)
-    values = np.array([mine[block] for mine in logs.values() for block in blocks if block in mine])
-    rows, columns = np.array(cells).T
-    design = np.hstack([np.eye(len(logs))[rows], np.eye(len(blocks))[columns]])
-    solution, _, rank, _ = np.linalg.lstsq(design, values, rcond=None)
-    residuals = values - design @ solution
-    return np.array([2 * float(np.sort(residuals**2).sum()), len(values) - int(rank)])
+    # Blocks are many: their means are taken out of both sides, and contestants alone are left to be fitted.
+    num_of_block = np.bincount(columns)
+    sides = np.column_stack([table[rows, columns], np.eye(len(logs))[rows]])
+    means = np.array([np.bincount(columns, side) / num_of_block for side in sides.T])
+    values, *design = (sides - means.T[columns]).T
+    solution, _, rank, _ = np.linalg.lstsq(np.array(design).T, values, rcond=None)
+    residuals = values - np.array(design).T @ solution
+    return np.array([2 * float(np.sort(residuals**2).sum()), len(values) - len(blocks) - int(rank)])

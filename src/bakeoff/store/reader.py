@@ -16,119 +16,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import TracebackType
-from typing import Any, Optional
+from typing import Any
 
 import polars as pl
 
 from bakeoff.errors import StoreError
-from bakeoff.metrics import METRICS, OfEpochs, OfPhase, OfRecord
-from bakeoff.store import lock
+from bakeoff.metrics import METRICS, OfPhase
+from bakeoff.store import columns, lock
 from bakeoff.store.database import connect, explained
 from bakeoff.store.schema import VERSION, migrate, version_of
 from bakeoff_worker.job import RunSpec, TrialSettings
 from bakeoff_worker.records import (
-    EnergyUsed,
     EpochRecord,
-    ExecutorRecord,
-    FarmJob,
-    Outcomes,
     PhaseEnded,
     Record,
-    SamplesAccounted,
-    TaskRecord,
-    TurnsTaken,
     from_line,
 )
 
-_TYPES: Mapping[Any, Any] = {  # the keys are the annotations of records.py
-    int: pl.Int64,
-    float: pl.Float64,
-    str: pl.String,
-    bool: pl.Boolean,
-    Optional[int]: pl.Int64,  # noqa: UP045
-    Optional[float]: pl.Float64,  # noqa: UP045
-    Optional[str]: pl.String,  # noqa: UP045
-    Optional[bool]: pl.Boolean,  # noqa: UP045
-}  # anything else becomes JSON text
-_INSTANT = pl.Datetime("us", "UTC")
-
-_EPOCH: Mapping[str, Any] = {"run_id": pl.String} | {
-    f.name: _TYPES[f.type] for f in dataclasses.fields(EpochRecord)
-}
-_PHASE: Mapping[str, Any] = {"run_id": pl.String} | {
-    f.name: _TYPES[f.type] for f in dataclasses.fields(PhaseEnded)
-}
-_LINE: Mapping[str, Any] = {"run_id": pl.String, "line": pl.String}
-_NEVER_NULL = [
-    f.name for cls in (EpochRecord, PhaseEnded) for f in dataclasses.fields(cls) if f.type is float
-]
-
-# Records that are kept as lines, by their kind, and the columns that their fields become.
-_LINES: Mapping[str, Mapping[str, Any]] = {
-    kind: {f.name: _TYPES[f.type] for f in dataclasses.fields(cls)}
-    for kind, cls in (
-        ("outcomes", Outcomes),
-        ("task", TaskRecord),
-        ("executor", ExecutorRecord),
-        ("samples", SamplesAccounted),
-        ("energy", EnergyUsed),
-        ("turns", TurnsTaken),
-        ("farm_job", FarmJob),
-    )
-}
-# A task has an attempt and a status of its own, beside its run's.
-_OF_TASK: Mapping[str, str] = {"attempt": "task_attempt", "status": "task_status"}
-# Of a run's samples, what `runs` has.
-_SAMPLES: Mapping[str, str] = {
-    "samples_asked": "num_asked",
-    "samples_trained": "num_trained",
-    "samples_skipped": "num_skipped",
-}
-# Likewise of the turns that it took with others.
-_TURNS: Mapping[str, str] = {"num_alternating": "num_contestants", "num_turns": "num_turns"}
-
-_SETTINGS: Mapping[str, Any] = {
-    f.name: _TYPES.get(f.type, pl.String) for f in dataclasses.fields(TrialSettings)
-}
-
-# Columns of `runs` that are stored, with their SQL.
-_RUN: Mapping[str, tuple[str, Any]] = {
-    "study": ("s.name", pl.String),
-    "study_digest": ("s.digest", pl.String),
-    "label": ("l.label", pl.String),
-    "trial_id": ("r.trial_id", pl.String),
-    "repeat": ("r.repeat", pl.Int64),
-    "block": ("r.block", pl.Int64),
-    "position": ("r.position", pl.Int64),
-    "attempt": ("r.attempt", pl.Int64),
-    "seed": ("r.seed", pl.Int64),
-    "run_id": ("r.run_id", pl.String),
-    "condition_id": ("r.condition_id", pl.String),
-    "status": ("coalesce(e.status, iif(r.session = :living, 'running', 'interrupted'))", pl.String),
-    "reason": ("e.reason", pl.String),
-    "last_lines": ("e.last_lines", pl.String),
-    "started_at": ("r.started_unix_s", _INSTANT),
-    "ended_at": ("e.ended_unix_s", _INSTANT),
-    "wall_s": ("e.wall_s", pl.Float64),
-    "disturbance": ("e.disturbance", pl.String),
-    "machine_id": ("c.machine_id", pl.String),
-    "machine_details": ("r.machine", pl.String),
-    "environment_digest": ("c.environment_digest", pl.String),
-    "environment_details": ("r.environment", pl.String),
-    "measurement_version": ("c.measurement_version", pl.Int64),
-    "command": ("r.command", pl.String),
-    "begun_for": ("r.study_digest", pl.String),
-}
-# Of a run's epochs, beside the quantities of `bakeoff.metrics`.
-_TOTAL: Mapping[str, tuple[str, Any]] = {
-    "run_id": ("run_id", pl.String),
-    "num_epochs": ("max(epoch)", pl.Int64),  # a cluster may report several epochs at once
-    "num_images": ("sum(num_images)", pl.Int64),
-    "final_validation_error": (
-        "(SELECT validation_error FROM epochs l WHERE l.run_id = epochs.run_id ORDER BY epoch DESC LIMIT 1)",
-        pl.Float64,
-    ),
-}
 _OF_STUDY = (
     "run_id IN (SELECT run_id FROM planned JOIN runs USING (trial_id, repeat, seed)"
     " WHERE planned.study_digest = :digest)"
@@ -136,24 +40,6 @@ _OF_STUDY = (
 
 # What is said of trials that one verification serves.
 _ALIKE = "the same network, data and steps on the same backend, in the same environment"
-
-# What tells a run's rows apart: the first columns of every frame.
-_WHO = (
-    *("study", "label", "trial_id", "backend", "environment", "dataset", "model"),
-    *("repeat", "block", "attempt", "run_id", "condition_id", "status"),
-)
-_RUNS = (  # then, for `runs`, before the quantities of `bakeoff.metrics`, ...
-    *("reason", "last_lines", "started_at", "ended_at", "wall_s", "num_epochs", "num_images"),
-    *("throughput_images_per_s", "final_validation_error"),
-)
-_MORE = (  # ... and after them
-    *_SAMPLES,
-    *_TURNS,
-    *("stopped_s", "stopped_cpu_s"),
-    *("disturbed", "disturbance", "seed", "position", "study_digest", "planned_blocks", "begun_for_blocks"),
-    *("machine", "machine_id", "machine_details", "environment_digest", "environment_details"),
-    *("measurement_version", "command"),
-)
 
 
 @dataclass(frozen=True)
@@ -202,7 +88,7 @@ class Reader:
     def studies(self) -> pl.DataFrame:
         """One row per study, the one begun last first; ``num_ok`` of ``num_planned`` runs ended well."""
         with self._snapshot():
-            return _frame(
+            return columns.frame(
                 self._connection.execute(
                     "SELECT name, digest, title, max(begun_unix_s) AS begun,"
                     " (SELECT count(*) FROM study_trials t WHERE t.study_digest = digest),"
@@ -217,7 +103,7 @@ class Reader:
                     "study": pl.String,
                     "digest": pl.String,
                     "title": pl.String,
-                    "begun_at": _INSTANT,
+                    "begun_at": columns.INSTANT,
                     "num_trials": pl.Int64,
                     "num_planned": pl.Int64,
                     "num_ok": pl.Int64,
@@ -230,9 +116,11 @@ class Reader:
         with self._snapshot():
             digest = self._digest(study)
             runs = self._runs(digest)
-            totals = self._rows("epochs", {**_TOTAL, **_sums()}, digest, "GROUP BY run_id")
-            phases = self._rows("phases", {name: (name, dtype) for name, dtype in _PHASE.items()}, digest)
-            fields = _fields_of_records()
+            totals = self._rows("epochs", {**columns.TOTAL, **columns.sums()}, digest, "GROUP BY run_id")
+            phases = self._rows(
+                "phases", {name: (name, dtype) for name, dtype in columns.PHASE.items()}, digest
+            )
+            fields = columns.fields_of_records()
             lines = {kind: self._decoded(kind, digest) for kind in fields}
         stopped = phases.filter(name="stopped").select(
             "run_id", stopped_s="wall_s", stopped_cpu_s=pl.col("user_s") + pl.col("system_s")
@@ -242,9 +130,9 @@ class Reader:
             if isinstance(metric.source, OfPhase):
                 mine = phases.filter(name=metric.source.phase).group_by("run_id")
                 parts.append(mine.agg(pl.col("wall_s").sum().alias(name)))
-        for kind, columns in fields.items():
+        for kind, of_kind in fields.items():
             last = lines[kind].unique("run_id", keep="last", maintain_order=True)
-            parts.append(last.select("run_id", **{name: pl.col(of) for name, of in columns.items()}))
+            parts.append(last.select("run_id", **{name: pl.col(of) for name, of in of_kind.items()}))
         frame = runs
         for part in parts:
             frame = frame.join(part, on="run_id", how="left", maintain_order="left")
@@ -255,17 +143,22 @@ class Reader:
             final_validation_error=pl.when(pl.col("num_epochs") > 0).then(error),
             throughput_images_per_s=pl.when(pl.col("train_s") > 0).then(throughput),
         ).select(
-            *(*_WHO, *_RUNS, *(name for name, metric in METRICS.items() if metric.source), *_MORE),
+            *(
+                *columns.WHO,
+                *columns.RUNS,
+                *(name for name, metric in METRICS.items() if metric.source),
+                *columns.MORE,
+            ),
             pl.col("^settings\\..*$"),
         )
 
     def epochs(self, study: str | None = None) -> pl.DataFrame:
         """One row per epoch, run after run in the order in which they started."""
-        return self._with_runs("epochs", _EPOCH, study)
+        return self._with_runs("epochs", columns.EPOCH, study)
 
     def phases(self, study: str | None = None) -> pl.DataFrame:
         """One row per phase of a run, in the order in which they ended."""
-        return self._with_runs("phases", _PHASE, study).rename({"name": "phase"})
+        return self._with_runs("phases", columns.PHASE, study).rename({"name": "phase"})
 
     def outcomes(self, study: str | None = None) -> pl.DataFrame:
         """One row per run that ended its training: which evaluation images it got wrong.
@@ -309,13 +202,13 @@ class Reader:
         """
         names = ("one_subject", "one_environment_digest", "other_subject", "other_environment_digest")
         with self._snapshot():
-            made = _frame(
+            made = columns.frame(
                 self._connection.execute(
                     f"SELECT made_unix_s, verdict, {', '.join(names)}, machine_id, verification_version,"
                     " document FROM certificates ORDER BY made_unix_s DESC, rowid DESC"
                 ),
                 {
-                    "made_at": _INSTANT,
+                    "made_at": columns.INSTANT,
                     "verdict": pl.String,
                     **dict.fromkeys(names, pl.String),
                     "machine_id": pl.String,
@@ -332,13 +225,13 @@ class Reader:
                 " WHERE study_digest = ? ORDER BY study_trials.rowid",
                 (digest,),
             ).fetchall()
-        columns = (
+        shown = (
             *("kind", "one_trial", "other_trial", "verdict", "words", "made_at", *names),
             *("machine_id", "verification_version", "document"),
         )
         if digest is None:
             trial = pl.lit(None, pl.String)
-            return made.with_columns(one_trial=trial, other_trial=trial).select(columns)
+            return made.with_columns(one_trial=trial, other_trial=trial).select(shown)
         trials = [(trial_id, _settings(text)) for trial_id, text in settings]
         subjects = [(trial_id, asked.verified_id) for trial_id, asked in trials]
         on_clusters = [
@@ -373,7 +266,7 @@ class Reader:
         by_itself = pl.DataFrame(alike, verified.schema).with_columns(
             kind=pl.lit("pair"), verdict=pl.lit("same"), words=pl.lit(_ALIKE)
         )
-        return pl.concat([verified, rounds, by_itself]).select(columns)
+        return pl.concat([verified, rounds, by_itself]).select(shown)
 
     # ---- values -------------------------------------------------------------------------------------
 
@@ -383,13 +276,13 @@ class Reader:
         of_study = "WHERE trial_id IN (SELECT trial_id FROM study_trials WHERE study_digest = :digest)"
         with self._snapshot():
             digest = self._digest(study)
-            return _frame(
+            return columns.frame(
                 self._connection.execute(
                     f"SELECT made_unix_s, profile_version, {', '.join(names)} FROM profiles"
                     f" {of_study if digest else ''} ORDER BY made_unix_s DESC, rowid DESC",
                     {"digest": digest},
                 ),
-                {"made_at": _INSTANT, "profile_version": pl.Int64, **dict.fromkeys(names, pl.String)},
+                {"made_at": columns.INSTANT, "profile_version": pl.Int64, **dict.fromkeys(names, pl.String)},
             )
 
     def records(self, run_id: str) -> tuple[tuple[int, Record], ...]:
@@ -525,14 +418,14 @@ class Reader:
                 " JOIN runs r ON (r.trial_id, r.repeat, r.seed) = (p.trial_id, p.repeat, p.seed)"
             )
         cursor = self._connection.execute(
-            f"SELECT {', '.join(sql for sql, _ in _RUN.values())}"
+            f"SELECT {', '.join(sql for sql, _ in columns.RUN.values())}"
             f" FROM studies s JOIN study_trials l ON l.study_digest = s.digest JOIN {source}"
             " JOIN conditions c ON c.condition_id = r.condition_id"
             " LEFT JOIN run_ends e ON e.run_id = r.run_id"
             " WHERE :digest IS NULL OR s.digest = :digest ORDER BY r.started_unix_s, r.run_id",
             {"living": lock.living_session(self.path), "digest": digest},
         )
-        runs = _frame(cursor, {name: dtype for name, (_, dtype) in _RUN.items()})
+        runs = columns.frame(cursor, {name: dtype for name, (_, dtype) in columns.RUN.items()})
         details, planned = pl.col("machine_details"), self._planned_blocks()
         of_study, of_begin = (
             pl.col(name).replace_strict(planned, default=None, return_dtype=pl.Int64)
@@ -556,15 +449,15 @@ class Reader:
     def _trials(self) -> pl.DataFrame:
         """One row per trial: trial_id, the settings that everybody asks for, the others as ``settings.*``."""
         rows = self._connection.execute("SELECT trial_id, settings FROM trials").fetchall()
-        settings = [dataclasses.asdict(_settings(text)) for _, text in rows]
-        columns = [pl.Series("trial_id", [trial_id for trial_id, _ in rows], dtype=pl.String)]
-        for name, dtype in _SETTINGS.items():
+        settings = [_settings(text) for _, text in rows]
+        found = [pl.Series("trial_id", [trial_id for trial_id, _ in rows], dtype=pl.String)]
+        for name, dtype in columns.SETTINGS.items():
             values = [
                 json.dumps(value, sort_keys=True) if isinstance(value, (dict, list)) else value
-                for value in (asked[name] for asked in settings)
+                for value in (getattr(asked, name) for asked in settings)
             ]
-            columns.append(pl.Series(name if name in _WHO else f"settings.{name}", values, dtype=dtype))
-        return pl.DataFrame(columns)
+            found.append(pl.Series(name if name in columns.WHO else f"settings.{name}", values, dtype=dtype))
+        return pl.DataFrame(found)
 
     def _with_runs(
         self, table: str, schema: Mapping[str, Any], study: str | None, only: str = ""
@@ -572,66 +465,49 @@ class Reader:
         """The rows of a table, in the order of `seq`, beside what tells their runs apart."""
         with self._snapshot():
             digest = self._digest(study)
-            who = self._runs(digest).select(_WHO)
-            columns = {name: (name, dtype) for name, dtype in schema.items()}
-            rows = self._rows(table, columns, digest, f"{only} ORDER BY run_id, seq")
-        numbers = pl.col([name for name in _NEVER_NULL if name in schema]).fill_null(float("nan"))
+            who = self._runs(digest).select(columns.WHO)
+            wanted = {name: (name, dtype) for name, dtype in schema.items()}
+            rows = self._rows(table, wanted, digest, f"{only} ORDER BY run_id, seq")
+        numbers = pl.col([name for name in columns.NEVER_NULL if name in schema]).fill_null(float("nan"))
         return who.join(rows.with_columns(numbers), on="run_id", maintain_order="left_right")
 
     def _rows(
-        self, table: str, columns: Mapping[str, tuple[str, Any]], digest: str | None, tail: str = ""
+        self, table: str, wanted: Mapping[str, tuple[str, Any]], digest: str | None, tail: str = ""
     ) -> pl.DataFrame:
         """Columns, given as SQL and type, of all rows of a table that belong to the study's runs."""
-        selected = ", ".join(sql for sql, _ in columns.values())
+        selected = ", ".join(sql for sql, _ in wanted.values())
         cursor = self._connection.execute(
             f"SELECT {selected} FROM {table} WHERE (:digest IS NULL OR {_OF_STUDY}) {tail}",
             {"digest": digest},
         )
-        return _frame(cursor, {name: dtype for name, (_, dtype) in columns.items()})
+        return columns.frame(cursor, {name: dtype for name, (_, dtype) in wanted.items()})
 
     def _texts(self, study: str | None, kind: str, fields: Sequence[str]) -> pl.DataFrame:
         """The records of a kind, their fields as text."""
-        frame = self._with_runs("records", _LINE, study, f"AND kind = '{kind}'")
+        frame = self._with_runs("records", columns.LINE, study, f"AND kind = '{kind}'")
         line = pl.col("line")
-        return frame.select(*_WHO, *(line.str.json_path_match(f"$.{name}").alias(name) for name in fields))
+        return frame.select(
+            *columns.WHO, *(line.str.json_path_match(f"$.{name}").alias(name) for name in fields)
+        )
 
     def _records(self, study: str | None, kind: str) -> pl.DataFrame:
         """The records of a kind, a column for each field, beside what tells their runs apart."""
         with self._snapshot():
             digest = self._digest(study)
-            who = self._runs(digest).select(_WHO)
+            who = self._runs(digest).select(columns.WHO)
             rows = self._decoded(kind, digest)
         return who.join(rows, on="run_id", maintain_order="left_right")
 
     def _decoded(self, kind: str, digest: str | None) -> pl.DataFrame:
         """run_id and fields of the records of a kind, in the order of `seq` within a run."""
-        columns = {name: (name, dtype) for name, dtype in _LINE.items()}
-        lines = self._rows("records", columns, digest, f"AND kind = '{kind}' ORDER BY run_id, seq")
-        schema = _LINES[kind]
+        wanted = {name: (name, dtype) for name, dtype in columns.LINE.items()}
+        lines = self._rows("records", wanted, digest, f"AND kind = '{kind}' ORDER BY run_id, seq")
+        schema = columns.LINES[kind]
         # The wire writes NaN and infinities as words: floats are read as text, which polars can turn.
         floats = [name for name, dtype in schema.items() if dtype == pl.Float64]
         as_read = pl.Struct({name: pl.String if name in floats else dtype for name, dtype in schema.items()})
         fields = lines.select("run_id", fields=pl.col("line").str.json_decode(as_read)).unnest("fields")
-        return fields.with_columns(pl.col(floats).cast(pl.Float64)).rename(_OF_TASK, strict=False)
-
-
-def _sums() -> dict[str, tuple[str, Any]]:
-    """SQL and type of each quantity that is made from a run's epochs."""
-    found = {}
-    for name, metric in METRICS.items():
-        if isinstance(metric.source, OfEpochs):
-            of_all = f"iif(count({name}) = count(*), sum({name}), null)"
-            found[name] = (of_all if metric.source.how == "sum" else f"max({name})", _EPOCH[name])
-    return found
-
-
-def _fields_of_records() -> dict[str, dict[str, str]]:
-    """By kind of record, the columns of `runs` that are fields of a run's last one."""
-    found = {"samples": dict(_SAMPLES), "turns": dict(_TURNS)}
-    for name, metric in METRICS.items():
-        if isinstance(metric.source, OfRecord):
-            found.setdefault(metric.source.kind, {})[name] = metric.source.field
-    return found
+        return fields.with_columns(pl.col(floats).cast(pl.Float64)).rename(columns.OF_TASK, strict=False)
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -674,28 +550,6 @@ def _open_unshared(path: Path) -> sqlite3.Connection:
     return connect(path, "ro&immutable=1")
 
 
-def _frame(cursor: sqlite3.Cursor, schema: Mapping[str, Any]) -> pl.DataFrame:
-    """The cursor's rows with the schema's names and types, in that order."""
-    chunks = [_chunk([], schema)]
-    while rows := cursor.fetchmany(4096):  # as fast as it gets: the rows die young, in the CPU's cache
-        chunks.append(_chunk(list(zip(*rows, strict=True)), schema))
-    return pl.concat(chunks)
-
-
-def _chunk(columns: Sequence[Sequence[Any]], schema: Mapping[str, Any]) -> pl.DataFrame:
-    return pl.DataFrame(
-        [
-            _instants(name, values) if dtype is _INSTANT else pl.Series(name, values, dtype=dtype)
-            for (name, dtype), values in zip(schema.items(), columns or [()] * len(schema), strict=True)
-        ]
-    )
-
-
-def _instants(name: str, unix_s: Sequence[float | None]) -> pl.Series:
-    """Points in time, to the microsecond."""
-    return (pl.Series(name, unix_s, dtype=pl.Float64) * 1e6).round().cast(pl.Int64).cast(_INSTANT)
-
-
 def _request(settings: TrialSettings) -> str:
     """What was asked, own files by their names alone."""
     plain = dataclasses.replace(
@@ -711,4 +565,6 @@ def _request(settings: TrialSettings) -> str:
 
 def _settings(text: str) -> TrialSettings:
     """Stored settings; what another version of Bakeoff added is left out, what it lacked is default."""
-    return TrialSettings(**{name: value for name, value in json.loads(text).items() if name in _SETTINGS})
+    return TrialSettings(
+        **{name: value for name, value in json.loads(text).items() if name in columns.SETTINGS}
+    )

@@ -27,7 +27,7 @@ from bakeoff.report.items.cluster.runs import cluster
 from bakeoff.report.items.cluster.sentences import in_short, where_time_went
 from bakeoff.report.items.conditions import last_calibration
 from bakeoff.report.reading import read
-from bakeoff.wording import counted, listed
+from bakeoff.wording import counted, listed, span
 
 # Names of places in a sentence, and sentences of one kind: more are counted. Races that are drawn. Claims on
 # who is faster.
@@ -210,7 +210,7 @@ def _header(contents: Contents) -> Iterator[Words]:
     num_ok = len(selection.ok)
     of = f" of {planned}" if planned is not None and planned >= num_ok else ""
     took_s = float(selection.chosen["wall_s"].sum()) if len(selection.chosen) else 0.0
-    yield Words(f"{num_ok}{of} runs, {_span(took_s)}")
+    yield Words(f"{num_ok}{of} runs, {span(took_s)}")
     if not len(selection.chosen):
         return
     yield Words(", ".join(sorted({str(one) for one in selection.chosen["machine"] if one})))
@@ -222,14 +222,6 @@ def _header(contents: Contents) -> Iterator[Words]:
             yield Words(f"calibrated {found.ended_at:%Y-%m-%d}")
         else:
             yield Words(f"failed its calibration {found.ended_at:%Y-%m-%d}", Tone.BAD)
-
-
-def _span(seconds: float) -> str:
-    """``40.1 s``, ``8 min 40 s``, ``3 h 5 min``."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 # ---- table --------------------------------------------------------------------------------------
