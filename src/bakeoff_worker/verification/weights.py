@@ -33,7 +33,7 @@ class Weights:
         self._backend.write(self._variables, self._turned(arrays))
 
     def _turned(self, arrays: List[Any]) -> List[Any]:
-        """From a framework's own form to the common one and back: turning twice changes nothing."""
+        """From a framework's own form to the common one and back: it is its own inverse."""
         return [
             self._backend._own_form(weight.owner, weight.name.split("/")[-1], array)
             for weight, array in zip(self.all, arrays)
