@@ -29,31 +29,39 @@ hypothesis.settings.load_profile("unhurried")
 # Files that take a minute or more, the slowest first. With `--no-loadscope-reorder` they start in this order.
 SLOWEST = (
     "worker/test_settings.py",
-    "verification/test_frameworks.py",
     "worker/test_agreement.py",
+    "examples/test_examples.py",
     "worker/elephas/test_runs.py",
+    "verification/test_frameworks.py",
     "worker/elephas/test_faults.py",
-    "verification/test_rounds.py",
     "worker/test_contract.py",
-    "environments/test_catalogue.py",
-    "docs/test_commands.py",
-    "worker/spark/test_eventlog.py",
-    "worker/spark/test_cluster.py",
-    "report/test_browser.py",
-    "cli/test_interrupted.py",
-    "environments/test_packing.py",
-    "worker/test_models.py",
     "identity/test_identity.py",
-    "farm/test_studies.py",
+    "cli/test_interrupted.py",
+    "worker/spark/test_cluster.py",
+    "verification/test_rounds.py",
+    "cli/test_calibrate.py",
     "cli/test_until_decided.py",
+    "worker/test_models.py",
+    "report/test_browser.py",
+    "docs/test_commands.py",
+    "packaging/test_evidence.py",
     "cli/test_run.py",
+    "cli/test_follow_up.py",
+    "packaging/test_wheel.py",
+    "farm/test_studies.py",
+    "worker/spark/test_eventlog.py",
     "worker/spark/test_guardian.py",
+    "environments/test_packing.py",
+    "environments/test_catalogue.py",
 )
 
 # Theano's modules compile faster without optimization, and compute the same. A process that waits for the
 # compile directory asks again after a second, not after five. With Theano's own list of what the processor
 # can do, g++ takes no precompiled header.
 THEANO_FLAGS = "cmodule.remove_gxx_opt=True,compile.wait=1,compile.timeout=120"
+# Its graphs evaluated by NumPy: for what is about their mathematics, or about who runs them, not how fast. To
+# compile a small network's modules takes longer than all else.
+UNCOMPILED = "cxx=,optimizer=fast_compile"
 ARCHITECTURE = "-march=x86-64" if platform.machine() == "x86_64" else ""
 
 # For JVMs that live for seconds: to optimize what they run takes longer than it saves.
@@ -81,9 +89,8 @@ def theano_flags() -> str:
 def framework() -> Callable[[str], Environment]:
     """The environment of that name, made if need be; skips where the oldest Python can't be had.
 
-    What JAX compiles is kept for the next test. Theano's share one compile directory, and an environment with
-    Spark that of its twin without: of what the twin has compiled, only what links the BLAS is compiled anew.
-    Theano tells modules apart by all that goes into them.
+    What JAX compiles is kept for the next test. Theano's share one compile directory; Theano tells modules
+    apart by all that goes into them. With Spark nothing is compiled unless a test says so.
     """
 
     @functools.cache
@@ -105,8 +112,8 @@ def framework() -> Callable[[str], Environment]:
         if made.blas_library is None:  # no Theano
             return made
         if name.endswith("_spark"):
-            twin = ensure(name.removesuffix("_spark"))
-            scratch, flags = twin.scratch, twin.variables["THEANO_FLAGS"]
+            scratch = ensure(name.removesuffix("_spark")).scratch
+            flags = f"{THEANO_FLAGS},{UNCOMPILED},base_compiledir={scratch / 'tests'}"
         else:
             scratch, header = made.scratch, _precompiled(made)
             cxxflags = f"{ARCHITECTURE} -include {header}"

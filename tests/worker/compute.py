@@ -34,6 +34,8 @@ def main(job_path, output):
             started = {key: value for key, value in vars(backend).items() if key not in ("settings", "paths")}
         else:  # the process has its framework already
             vars(backend).update(started)
+            if settings.backend == "tensorflow1":  # it looks through the graphs of all cases, each time
+                backend.keras.backend.clear_session()
             backend.keras.backend.set_image_data_format(settings.data_layout)
         try:
             answers = compute(backend, case)

@@ -112,14 +112,19 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def compute(
     environment: Callable[[str], Environment], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., dict[str, Any]]:
-    """Arrays by ``case/name`` that one contestant computes for the cases given; see ``compute.py``."""
+    """Arrays by ``case/name`` that one contestant computes for the cases given; see ``compute.py``.
 
-    def arrays(backend: str, home: str, cases: Mapping[str, Any]) -> dict[str, Any]:
+    flags: more of ``THEANO_FLAGS``.
+    """
+
+    def arrays(backend: str, home: str, cases: Mapping[str, Any], flags: str = "") -> dict[str, Any]:
         found, folder = environment(home), tmp_path_factory.mktemp("compute")
         job, output = folder / "job.json", folder / "output.npz"
         job.write_text(json.dumps({"backend": backend, "scratch": str(found.scratch), "cases": cases}))
         command = [found.python, Path(__file__).with_name("compute.py"), WORKER_ROOT, job, output]
         variables = {"PATH": os.environ["PATH"], "HOME": str(folder), **found.variables}
+        if flags:
+            variables["THEANO_FLAGS"] = f"{variables.get('THEANO_FLAGS', '')},{flags}"
         child = subprocess.run(command, env=variables, capture_output=True, text=True, cwd=folder)
         assert child.returncode == 0, child.stderr[-3000:]
         with np.load(output) as file:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.conftest import UNCOMPILED
 
 from bakeoff_worker import backends
 from bakeoff_worker.job import RunPaths, TrialSettings
@@ -270,6 +271,10 @@ def test_compilation_is_the_backends_own_unless_asked_for(single_threaded, backe
     }[backend]
 
 
+# To compile headers beforehand, and to start processes that compile, takes longer than a small network does.
+INDUCTOR = {"TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS": "0", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "jit", "execution"),
@@ -279,7 +284,7 @@ def test_compilation_is_the_backends_own_unless_asked_for(single_threaded, backe
 def test_compilation_is_what_was_asked_for(run, small_model, backend, jit, execution, model):
     file = small_model if model == "small.py" else None
     few = {"train_images": 200, "evaluation_images": 100, "global_batch_size": 100}
-    found = run(backend, jit=jit, model=model, model_file=file, **few)
+    found = run(backend, jit=jit, model=model, model_file=file, variables=INDUCTOR, **few)
     assert found.ended.status == "ok", found.ended
     assert (found.facts.observed["jit"], found.facts.observed["execution"]) == (jit, execution)
     assert found.facts.asked["jit"] is jit
@@ -343,7 +348,7 @@ def small(compute, small_model):
                 cases[name] = {**case, "file": str(file), "settings": settings, "num_classes": num_classes}
             for name, (settings, _) in WRONG.items():
                 cases[name] = {**case, "settings": {**base, **settings}}
-            known[backend, home] = compute(backend, home, cases)
+            known[backend, home] = compute(backend, home, cases, UNCOMPILED)
         return known[backend, home]
 
     return of

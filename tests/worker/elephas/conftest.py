@@ -138,7 +138,7 @@ def spread(
             environment=name,
             distribution="elephas",
             distribution_options=chosen,
-            model_options=settings.pop("model_options", {"filters": [], "dense": [32]}),
+            model_options=settings.pop("model_options", {"filters": [], "dense": [32], "dropout": 0.0}),
             optimizer_options=OPTIMIZERS["adam"],
             **settings,
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import BRIEF
 
 import bakeoff_worker
 from bakeoff import environments
@@ -29,7 +30,7 @@ LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "0000000000000000000
 class Driver:
     """A running ``application.py``, and the session that it leads."""
 
-    def __init__(self, python: Path, request: dict[str, Any], place: Path, variables: dict[str, str]) -> None:
+    def __init__(self, python: Path, request: dict[str, Any], place: Path) -> None:
         self.folder = Path(request["folder"])
         self.home = place / "home"
         self.home.mkdir()
@@ -43,7 +44,7 @@ class Driver:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
-                env={"PATH": os.environ["PATH"], **variables, "HOME": str(self.home)},
+                env={"PATH": os.environ["PATH"], "JAVA_TOOL_OPTIONS": BRIEF, "HOME": str(self.home)},
                 cwd=place,
             )
 
@@ -195,7 +196,7 @@ def driver(tmp_path: Path, environment: Callable[[str], Environment]) -> Iterato
             "secret": "0123456789abcdef",
             **more,
         }
-        one = Driver(found.python, request, place, {})
+        one = Driver(found.python, request, place)
         started.append(one)
         return one
 

@@ -26,7 +26,10 @@ class Backend(Keras2):
         return super().skip_reason()
 
     def _before_import(self) -> None:
-        self.compile_directory = os.path.join(self.paths.scratch, "theano")
+        own_flags = os.environ.get("THEANO_FLAGS", "")
+        own = dict(flag.split("=", 1) for flag in own_flags.split(",") if "=" in flag)
+        ours = os.path.join(self.paths.scratch, "theano")
+        self.compile_directory = own.get("base_compiledir", ours)
         self.compile_cache = (
             "warm" if glob.glob(os.path.join(self.compile_directory, "*", "tmp*")) else "cold"
         )
@@ -34,7 +37,7 @@ class Backend(Keras2):
             "floatX=" + self.settings.precision,
             "device=cpu",
             "openmp=True",
-            "base_compiledir=" + self.compile_directory,
+            "base_compiledir=" + ours,
         ]
         self.blas_library = os.environ.get("BAKEOFF_BLAS_LIBRARY")
         if self.blas_library:
@@ -43,7 +46,6 @@ class Backend(Keras2):
             flags.append("blas.ldflags=-L{} -l:{}".format(folder, name))
         if self.settings.deterministic:
             flags.append("deterministic=more")
-        own_flags = os.environ.get("THEANO_FLAGS", "")
         os.environ["THEANO_FLAGS"] = ",".join(filter(None, (*flags, own_flags)))
         compat.install()
         import theano
@@ -108,12 +110,13 @@ class Backend(Keras2):
     def observed(self) -> Mapping[str, Any]:
         """With Theano's own configuration."""
         config = self.theano.config
+        compiles = bool(config.cxx) and config.linker != "py"
         blas = probe.openblas(self.blas_library) if self.blas_library else {}
         return dict(
             super().observed(),
-            jit=True,
-            execution="C and C++ through g++",
-            compile_cache=self.compile_cache,
+            jit=compiles,
+            execution="C and C++ through g++" if compiles else "Python, operation by operation",
+            compile_cache=self.compile_cache if compiles else None,
             threads=probe.openmp_threads(),
             blas_threads=blas.get("threads"),
             blas=blas.get("config", config.blas.ldflags),
