@@ -195,4 +195,4 @@ def test_the_header_says_whether_the_machine_was_calibrated(race: Callable[..., 
 def test_nothing_ran(race: Callable[..., Frames]) -> None:
     ran = race(backends=("jax",), repeats=1, epochs=1)
     found = screen(Frames("none", ran.runs.clear(), ran.epochs.clear(), num_planned=4))
-    assert found.grid is None and [one.text for one in found.header] == ["none", "0 of 4 runs, 0.0 s"]
+    assert found.grid is None and [one.text for one in found.header] == ["none", "0 of 4 runs, 0 s"]

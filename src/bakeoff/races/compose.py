@@ -21,7 +21,7 @@ from bakeoff.races import exclusions, tracks
 from bakeoff.races.definitions import Certified, Comparison, Contestant, Race, refusal
 from bakeoff.races.evaluations import evaluations
 from bakeoff.races.evidence import Evidence
-from bakeoff.races.frames import Frames, Selection, observed_of, parsed, select
+from bakeoff.races.frames import Frames, Selection, observed_of, parsed, parted, select
 from bakeoff.races.learning import learnings
 from bakeoff.races.sections import Section
 from bakeoff.races.targets import Target, target_of
@@ -155,7 +155,7 @@ def _rows(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _Shar
         ok=ok,
         epochs=epochs,
         by_trial=_by_trial(trial_ids, ok),
-        measured={trial_id: timed.measured(ok.filter(trial_id=trial_id)) for trial_id in trial_ids},
+        measured={trial_id: timed.measured(runs) for trial_id, runs in parted(ok, trial_ids).items()},
         attempts=attempts.join(naming, on="trial_id", maintain_order="left"),
         tried=_by_trial(trial_ids, attempts),
         courses=timed.courses(ok, epochs, frames.phases),
@@ -170,8 +170,7 @@ def _rows(title: str, of: tuple[str, str], attempts: pl.DataFrame, shared: _Shar
 
 
 def _by_trial(trial_ids: Iterable[str], runs: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    judged = runs.select(name for name in runs.columns if name in _JUDGED)
-    return {trial_id: judged.filter(trial_id=trial_id) for trial_id in trial_ids}
+    return parted(runs.select(name for name in runs.columns if name in _JUDGED), trial_ids)
 
 
 def _lent(sections: Sequence[_Rows]) -> _Lent:
@@ -281,6 +280,7 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows, lent: _Lent) -> Comparis
     of_pair = lent[both]
     runs = pl.concat(rows.by_trial[one.trial_id] for one in (a, b)).sort("block", maintain_order=True)
     attempts = pl.concat(rows.tried[one.trial_id] for one in (a, b))
+    is_finished = _is_finished(attempts)
 
     def judge(first: Contestant, second: Contestant, others: pl.DataFrame) -> stats.Verdict:
         return verdict(
@@ -288,7 +288,7 @@ def _compare(a: Contestant, b: Contestant, rows: _Rows, lent: _Lent) -> Comparis
             second.trial_id,
             replace(rows.evidence, runs=others),
             shared.rules,
-            is_finished=_is_finished((first, second), attempts),
+            is_finished=is_finished,
             lent=of_pair,
         )
 
@@ -340,16 +340,18 @@ def _certified(a: Contestant, b: Contestant, known: Mapping[frozenset[str], Cert
     return Certified(Agreement.DIFFERENT, otherwise) if certificate.is_same and otherwise else certificate
 
 
-def _is_finished(pair: tuple[Contestant, Contestant], attempts: pl.DataFrame) -> bool:
+def _is_finished(attempts: pl.DataFrame) -> bool:
     """Whether each block that the study planned beforehand has been tried with both; true if unknown."""
     if "planned_blocks" not in attempts.columns:
         return True
-    ended = attempts.filter(pl.col("status").is_in(["running", "interrupted"]).not_())
-    for contestant in pair:
-        mine = ended.filter(trial_id=contestant.trial_id)
-        if len(mine) and mine["repeat"].n_unique() < (mine["planned_blocks"][-1] or 0):
-            return False
-    return True
+    tried: dict[str, set[int]] = {}
+    planned: dict[str, int] = {}
+    columns = ("trial_id", "status", "repeat", "planned_blocks")
+    for trial_id, status, repeat, num_planned in attempts.select(columns).iter_rows():
+        if status not in ("running", "interrupted"):
+            tried.setdefault(trial_id, set()).add(repeat)
+            planned[trial_id] = num_planned or 0
+    return all(len(repeats) >= planned[trial_id] for trial_id, repeats in tried.items())
 
 
 def command_of(runs: pl.DataFrame) -> str:

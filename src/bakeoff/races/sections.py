@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bakeoff.races.definitions import Contestant, Race
-from bakeoff.races.frames import commonest
+from bakeoff.races.frames import commonest, parted
 from bakeoff.races.targets import Target
 
 
@@ -39,6 +40,11 @@ class Section:
     def contestants(self) -> tuple[Contestant, ...]:
         """Those of all races."""
         return tuple(contestant for race in self.races for contestant in race.contestants)
+
+    @cached_property
+    def runs_by_trial(self) -> Mapping[str, pl.DataFrame]:
+        """The runs of each contestant, by trial_id."""
+        return parted(self.runs, (contestant.trial_id for contestant in self.contestants))
 
     def place_of(self, race: Race) -> str:
         """The section's title, with the race's setting where there are several: ``mnist (one machine)``."""

@@ -15,7 +15,7 @@ from bakeoff import stats
 from bakeoff.metrics import METRICS, Metric
 from bakeoff.races.contestants import line_name
 from bakeoff.races.definitions import Contestant
-from bakeoff.races.frames import plain
+from bakeoff.races.frames import parted, plain
 from bakeoff.races.marks import Label, Mark
 from bakeoff.races.sections import Section
 from bakeoff.report import vega
@@ -109,13 +109,12 @@ def _scaling(
     rows = []
     if len(values) >= 2 and len(forms) == 1:
         names = list(dict.fromkeys(line_name(contestant) for contestant in contestants))
+        by_trial = parted(runs.select("trial_id", "repeat", *_SCALED), sizes)
         for metric in (METRICS[name] for name in _SCALED):
             tables = []
             for name in names:
                 of_value = {
-                    size: dict(
-                        runs.filter(trial_id=contestant.trial_id).select("repeat", metric.name).iter_rows()
-                    )
+                    size: dict(by_trial[contestant.trial_id].select("repeat", metric.name).iter_rows())
                     for contestant in contestants
                     if line_name(contestant) == name and (size := sizes[contestant.trial_id])
                 }
@@ -174,6 +173,7 @@ def sweep(
     runs = vega.named(runs).filter(pl.col("trial_id").is_in(list(values)))
     runs = runs.with_columns(value=pl.col("trial_id").replace_strict(dict(values), return_dtype=pl.String))
     palette = palette or vega.Palette.of_frame(runs)
+    runs = runs.select("contestant", "value", *metrics)
     rows = []
     for metric in (METRICS[name] for name in metrics):
         for (contestant, value), group in runs.group_by(["contestant", "value"], maintain_order=True):

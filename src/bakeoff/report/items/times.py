@@ -189,7 +189,7 @@ def results(section: Section) -> Table:
         failed=pl.col("status").is_in(FAILED).sum(), skipped=(pl.col("status") == "skipped").sum()
     )
     counts = {trial_id: (str(failed), str(skipped)) for trial_id, failed, skipped in counted.iter_rows()}
-    by_trial = {one.trial_id: section.runs.filter(trial_id=one.trial_id) for one in section.contestants}
+    by_trial = section.runs_by_trial
     parts = ("mean", "low", "high", "sd", "minimum", "maximum")
     for name, metric in METRICS.items():
         if not metric.in_summary:
@@ -234,4 +234,4 @@ def _samples(runs: pl.DataFrame, contestant: Contestant, column: str) -> list[tu
 
 
 def _values(runs: pl.DataFrame, column: str) -> list[float]:
-    return runs[column].drop_nulls().cast(pl.Float64).to_list() if column in runs.columns else []
+    return [float(one) for one in runs[column] if one is not None] if column in runs.columns else []

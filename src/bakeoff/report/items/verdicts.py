@@ -334,9 +334,8 @@ def _ranked(section: Section, race: Race) -> Iterator[tuple[str, ...]]:
     found = race.ranking
     if found is None:
         return
-    runs = section.runs_of(race)
     times = [
-        stats.summarize(runs.filter(trial_id=contestant.trial_id)["train_s"].drop_nulls().to_numpy()).mean
+        stats.summarize(section.runs_by_trial[contestant.trial_id]["train_s"].drop_nulls().to_numpy()).mean
         for contestant in race.contestants
     ]
     texts = METRICS["train_s"].texts(times)
