@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Twice --quiet: errors in full, and no warnings about settings of pip that are not ours to mend.
 
-.PHONY: quick quick-distributed test test-all test-fast environments lint format lock results docs clean
+.PHONY: quick quick-distributed test test-all test-fast packages environments lint format lock results docs clean
 quick: $(VENV)/.installed
 	$(BIN)/bakeoff run quick
 
@@ -25,15 +25,13 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 SLURM := slurmctld slurmd slurm-client munge
 ENVIRONMENTS := tensorflow jax torch theano tensorflow_spark theano_spark vintage vintage_spark java
 
-# Documents and fast tests are made while environments are downloaded, which takes little of a processor.
-test: $(VENV)/.installed-test $(VENV)/.installed-docs
-	scripts/system-packages chromium g++ python3-dev npm $(SLURM)
+# Documents and fast tests are made while packages and environments are downloaded, which takes little of a processor.
+test: $(VENV)/.installed-all
 	$(MAKE) --jobs 2 environments docs test-fast
 	$(PYTEST) -m "slow and not exhaustive"
 	@echo "make test-all last passed: $$(cat tests/last-full-pass.txt)"
 
-test-all: $(VENV)/.installed-test $(VENV)/.installed-docs
-	scripts/system-packages chromium g++ python3-dev npm $(SLURM)
+test-all: $(VENV)/.installed-all
 	$(MAKE) --jobs 2 environments docs test-fast
 	$(PYTEST) -m "slow or exhaustive"
 	echo "$$(date -u +%F), of $$(git describe --always --dirty)" > tests/last-full-pass.txt
@@ -41,8 +39,11 @@ test-all: $(VENV)/.installed-test $(VENV)/.installed-docs
 test-fast: $(VENV)/.installed-test lint
 	$(PYTEST) -m "not slow and not exhaustive"
 
+packages:
+	scripts/system-packages chromium g++ python3-dev npm $(SLURM)
+
 # Made on demand otherwise. Tests say what is amiss with one.
-environments: $(VENV)/.installed
+environments: $(VENV)/.installed packages
 	@$(BIN)/bakeoff env create $(ENVIRONMENTS) >/dev/null 2>&1 || true
 
 lint: $(VENV)/.installed-test
@@ -72,11 +73,12 @@ bench-%: $(VENV)/.installed-test
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-$(VENV)/.installed: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "error: $(PYTHON) is $$($(PYTHON) -V 2>&1), expected 3.11 or newer"; \
-		  echo "hint: name another interpreter: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+# One call of pip for what `make test` needs, where nothing is there yet: each looks through the whole index.
+$(VENV)/.installed-all: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --quiet --editable '.[test,docs]'
+	@touch $(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-docs $@
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --quiet --editable .
 	@touch $@
 
@@ -87,3 +89,9 @@ $(VENV)/.installed-test: $(VENV)/.installed
 $(VENV)/.installed-docs: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --quiet --editable '.[docs]'
 	@touch $@
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $(PYTHON) is $$($(PYTHON) -V 2>&1), expected 3.11 or newer"; \
+		  echo "hint: name another interpreter: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
