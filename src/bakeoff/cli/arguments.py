@@ -82,9 +82,7 @@ def parser() -> argparse.ArgumentParser:
     _until_decided(run)
     _store(run)
     _farm(run)
-    run.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="look for data sets here before any download"
-    )
+    _data_dir(run)
     run.add_argument(
         "--report", type=Path, metavar="FILE", help="where the HTML report goes (default: STUDY-report.html)"
     )
@@ -149,9 +147,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _study(verify)
     _store(verify)
-    verify.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="look for data sets here before any download"
-    )
+    _data_dir(verify)
     _yes(verify)
     verify.add_argument(
         "--double", action="store_true", help="compare in double precision, too: shows what rounding hides"
@@ -160,18 +156,9 @@ def parser() -> argparse.ArgumentParser:
 
     profile = _command(commands, "profile", "profile", "show where the contestants' time goes")
     _study(profile)
-    profile.add_argument(
-        "--trial",
-        action="append",
-        default=[],
-        metavar="LABEL",
-        dest="labels",
-        help="profile this contestant only (may be given again; default: all of the study)",
-    )
+    _labels(profile, "profile")
     _store(profile)
-    profile.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="look for data sets here before any download"
-    )
+    _data_dir(profile)
     _yes(profile)
     profile.add_argument(
         "--trace",
@@ -186,14 +173,7 @@ def parser() -> argparse.ArgumentParser:
     )
     refine.description, refine.formatter_class = _REFINE, argparse.RawDescriptionHelpFormatter
     _study(refine)
-    refine.add_argument(
-        "--trial",
-        action="append",
-        default=[],
-        metavar="LABEL",
-        dest="labels",
-        help="refine this contestant only (may be given again; default: all of the study, one by one)",
-    )
+    _labels(refine, "refine")
     refine.add_argument(
         "--budget",
         type=_duration,
@@ -202,9 +182,7 @@ def parser() -> argparse.ArgumentParser:
         help="time for a contestant's runs, such as 90s, 20m or 3h (default: 20m)",
     )
     _store(refine)
-    refine.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="look for data sets here before any download"
-    )
+    _data_dir(refine)
     refine.add_argument(
         "--no-verify",
         action="store_true",
@@ -235,9 +213,7 @@ def parser() -> argparse.ArgumentParser:
         help="override a key of the study `calibration`, e.g. --set epochs=5 (may be given again)",
     )
     _store(calibrate)
-    calibrate.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="look for data sets here before any download"
-    )
+    _data_dir(calibrate)
     _yes(calibrate)
     calibrate.add_argument("--quiet", "-q", action="store_true", help="print the result only")
     calibrate.add_argument("--json", action="store_true", help="print the result as JSON, nothing else")
@@ -496,6 +472,23 @@ def _until_decided(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--max-hours", type=float, metavar="H", help="the same, in hours of all its runs (default: no limit)"
+    )
+
+
+def _labels(command: argparse.ArgumentParser, does: str) -> None:
+    command.add_argument(
+        "--trial",
+        action="append",
+        default=[],
+        metavar="LABEL",
+        dest="labels",
+        help=f"{does} this contestant only (may be given again; default: all of the study)",
+    )
+
+
+def _data_dir(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="look for data sets here before any download"
     )
 
 
