@@ -146,11 +146,13 @@ def test_a_cancelled_job_is_recorded_and_the_study_goes_on(
             subprocess.run(["scancel", cancelled[0]], check=True)
 
     tally = session.run(asked, store, verify=False, farm="slurm", listener=messages(listen))
-    assert tally.counts == {"ok": 2, "interrupted": 2}
+    lost = tally.counts["interrupted"]  # a fast machine may have ended the block's first run by then
+    assert lost in (1, 2) and tally.counts == {"ok": 4 - lost, "interrupted": lost}
     with Reader(store) as reader:
-        reasons = reader.runs().filter(block=0)["reason"].to_list()
+        reasons = reader.runs().filter(block=0, status="interrupted")["reason"].to_list()
+    assert len(reasons) == lost
     assert all(f"job {cancelled[0]}" in reason and "cancelled" in reason for reason in reasons)
-    assert session.run(asked, store, launcher=fake.launch, verify=False, farm="slurm").counts == {"ok": 2}
+    assert session.run(asked, store, launcher=fake.launch, verify=False, farm="slurm").counts == {"ok": lost}
 
 
 @pytest.mark.exhaustive
@@ -204,7 +206,10 @@ def test_a_disk_that_is_full_ends_a_block_with_its_reason(tiny: Callable[..., St
 
 @pytest.mark.exhaustive
 def test_a_job_that_takes_too_much_memory_says_so(tiny: Callable[..., Study], tmp_path: Path) -> None:
-    """By Slurm's own count: it has a state for that only where its nodes have cgroups."""
+    """By Slurm's own count: it has a state for that only where its nodes have cgroups.
+
+    It says so of the job where it counts between two steps, and of the step where that is over its limit.
+    """
     store, asked = (
         tmp_path / "store.sqlite",
         tiny("farm.exclusive=false", "farm.memory='40M'", "repeats=1", "epochs=900"),
@@ -212,7 +217,8 @@ def test_a_job_that_takes_too_much_memory_says_so(tiny: Callable[..., Study], tm
     counts = session.run(asked, store, verify=False, farm="slurm").counts
     with Reader(store) as reader:
         reasons = reader.runs()["reason"].to_list()
-    assert len(reasons) == 2 and all("Exceeded job memory limit" in reason for reason in reasons), reasons
+    says = re.compile("exceeded (job )?memory limit", re.IGNORECASE)
+    assert len(reasons) == 2 and all(says.search(reason) for reason in reasons), reasons
     assert "interrupted" in counts and counts.keys() <= {"killed", "interrupted"}, counts
 
 
