@@ -201,7 +201,7 @@ def test_equivalent_layers_and_steps_in_a_call_are_seen(run, single_threaded, sm
 def in_double(run, environment, small_model, tmp_path_factory):
     """A run of a small network in double precision, by three threads, deterministic; `again` repeats it.
 
-    Theano compiles into an empty directory of the contestant's.
+    Theano compiles into an empty directory, which its flags name.
     """
     known, folders = {}, {}
 
@@ -212,7 +212,7 @@ def in_double(run, environment, small_model, tmp_path_factory):
             known[backend] = run(
                 backend, home=home, threads=3, precision="float64", deterministic=True,
                 model="small.py", model_file=small_model, scratch_folder=folder,
-                variables={"THEANO_FLAGS": f"{flags},base_compiledir={folder / 'theano'}"},
+                variables={"THEANO_FLAGS": f"{flags},base_compiledir={folder / 'own'}"},
             )  # fmt: skip
         assert known[backend].ended.status == "ok", known[backend].ended
         return known[backend]

@@ -156,6 +156,7 @@ def test_the_studys_pair_asynchronously(spread, backend):
     if backend == "theano":  # as its flags are in tests on a cluster
         assert found.facts.observed["jit"] is False
         assert found.facts.observed["execution"] == "Python, operation by operation"
+        assert found.facts.observed["compile_cache"] is None
 
 
 # That either is what it is said to be, and on this Python: tests/verification/test_rounds.py.

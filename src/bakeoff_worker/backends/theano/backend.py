@@ -29,7 +29,7 @@ class Backend(Keras2):
         own_flags = os.environ.get("THEANO_FLAGS", "")
         own = dict(flag.split("=", 1) for flag in own_flags.split(",") if "=" in flag)
         ours = os.path.join(self.paths.scratch, "theano")
-        self.compile_directory = own.get("base_compiledir", ours)
+        self.compile_directory = os.path.expanduser(own.get("base_compiledir", ours))
         self.compile_cache = (
             "warm" if glob.glob(os.path.join(self.compile_directory, "*", "tmp*")) else "cold"
         )
